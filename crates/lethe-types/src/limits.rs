@@ -1,0 +1,57 @@
+//! Every bound of the system, one constant each, with its unit in the name and its reason beside it.
+
+use core::time::Duration;
+
+/// Longest name of a key, vault, realm or principal, in bytes of UTF-8. Fits StoredSafe's and Encedo's labels.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// Largest request body of the native door, in bytes. A megabyte of plaintext in base64 with room for JSON.
+pub const BODY_BYTES_MAX: usize = 1_500_000;
+
+/// Largest plaintext of one encrypt call, in bytes. Larger data wants a data key.
+pub const PLAINTEXT_BYTES_MAX: usize = 1_048_576;
+
+/// Largest additional authenticated data, in bytes.
+pub const AAD_BYTES_MAX: usize = 65_536;
+
+/// Largest message that is signed or authenticated in one call, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 1_048_576;
+
+/// Longest reason text of a destruction, in bytes. It is part of a log entry, which C2SP tiles limit to 65,535.
+pub const REASON_BYTES_MAX: usize = 1_024;
+
+/// Most versions one key can have. A record is one stored value, so that it must stay small.
+pub const KEY_VERSIONS_MAX: usize = 1_000;
+
+/// Most keys on one page of a list.
+pub const PAGE_KEYS_MAX: usize = 1_000;
+
+/// Most grants of one principal.
+pub const GRANTS_MAX: usize = 256;
+
+/// Most items of a batch use request.
+pub const BATCH_ITEMS_MAX: usize = 1_000;
+
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// How long the answer of a request with an `Idempotency-Key` is remembered.
+pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
+/// Most remembered idempotent answers of one realm; beyond it the oldest are forgotten.
+pub const IDEMPOTENCY_ENTRIES_MAX: usize = 100_000;
+
+/// Most plans that wait for the committer. Over it a mutation is refused at once, with nothing changed.
+pub const COMMIT_QUEUE_PLANS_MAX: usize = 16_384;
+
+/// Most plans in one commit: bounds the memory of a batch and the time the first plan waits for the last.
+pub const COMMIT_BATCH_PLANS_MAX: usize = 256;
+
+/// How often an operation starts again after it lost a race for its key.
+pub const CONFLICT_RETRIES_MAX: usize = 16;
+
+/// Most audit events that wait for the audit file. Over it uses fail closed.
+pub const AUDIT_QUEUE_EVENTS_MAX: usize = 65_536;
+
+/// Most bytes of expanded keys kept ready for use; the least recently filled go first.
+pub const KEY_CACHE_ENTRIES_MAX: usize = 65_536;
