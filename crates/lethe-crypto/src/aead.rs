@@ -43,7 +43,8 @@ impl SealKey {
         tag.as_ref().try_into().map_err(|_| CryptoError::Library("make a tag of 16 bytes"))
     }
 
-    /// Decrypts `data` (ciphertext followed by its tag) in place and returns the plaintext part of it.
+    /// Decrypts `data` (ciphertext followed by its tag) in place and returns the plaintext part of
+    /// it.
     ///
     /// # Errors
     /// [`CryptoError::Authentication`]; `data` then holds nothing of the plaintext.

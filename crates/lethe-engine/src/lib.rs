@@ -1,1 +1,79 @@
-//! placeholder
+//! Every operation on keys: load, authorise, plan, commit, publish, receipt.
+//!
+//! Layer 3. No HTTP, no vendor, no tokio type, no file, no system clock: the store, the slot, the
+//! audit trail, time and chance are traits that the server passes in.
+//!
+//! Read in this order: `ops/destroy.rs` (one operation), `committer/mod.rs` (the one path of every
+//! write), `catalogue.rs` (what every read looks at), `start.rs` (recovery).
+
+pub mod audit;
+mod authz;
+mod cache;
+mod catalogue;
+mod committer;
+mod error;
+pub mod failpoint;
+mod idempotency;
+mod keys;
+mod lifecycle;
+mod log_view;
+mod ops;
+mod receipt;
+pub mod record;
+mod seal;
+mod shared;
+mod start;
+mod system;
+mod uses;
+
+use std::sync::Arc;
+
+pub use authz::{Caller, PrincipalEntry};
+pub use catalogue::{KeyEntry, Usage};
+pub use error::EngineError;
+pub use idempotency::IdempotencyKey;
+pub use ops::{
+    CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, KeyFilter, KeyPage,
+    NewPrincipal, PreparedKey,
+};
+pub use start::{Parts, StartError, StoreState, prepare};
+
+use committer::Queue;
+use shared::Shared;
+
+/// The engine. All doors share one.
+///
+/// Reads and uses answer at once; changes are `async` and wait for the committer's thread, under
+/// any executor.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    queue: Queue,
+}
+
+impl Engine {
+    /// Whether changes and uses are possible, or in words why not.
+    ///
+    /// # Errors
+    /// What stands in the way, for the operator.
+    pub fn ready(&self) -> Result<(), &'static str> {
+        match self.shared.halted_because.load_full() {
+            Some(why) => Err(*why),
+            None => Ok(()),
+        }
+    }
+
+    /// Numbers of keys: those that have their material, and tombstones.
+    #[must_use]
+    pub fn key_counts(&self) -> (u64, u64) {
+        self.shared.catalogue.counts()
+    }
+
+    /// Takes no more changes, finishes those that were taken, and settles.
+    pub fn close(&self) {
+        self.queue.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

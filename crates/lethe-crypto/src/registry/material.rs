@@ -1,0 +1,102 @@
+//! What a key is made of: its secret bytes, and beside them the public key.
+
+use core::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lethe_types::SecretVec;
+
+/// Characters on a line of PEM (RFC 7468 section 2).
+const PEM_LINE_CHARACTERS: usize = 64;
+
+/// A fresh key: secret bytes and, for a key pair, the public key.
+///
+/// Encoding of the secret bytes:
+///
+/// | algorithms | encoding |
+/// | --- | --- |
+/// | AES, ChaCha20, HMAC | the raw key |
+/// | Ed25519 | the 32-byte seed (RFC 8032 section 5.1.5, `private key`) |
+/// | X25519 | the 32-byte scalar, not clamped (RFC 7748 section 5) |
+/// | ECDSA | PKCS#8 version 1 in DER with the public key inside (RFC 5208, RFC 5915) |
+/// | RSA | PKCS#8 version 1 in DER with the CRT parts inside (RFC 5208, RFC 8017) |
+pub struct Material {
+    secret: SecretVec,
+    public: Option<PublicKey>,
+}
+
+impl Material {
+    pub(crate) fn new(secret: SecretVec, public: Option<PublicKey>) -> Self {
+        Self { secret, public }
+    }
+
+    /// The secret bytes, for [`crate::registry::Algorithm::load`] and for sealing.
+    #[must_use]
+    pub fn secret(&self) -> &SecretVec {
+        &self.secret
+    }
+
+    /// The public key; `None` for a symmetric key. Not secret.
+    #[must_use]
+    pub fn public_key(&self) -> Option<&PublicKey> {
+        self.public.as_ref()
+    }
+
+    /// Both parts.
+    #[must_use]
+    pub fn into_parts(self) -> (SecretVec, Option<PublicKey>) {
+        (self.secret, self.public)
+    }
+}
+
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Material")
+            .field("secret", &self.secret)
+            .field("public", &self.public)
+            .finish()
+    }
+}
+
+/// A public key in the two forms that are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    raw: Box<[u8]>,
+    spki_der: Box<[u8]>,
+}
+
+impl PublicKey {
+    pub(crate) fn new(raw: &[u8], spki_der: &[u8]) -> Self {
+        Self { raw: raw.into(), spki_der: spki_der.into() }
+    }
+
+    /// The algorithm's own form: 32 bytes for Ed25519 and X25519, the uncompressed point of SEC 1
+    /// section 2.3.3 for ECDSA, `RSAPublicKey` in DER (RFC 8017 appendix A.1.1) for RSA.
+    #[must_use]
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// `SubjectPublicKeyInfo` in DER (RFC 5280 section 4.1.2.7, RFC 8410 for the Curve25519 keys).
+    #[must_use]
+    pub fn spki_der(&self) -> &[u8] {
+        &self.spki_der
+    }
+
+    /// [`PublicKey::spki_der`] as PEM with the label `PUBLIC KEY` (RFC 7468 section 13), with a
+    /// line feed after every line.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let base64 = STANDARD.encode(&self.spki_der);
+        let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");
+        let mut rest = base64.as_str();
+        while !rest.is_empty() {
+            let (line, others) = rest.split_at(rest.len().min(PEM_LINE_CHARACTERS));
+            pem.push_str(line);
+            pem.push('\n');
+            rest = others;
+        }
+        pem.push_str("-----END PUBLIC KEY-----\n");
+        pem
+    }
+}

@@ -1,0 +1,224 @@
+//! The list itself: an entry an algorithm.
+//!
+//! Storage keeps the codes: append at the end, with the next number; never change or reuse one.
+
+use super::{ObjectType, SignatureScheme, Use, Uses};
+use crate::algorithms::{Family, aead, ecdsa, ed25519, hmac, rsa, x25519};
+
+/// What is known about one algorithm. The meaning of each field is told by the method of
+/// [`super::Algorithm`] of that name.
+pub(crate) struct Entry {
+    pub(super) code: u16,
+    pub(super) name: &'static str,
+    pub(super) object_type: ObjectType,
+    pub(super) uses: Uses,
+    pub(super) strength_bits: u16,
+    pub(super) material_bytes_min: usize,
+    pub(super) material_bytes_max: usize,
+    pub(super) is_slow_to_generate: bool,
+    /// The default first.
+    pub(super) schemes: &'static [SignatureScheme],
+    pub(super) family: &'static dyn Family,
+}
+
+/// Least bytes of an HMAC key: the 112 bits of SP 800-131A section 10.
+const HMAC_MATERIAL_BYTES_MIN: usize = 14;
+/// Most bytes of an HMAC key. Two blocks of SHA-512: what is longer is hashed first and gains
+/// nothing.
+const HMAC_MATERIAL_BYTES_MAX: usize = 256;
+
+pub(super) static ENTRIES: &[Entry] = &[
+    symmetric(1, "aes128-gcm", 128, &aead::AES_128_GCM, CIPHER, 16, 16),
+    symmetric(2, "aes256-gcm", 256, &aead::AES_256_GCM, CIPHER, 32, 32),
+    symmetric(3, "chacha20-poly1305", 256, &aead::CHACHA20_POLY1305, CIPHER, 32, 32),
+    mac(4, "hmac-sha256", 256, &hmac::HMAC_SHA256),
+    mac(5, "hmac-sha384", 384, &hmac::HMAC_SHA384),
+    mac(6, "hmac-sha512", 512, &hmac::HMAC_SHA512),
+    signer(7, "ed25519", 128, &ed25519::Ed25519, 32, &[SignatureScheme::Ed25519]),
+    signer(
+        8,
+        "ecdsa-p256",
+        128,
+        &ecdsa::P256,
+        138,
+        &[SignatureScheme::EcdsaSha256, SignatureScheme::EcdsaSha256P1363],
+    ),
+    signer(
+        9,
+        "ecdsa-p384",
+        192,
+        &ecdsa::P384,
+        185,
+        &[SignatureScheme::EcdsaSha384, SignatureScheme::EcdsaSha384P1363],
+    ),
+    signer(
+        10,
+        "ecdsa-p521",
+        256,
+        &ecdsa::P521,
+        241,
+        &[SignatureScheme::EcdsaSha512, SignatureScheme::EcdsaSha512P1363],
+    ),
+    rsa_signer(11, "rsa-2048", 112, &rsa::RSA_2048, 1_150, 1_250, RSA_SHA256_FIRST),
+    rsa_signer(12, "rsa-3072", 128, &rsa::RSA_3072, 1_700, 1_850, RSA_SHA256_FIRST),
+    rsa_signer(13, "rsa-4096", 152, &rsa::RSA_4096, 2_250, 2_450, RSA_SHA512_FIRST),
+    Entry {
+        code: 14,
+        name: "x25519",
+        object_type: ObjectType::KeyPair,
+        uses: Uses::of(&[Use::Agree]),
+        strength_bits: 128,
+        material_bytes_min: 32,
+        material_bytes_max: 32,
+        is_slow_to_generate: false,
+        schemes: &[],
+        family: &x25519::X25519,
+    },
+];
+
+/// Names that Lethe knows and this build does not have. They answer
+/// [`super::AlgorithmError::AlgorithmNotAvailable`] until an entry takes their place.
+pub const PLANNED: &[&str] = &[
+    "aes192-gcm",
+    "aes128-gcm-siv",
+    "aes256-gcm-siv",
+    "aes128-cbc",
+    "aes192-cbc",
+    "aes256-cbc",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+    "aes128-ecb",
+    "aes192-ecb",
+    "aes256-ecb",
+    "aes128-ofb",
+    "aes192-ofb",
+    "aes256-ofb",
+    "aes128-kw",
+    "aes192-kw",
+    "aes256-kw",
+    "aes128-kwp",
+    "aes192-kwp",
+    "aes256-kwp",
+    "xchacha20-poly1305",
+    "hmac-sha224",
+    "hmac-sha3-224",
+    "hmac-sha3-256",
+    "hmac-sha3-384",
+    "hmac-sha3-512",
+    "ed448",
+    "x448",
+    "secp256k1",
+    "ecdsa-secp256k1",
+    "bip340-secp256k1",
+    "stark",
+    "ecdh-p256",
+    "ecdh-p384",
+    "ecdh-p521",
+    "ecdh-secp256k1",
+    "ml-kem-512",
+    "ml-kem-768",
+    "ml-kem-1024",
+    "ml-dsa-44",
+    "ml-dsa-65",
+    "ml-dsa-87",
+    "x25519-ml-kem-768",
+    "bip32-secp256k1",
+    "slip10-ed25519",
+    "slip10-p256",
+];
+
+const CIPHER: Uses = Uses::of(&[Use::Encrypt, Use::Decrypt]);
+const SIGNER: Uses = Uses::of(&[Use::Sign, Use::Verify]);
+
+/// SHA-256 resists collisions to 128 bits, as much as a modulus of 3,072 bits.
+const RSA_SHA256_FIRST: &[SignatureScheme] = &[
+    SignatureScheme::RsaPssSha256,
+    SignatureScheme::RsaPssSha384,
+    SignatureScheme::RsaPssSha512,
+    SignatureScheme::RsaPkcs1Sha256,
+    SignatureScheme::RsaPkcs1Sha384,
+    SignatureScheme::RsaPkcs1Sha512,
+];
+
+/// A modulus of 4,096 bits (152 bits of strength) wants more than SHA-256, or the hash is the
+/// weakest part. SHA-512 costs what SHA-384 does and is the more widely accepted.
+const RSA_SHA512_FIRST: &[SignatureScheme] = &[
+    SignatureScheme::RsaPssSha512,
+    SignatureScheme::RsaPssSha256,
+    SignatureScheme::RsaPssSha384,
+    SignatureScheme::RsaPkcs1Sha512,
+    SignatureScheme::RsaPkcs1Sha256,
+    SignatureScheme::RsaPkcs1Sha384,
+];
+
+const fn symmetric(
+    code: u16,
+    name: &'static str,
+    strength_bits: u16,
+    family: &'static dyn Family,
+    uses: Uses,
+    material_bytes_min: usize,
+    material_bytes_max: usize,
+) -> Entry {
+    Entry {
+        code,
+        name,
+        object_type: ObjectType::SymmetricKey,
+        uses,
+        strength_bits,
+        material_bytes_min,
+        material_bytes_max,
+        is_slow_to_generate: false,
+        schemes: &[],
+        family,
+    }
+}
+
+const fn mac(
+    code: u16,
+    name: &'static str,
+    strength_bits: u16,
+    family: &'static dyn Family,
+) -> Entry {
+    let uses = Uses::of(&[Use::Mac, Use::MacVerify]);
+    let (min, max) = (HMAC_MATERIAL_BYTES_MIN, HMAC_MATERIAL_BYTES_MAX);
+    symmetric(code, name, strength_bits, family, uses, min, max)
+}
+
+const fn signer(
+    code: u16,
+    name: &'static str,
+    strength_bits: u16,
+    family: &'static dyn Family,
+    material_bytes: usize,
+    schemes: &'static [SignatureScheme],
+) -> Entry {
+    Entry {
+        code,
+        name,
+        object_type: ObjectType::KeyPair,
+        uses: SIGNER,
+        strength_bits,
+        material_bytes_min: material_bytes,
+        material_bytes_max: material_bytes,
+        is_slow_to_generate: false,
+        schemes,
+        family,
+    }
+}
+
+/// Bounds of the material are loose: the integers in its DER lose a byte or two when they are
+/// small.
+const fn rsa_signer(
+    code: u16,
+    name: &'static str,
+    strength_bits: u16,
+    family: &'static dyn Family,
+    material_bytes_min: usize,
+    material_bytes_max: usize,
+    schemes: &'static [SignatureScheme],
+) -> Entry {
+    let entry = signer(code, name, strength_bits, family, material_bytes_max, schemes);
+    Entry { material_bytes_min, is_slow_to_generate: true, ..entry }
+}

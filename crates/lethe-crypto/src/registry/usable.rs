@@ -1,0 +1,160 @@
+//! An expanded key, ready for use.
+
+use core::fmt;
+
+use lethe_types::{Entropy, SecretVec};
+
+use super::{Algorithm, PublicKey, SignatureScheme};
+use crate::CryptoError;
+use crate::algorithms::ExpandedKey;
+
+/// A key that was expanded once and can be used by many threads at once.
+///
+/// The secret parts live in memory of the library, which wipes what it frees. `Debug` names the
+/// algorithm and nothing else. A use that the algorithm does not have answers
+/// [`CryptoError::Unsupported`].
+pub struct UsableKey {
+    algorithm: Algorithm,
+    key: Box<dyn ExpandedKey>,
+}
+
+impl UsableKey {
+    pub(crate) fn new(algorithm: Algorithm, key: Box<dyn ExpandedKey>) -> Self {
+        Self { algorithm, key }
+    }
+
+    /// The algorithm.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The public key; `None` for a symmetric key.
+    #[must_use]
+    pub fn public_key(&self) -> Option<&PublicKey> {
+        self.key.public_key()
+    }
+
+    /// Appends `nonce (12) || ciphertext || tag (16)` to `out`; the nonce is 96 bits of `entropy`.
+    ///
+    /// Allocates nothing but room in `out`. At most [`super::ENCRYPTIONS_PER_KEY_MAX`] times a key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`], [`CryptoError::Entropy`], or [`CryptoError::Library`]; `out`
+    /// is then as long as before.
+    pub fn encrypt(
+        &self,
+        entropy: &dyn Entropy,
+        plaintext: &[u8],
+        aad: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), CryptoError> {
+        let before = out.len();
+        let result = self.key.encrypt(entropy, plaintext, aad, out);
+        if result.is_err() {
+            out.truncate(before);
+        }
+        result
+    }
+
+    /// The plaintext of `data`, which is `nonce || ciphertext || tag` as [`UsableKey::encrypt`]
+    /// makes it. Allocates the answer alone.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`], or [`CryptoError::Authentication`] for everything that was not
+    /// made with this key and `aad`, data too short for a nonce and a tag included.
+    pub fn decrypt(&self, data: &[u8], aad: &[u8]) -> Result<SecretVec, CryptoError> {
+        self.key.decrypt(data, aad)
+    }
+
+    /// The signature of `message` by `scheme`, or by the algorithm's default scheme.
+    ///
+    /// ECDSA nonces and PSS salts are drawn by the library itself.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] if the algorithm does not sign, has no such scheme, or the
+    /// private half is not here; [`CryptoError::Library`].
+    pub fn sign(
+        &self,
+        scheme: Option<SignatureScheme>,
+        message: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        self.key.sign(self.scheme(scheme, "sign")?, message)
+    }
+
+    /// Whether `signature` is this key's over `message` by `scheme` or the default scheme. A
+    /// malformed signature is not valid; it is not an error.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] if the algorithm does not sign or has no such scheme.
+    pub fn verify(
+        &self,
+        scheme: Option<SignatureScheme>,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, CryptoError> {
+        self.key.verify(self.scheme(scheme, "verify")?, message, signature)
+    }
+
+    /// The message authentication code of `message`, at full length.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`].
+    pub fn mac(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.key.mac(message)
+    }
+
+    /// Whether `tag` is the code of `message`, in time that does not depend on where they differ. A
+    /// truncated tag is not valid.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`].
+    pub fn mac_verify(&self, message: &[u8], tag: &[u8]) -> Result<bool, CryptoError> {
+        self.key.mac_verify(message, tag)
+    }
+
+    /// The secret that this key and the raw public key `peer_public` agree on. It is not uniform:
+    /// derive keys from it with [`crate::kdf::hkdf_sha256`].
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`], or [`CryptoError::Invalid`] for a public key of another length
+    /// or of low order, which would give the all-zero secret (RFC 7748 section 6.1).
+    pub fn agree(&self, peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
+        self.key.agree(peer_public)
+    }
+
+    /// Tries both halves of a fresh pair against each other.
+    ///
+    /// # Errors
+    /// [`CryptoError::Library`] if they do not belong together.
+    pub(crate) fn check_pair(&self) -> Result<(), CryptoError> {
+        let consistent = match self.algorithm.default_scheme() {
+            Some(scheme) => {
+                let message = b"lethe-pairwise-consistency/v1";
+                self.key.verify(scheme, message, &self.key.sign(scheme, message)?)?
+            }
+            None => self.key.agrees_from_both_sides()?,
+        };
+        if consistent { Ok(()) } else { Err(CryptoError::Library("make a consistent key pair")) }
+    }
+
+    fn scheme(
+        &self,
+        wanted: Option<SignatureScheme>,
+        verb: &'static str,
+    ) -> Result<SignatureScheme, CryptoError> {
+        let default = self.algorithm.default_scheme().ok_or(CryptoError::Unsupported(verb))?;
+        let scheme = wanted.unwrap_or(default);
+        if self.algorithm.schemes().contains(&scheme) {
+            Ok(scheme)
+        } else {
+            Err(CryptoError::Unsupported("sign by this signature scheme"))
+        }
+    }
+}
+
+impl fmt::Debug for UsableKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UsableKey({}, ..)", self.algorithm.name())
+    }
+}

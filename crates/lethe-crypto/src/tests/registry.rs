@@ -1,0 +1,315 @@
+use std::collections::BTreeSet;
+
+use lethe_types::SecretVec;
+
+use super::{Broken, Counting, algorithm, quick_key, stored_key};
+use crate::algorithms::ExpandedKey;
+use crate::registry::{
+    Algorithm, AlgorithmError, PLANNED, SignatureScheme, UnknownSignatureScheme, UsableKey, Use,
+    Uses,
+};
+use crate::{CryptoError, SystemEntropy};
+
+/// The table once more, as text: storage and the API stand on every cell. Lines may be appended;
+/// a change to one that is here breaks stored keys.
+const TABLE: &str = "
+1  aes128-gcm        symmetric_key encrypt+decrypt 128 16..=16 fast -
+2  aes256-gcm        symmetric_key encrypt+decrypt 256 32..=32 fast -
+3  chacha20-poly1305 symmetric_key encrypt+decrypt 256 32..=32 fast -
+4  hmac-sha256       symmetric_key mac+mac_verify  256 14..=256 fast -
+5  hmac-sha384       symmetric_key mac+mac_verify  384 14..=256 fast -
+6  hmac-sha512       symmetric_key mac+mac_verify  512 14..=256 fast -
+7  ed25519           key_pair      sign+verify     128 32..=32 fast ed25519
+8  ecdsa-p256        key_pair      sign+verify     128 138..=138 fast ecdsa-sha256,+p1363
+9  ecdsa-p384        key_pair      sign+verify     192 185..=185 fast ecdsa-sha384,+p1363
+10 ecdsa-p521        key_pair      sign+verify     256 241..=241 fast ecdsa-sha512,+p1363
+11 rsa-2048          key_pair      sign+verify     112 1150..=1250 slow rsa-pss-sha256,…
+12 rsa-3072          key_pair      sign+verify     128 1700..=1850 slow rsa-pss-sha256,…
+13 rsa-4096          key_pair      sign+verify     152 2250..=2450 slow rsa-pss-sha512,…
+14 x25519            key_pair      agree           128 32..=32 fast -
+";
+
+fn row(algorithm: Algorithm) -> String {
+    let uses: Vec<_> = algorithm.uses().iter().map(Use::as_str).collect();
+    let speed = if algorithm.is_slow_to_generate() { "slow" } else { "fast" };
+    let schemes: Vec<_> = algorithm.schemes().iter().map(|scheme| scheme.as_str()).collect();
+    let schemes = match *schemes.as_slice() {
+        [] => "-".to_owned(),
+        [default, _, _, _, _, _] => format!("{default},…"),
+        [default, other] => format!("{default},+{}", other.replace(&format!("{default}-"), "")),
+        _ => schemes.join(","),
+    };
+    let (code, name, strength) = (algorithm.code(), algorithm.name(), algorithm.strength_bits());
+    let (kind, material) = (algorithm.object_type().as_str(), algorithm.material_bytes());
+    format!("{code} {name} {kind} {} {strength} {material:?} {speed} {schemes}", uses.join("+"))
+}
+
+#[test]
+fn the_table_is_what_storage_and_the_api_were_promised() {
+    let want: Vec<String> = TABLE
+        .trim()
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(Algorithm::all().map(row).collect::<Vec<_>>(), want);
+}
+
+#[test]
+fn codes_and_names_are_unique_and_find_their_entry() {
+    let codes: BTreeSet<u16> = Algorithm::all().map(Algorithm::code).collect();
+    let names: BTreeSet<&str> = Algorithm::all().map(Algorithm::name).collect();
+    assert_eq!((codes.len(), names.len()), (Algorithm::all().len(), Algorithm::all().len()));
+    for algorithm in Algorithm::all() {
+        assert_eq!(Algorithm::from_code(algorithm.code()), Some(algorithm));
+        assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+    }
+    for code in [0, 15, u16::MAX] {
+        assert_eq!(Algorithm::from_code(code), None, "{code}");
+    }
+}
+
+#[test]
+fn planned_names_are_told_from_unknown_ones() {
+    let names: BTreeSet<&str> = PLANNED.iter().copied().collect();
+    assert_eq!(names.len(), PLANNED.len());
+    for &name in PLANNED {
+        let want = AlgorithmError::AlgorithmNotAvailable(name);
+        assert_eq!(Algorithm::from_name(name), Err(want));
+        assert!(want.to_string().contains(name));
+    }
+    for name in ["ml-kem-768", "ml-dsa-65", "ed448", "secp256k1", "aes256-gcm-siv"] {
+        assert!(names.contains(name), "{name}");
+    }
+    let unknown =
+        ["", "aes", "AES256-GCM", "aes256-gcm ", " aes256-gcm", "rsa-1024", "rsa", "none"];
+    for name in unknown {
+        assert_eq!(Algorithm::from_name(name), Err(AlgorithmError::UnknownAlgorithm), "{name:?}");
+    }
+}
+
+#[test]
+fn schemes_round_trip_and_every_one_belongs_to_an_algorithm() {
+    for &scheme in SignatureScheme::ALL {
+        assert_eq!(scheme.to_string().parse(), Ok(scheme));
+        assert!(Algorithm::all().any(|algorithm| algorithm.schemes().contains(&scheme)));
+    }
+    for name in ["", "ECDSA-SHA256", "rsa-pss", "rsa-pkcs1-sha1", "ed25519ph"] {
+        assert_eq!(name.parse::<SignatureScheme>(), Err(UnknownSignatureScheme), "{name:?}");
+    }
+    for algorithm in Algorithm::all() {
+        assert_eq!(algorithm.has(Use::Sign), algorithm.default_scheme().is_some());
+    }
+}
+
+#[test]
+fn uses_are_kmip_masks() {
+    for &one in Use::ALL {
+        assert_eq!(one.bit().count_ones(), 1);
+        let alone = Uses::of(&[one]);
+        assert_eq!(Uses::from_bits(alone.to_bits()), Some(alone));
+        assert_eq!(alone.iter().collect::<Vec<_>>(), [one]);
+    }
+    let all = Uses::of(Use::ALL);
+    assert_eq!(all.to_bits(), 0x98f);
+    for bits in [0x10, 0x200, 1 << 31, u32::MAX] {
+        assert_eq!(Uses::from_bits(bits), None, "{bits:#x}");
+    }
+}
+
+/// One round trip of `one`. The match has no wildcard: a new use must come with its trial.
+fn try_use(key: &UsableKey, one: Use) -> Result<(), CryptoError> {
+    let message = b"message";
+    match one {
+        Use::Encrypt => key.encrypt(&Counting, message, b"aad", &mut Vec::new()),
+        Use::Decrypt => {
+            let mut sealed = vec![0; 28];
+            if key.algorithm().has(Use::Encrypt) {
+                sealed.clear();
+                key.encrypt(&Counting, message, b"aad", &mut sealed)?;
+            }
+            key.decrypt(&sealed, b"aad").map(|plaintext| assert!(plaintext.ct_eq(message)))
+        }
+        Use::Sign => {
+            for &scheme in key.algorithm().schemes() {
+                key.sign(Some(scheme), message)?;
+            }
+            key.sign(None, message).map(|signature| assert!(!signature.is_empty()))
+        }
+        Use::Verify => {
+            for &scheme in key.algorithm().schemes() {
+                let signature = key.sign(Some(scheme), message)?;
+                assert!(key.verify(Some(scheme), message, &signature)?, "{scheme}");
+                assert!(!key.verify(Some(scheme), b"another", &signature)?, "{scheme}");
+            }
+            key.verify(None, message, b"no signature").map(|valid| assert!(!valid))
+        }
+        Use::Mac => key.mac(message).map(|tag| assert!(!tag.is_empty())),
+        Use::MacVerify => {
+            let tag = key.mac(message).unwrap_or_default();
+            key.mac_verify(message, &tag).map(|valid| assert!(valid))
+        }
+        Use::Agree => key.agree(&[9; 32]).map(|secret| assert_eq!(secret.len(), 32)),
+    }
+}
+
+#[test]
+fn every_declared_use_works_and_every_other_is_refused() {
+    let mut cells = 0;
+    for algorithm in Algorithm::all() {
+        let key = quick_key(algorithm);
+        for &one in Use::ALL {
+            match try_use(&key, one) {
+                Ok(()) => assert!(algorithm.has(one), "{algorithm} {one:?}"),
+                Err(CryptoError::Unsupported(_)) => {
+                    assert!(!algorithm.has(one), "{algorithm} {one:?}");
+                }
+                Err(error) => panic!("{algorithm} {one:?}: {error}"),
+            }
+            cells += 1;
+        }
+    }
+    assert_eq!(cells, 14 * 7);
+}
+
+#[track_caller]
+fn check_generation(algorithm: Algorithm) {
+    let fresh = algorithm.generate(&SystemEntropy).unwrap();
+    if !algorithm.is_slow_to_generate() {
+        let other = algorithm.generate(&SystemEntropy).unwrap();
+        assert!(!fresh.secret().ct_eq(other.secret().expose()), "{algorithm}");
+    }
+    assert!(algorithm.material_bytes().contains(&fresh.secret().len()), "{algorithm}");
+    let loaded = algorithm.load(fresh.secret()).unwrap();
+    assert_eq!(loaded.algorithm(), algorithm);
+    assert_eq!(loaded.public_key(), fresh.public_key());
+    let is_pair = algorithm.object_type().as_str() == "key_pair";
+    assert_eq!(fresh.public_key().is_some(), is_pair, "{algorithm}");
+    for one in algorithm.uses().iter() {
+        try_use(&loaded, one).unwrap();
+    }
+    for shown in [format!("{loaded:?}"), format!("{:?}", fresh.secret())] {
+        assert!(shown.ends_with("..)") && shown.len() < 50, "{shown}");
+    }
+    let (secret, public) = fresh.into_parts();
+    assert!(!secret.is_empty() && public.is_some() == is_pair);
+}
+
+#[test]
+fn generated_keys_load_and_work() {
+    Algorithm::all()
+        .filter(|algorithm| !algorithm.is_slow_to_generate())
+        .for_each(check_generation);
+}
+
+#[test]
+fn generated_keys_load_and_work_rsa_2048() {
+    check_generation(algorithm("rsa-2048"));
+}
+
+#[test]
+fn generated_keys_load_and_work_rsa_3072() {
+    check_generation(algorithm("rsa-3072"));
+}
+
+#[test]
+fn generated_keys_load_and_work_rsa_4096() {
+    check_generation(algorithm("rsa-4096"));
+}
+
+#[test]
+fn chance_is_an_argument_where_the_library_allows_it() {
+    for algorithm in Algorithm::all().filter(|algorithm| !algorithm.is_slow_to_generate()) {
+        let (one, two) = (algorithm.generate(&Counting), algorithm.generate(&Counting));
+        let replayed = one.unwrap().secret().ct_eq(two.unwrap().secret().expose());
+        let is_drawn_by_library = algorithm.name().starts_with("ecdsa");
+        assert_eq!(replayed, !is_drawn_by_library, "{algorithm}");
+        let refused = algorithm.generate(&Broken).map(drop);
+        let want = if is_drawn_by_library { Ok(()) } else { Err(CryptoError::Entropy) };
+        assert_eq!(refused, want, "{algorithm}");
+    }
+}
+
+/// A pair whose halves come from two keys.
+struct Mismatched(UsableKey, UsableKey);
+
+impl ExpandedKey for Mismatched {
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.0.sign(Some(scheme), message)
+    }
+
+    fn verify(
+        &self,
+        scheme: SignatureScheme,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, CryptoError> {
+        self.1.verify(Some(scheme), message, signature)
+    }
+
+    fn agrees_from_both_sides(&self) -> Result<bool, CryptoError> {
+        Ok(false)
+    }
+}
+
+#[test]
+fn a_pair_whose_halves_do_not_belong_together_is_refused() {
+    for name in ["ed25519", "ecdsa-p256", "x25519"] {
+        let algorithm = algorithm(name);
+        let fresh = || {
+            let material = algorithm.generate(&SystemEntropy).unwrap();
+            algorithm.load(material.secret()).unwrap()
+        };
+        let mismatched = UsableKey::new(algorithm, Box::new(Mismatched(fresh(), fresh())));
+        let refused = Err(CryptoError::Library("make a consistent key pair"));
+        assert_eq!(mismatched.check_pair(), refused, "{name}");
+        assert_eq!(fresh().check_pair(), Ok(()), "{name}");
+    }
+}
+
+#[test]
+fn public_keys_are_written_as_openssl_writes_them() {
+    for algorithm in Algorithm::all().filter(|algorithm| algorithm.has(Use::Sign)) {
+        if algorithm.name() == "ed25519" {
+            continue;
+        }
+        let material = SecretVec::from_vec(stored_key(algorithm.name(), "pkcs8"));
+        let key = algorithm.load(&material).unwrap();
+        let public = key.public_key().unwrap();
+        assert_eq!(public.spki_der(), stored_key(algorithm.name(), "spki"), "{algorithm}");
+        assert!(public.spki_der().ends_with(public.raw()), "{algorithm}");
+        let alone = algorithm.load_public(public.spki_der()).unwrap();
+        assert_eq!(alone.public_key(), Some(public));
+    }
+}
+
+#[test]
+fn public_keys_in_pem() {
+    // RFC 8410 section 10.1.
+    let want = "-----BEGIN PUBLIC KEY-----\n\
+        MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+        -----END PUBLIC KEY-----\n";
+    let seed = "d4ee72dbf913584ad5b6d8f1f769f8ad3afe7c28cbf1d4fbe097a88f44755842";
+    let key = algorithm("ed25519").load(&SecretVec::from_vec(super::hex(seed))).unwrap();
+    assert_eq!(key.public_key().unwrap().to_pem(), want);
+    // No empty line where the base64 ends with a full line, none longer than 64 characters.
+    for algorithm in Algorithm::all() {
+        let key = quick_key(algorithm);
+        let Some(public) = key.public_key() else { continue };
+        let pem = public.to_pem();
+        assert!(pem.lines().all(|line| (1..=64).contains(&line.len())), "{algorithm}\n{pem}");
+    }
+}
+
+#[test]
+fn a_key_is_used_by_many_threads_at_once() {
+    let algorithm = algorithm("ecdsa-p256");
+    let key = &quick_key(algorithm);
+    std::thread::scope(|scope| {
+        for &scheme in algorithm.schemes().iter().cycle().take(8) {
+            scope.spawn(move || {
+                let signature = key.sign(Some(scheme), b"message").unwrap();
+                assert!(key.verify(Some(scheme), b"message", &signature).unwrap());
+            });
+        }
+    });
+}

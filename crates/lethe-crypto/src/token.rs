@@ -1,0 +1,63 @@
+//! Hashes of bearer secrets, as they lie in the store.
+//!
+//! `hash = HMAC-SHA-256(pepper, "lethe-credential/v1" || secret)`.
+//!
+//! There is no slow hash here on purpose. A slow hash makes guessing dear, which helps secrets
+//! that people choose. Bearer secrets of Lethe are 256 bits from the random source: nobody guesses
+//! one at any speed, and the check runs on every request. The pepper lives sealed apart from the
+//! hashes, so that a copied store alone does not even allow a guess to be tested. What people
+//! choose (passphrases) goes through [`crate::kdf::argon2id`].
+
+use core::fmt;
+
+use aws_lc_rs::hmac;
+use lethe_types::Secret;
+use subtle::ConstantTimeEq;
+
+/// Keeps these hashes apart from every other HMAC-SHA-256 in Lethe.
+const DOMAIN: &[u8] = b"lethe-credential/v1";
+
+/// Bytes of a hash.
+pub const HASH_BYTES: usize = 32;
+
+/// The server's secret part of the hash, expanded once. The library wipes it on drop.
+///
+/// Holds the HMAC state after the key: a hash of a 32-byte secret is two blocks of SHA-256.
+pub struct Pepper(hmac::Key);
+
+impl Pepper {
+    /// Expands `pepper`.
+    #[must_use]
+    pub fn new(pepper: &Secret<32>) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, pepper.expose()))
+    }
+
+    /// The hash of `secret`.
+    #[must_use]
+    pub fn hash(&self, secret: &[u8]) -> [u8; HASH_BYTES] {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(DOMAIN);
+        context.update(secret);
+        let mut hash = [0; HASH_BYTES];
+        hash.copy_from_slice(context.sign().as_ref());
+        hash
+    }
+
+    /// Whether `hash` is that of `secret`, in time that does not depend on where they differ.
+    #[must_use]
+    pub fn verify(&self, secret: &[u8], hash: &[u8; HASH_BYTES]) -> bool {
+        self.hash(secret).ct_eq(hash).into()
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pepper(..)")
+    }
+}
+
+/// [`Pepper::hash`] for a single hash.
+#[must_use]
+pub fn hash_secret(pepper: &Secret<32>, secret: &[u8]) -> [u8; HASH_BYTES] {
+    Pepper::new(pepper).hash(secret)
+}

@@ -1,0 +1,242 @@
+//! Strict JSON from request bodies: borrowed, and refused in words that name the member and the rule.
+
+use core::fmt;
+use core::marker::PhantomData;
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lethe_http::Request;
+use lethe_types::SecretVec;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::error::Category;
+use zeroize::Zeroize as _;
+
+use crate::error::Refusal;
+use crate::headers::{check_content_type, shortened};
+
+/// The one JSON object that is the body of `request`.
+///
+/// # Errors
+/// [`Refusal::UnsupportedMediaType`], [`Refusal::MalformedJson`].
+pub(crate) fn parse<'a, T: Deserialize<'a>>(request: &'a Request) -> Result<T, Refusal> {
+    check_content_type(&request.head.headers)?;
+    parse_bytes(&request.body)
+}
+
+/// As [`parse`], for an operation that also takes no body at all.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn parse_optional<'a, T: Deserialize<'a> + Default>(
+    request: &'a Request,
+) -> Result<T, Refusal> {
+    if request.body.is_empty() { Ok(T::default()) } else { parse(request) }
+}
+
+pub(crate) fn parse_bytes<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    match first {
+        // serde would also take an array, as the members in order.
+        Some(b'{') => serde_json::from_slice(body).map_err(|error| describe(body, &error)),
+        Some(_) => Err(malformed(None, "the body must be a JSON object")),
+        None => Err(malformed(None, "the body is empty; it must be a JSON object")),
+    }
+}
+
+/// Bytes as they come in: a JSON string of base64 (RFC 4648 section 4, padded), not yet decoded.
+///
+/// Borrowed from the body unless the client escaped a character; such a copy is wiped. What hyper
+/// and serde_json hold of it cannot be: hyper's read buffer, which the body is a part of, and the
+/// scratch space in which serde_json resolves escapes.
+pub struct Base64Text<'a>(Cow<'a, str>);
+
+impl Base64Text<'_> {
+    /// The bytes, decoded once into memory that is wiped. `field` names the member in the refusal.
+    pub(crate) fn decode(&self, field: &'static str) -> Result<SecretVec, Refusal> {
+        let mut bytes = Vec::with_capacity(base64::decoded_len_estimate(self.0.len()));
+        match STANDARD.decode_vec(self.0.as_bytes(), &mut bytes) {
+            Ok(()) => Ok(SecretVec::from_vec(bytes)),
+            Err(_) => {
+                bytes.zeroize();
+                Err(Refusal::invalid(field, "must be standard base64 with padding"))
+            }
+        }
+    }
+}
+
+impl Drop for Base64Text<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(text) = &mut self.0 {
+            text.zeroize();
+        }
+    }
+}
+
+impl fmt::Debug for Base64Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Base64Text({} characters, ..)", self.0.len())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Base64Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Cow<'de, str>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string of base64")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Text).map(Self)
+    }
+}
+
+/// A `T` that was a JSON object: serde by itself would also take an array in its place.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+fn malformed(field: Option<String>, why: impl Into<String>) -> Refusal {
+    Refusal::MalformedJson { field, why: why.into() }
+}
+
+/// The refusal of a body: where, which member, which rule, and no value of the request.
+fn describe(body: &[u8], error: &serde_json::Error) -> Refusal {
+    let (line, column) = (error.line(), error.column());
+    let place = format!("(line {line}, column {column})");
+    let text = error.to_string();
+    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    match error.classify() {
+        Category::Data => describe_mismatch(body, error, what, &place),
+        Category::Eof => malformed(None, format!("the body ends within its JSON {place}")),
+        // Input and output cannot fail on a slice.
+        Category::Io | Category::Syntax => {
+            malformed(None, format!("the body is not JSON in UTF-8: {what} {place}"))
+        }
+    }
+}
+
+/// serde names the member only if it is missing, unknown or there twice; for a wrong value we look
+/// which one stands at the place of the error.
+fn describe_mismatch(body: &[u8], error: &serde_json::Error, what: &str, place: &str) -> Refusal {
+    let quoted = |prefix: &str| {
+        let (name, _) = what.strip_prefix(prefix)?.rsplit_once('`')?;
+        // The name of an unknown member is the client's, and could be as long as the body.
+        Some(shortened(name.split_once("`, expected").map_or(name, |(name, _)| name)).to_owned())
+    };
+    let named = [("missing field `", "is missing"), ("duplicate field `", "is there twice")];
+    for (prefix, rule) in named {
+        if let Some(name) = quoted(prefix) {
+            let why = format!("the member `{name}` {rule} {place}");
+            return malformed(Some(name), why);
+        }
+    }
+    if let Some(name) = quoted("unknown field `") {
+        let known = what.rsplit_once("`, ").map_or("there are none", |(_, known)| known);
+        let why = format!("the member `{name}` is unknown, {known} {place}");
+        return malformed(Some(name), why);
+    }
+    // `invalid type: string "hunter2", expected u32`: the value may be a secret, the rest is ours.
+    let expected = what.rsplit_once(", expected ").map_or("another value", |(_, rest)| rest);
+    let member = member_at(body, offset_of(body, error.line(), error.column()));
+    let subject = member.as_deref().unwrap_or("the body");
+    let why = format!("`{subject}` must be {expected} {place}");
+    malformed(member, why)
+}
+
+/// The offset of a place in `body`, both from 1 as serde_json counts.
+fn offset_of(body: &[u8], line: usize, column: usize) -> usize {
+    let lines = body.split_inclusive(|byte| *byte == b'\n');
+    let before: usize = lines.take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    before.saturating_add(column).min(body.len())
+}
+
+/// The path of the value that stands before `offset`, as in `grants[0].permissions`. The body up to
+/// there is well-formed JSON. Deeper than [`PATH_DEPTH_MAX`] the path ends.
+fn member_at(body: &[u8], offset: usize) -> Option<String> {
+    let mut path: Vec<Step> = Vec::new();
+    let mut rest = body.get(..offset)?;
+    let mut last_string: &[u8] = &[];
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match byte {
+            b'"' => (last_string, rest) = split_string(tail),
+            b'{' => path.push(Step::Member(Vec::new())),
+            b'[' => path.push(Step::Item(0)),
+            b'}' | b']' => drop(path.pop()),
+            b':' => {
+                if let Some(Step::Member(name)) = path.last_mut() {
+                    *name = last_string.to_vec();
+                }
+            }
+            b',' => {
+                if let Some(Step::Item(index)) = path.last_mut() {
+                    *index += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut text = String::new();
+    for step in path.iter().take(PATH_DEPTH_MAX) {
+        match step {
+            Step::Item(index) => text.push_str(&format!("[{index}]")),
+            Step::Member(name) if name.is_empty() => {}
+            Step::Member(name) => {
+                let separator = if text.is_empty() { "" } else { "." };
+                let name = core::str::from_utf8(name).unwrap_or_default();
+                text.push_str(&format!("{separator}{}", shortened(name)));
+            }
+        }
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+enum Step {
+    Item(usize),
+    Member(Vec<u8>),
+}
+
+/// The inside of the string that begins at `bytes`, still escaped, and what comes after it.
+fn split_string(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let mut position = 0;
+    while let Some(byte) = bytes.get(position) {
+        match byte {
+            b'"' => return (&bytes[..position], &bytes[position + 1..]),
+            b'\\' => position += 2,
+            _ => position += 1,
+        }
+    }
+    (bytes, &[])
+}
+
+/// Deeper than any body that some operation takes.
+const PATH_DEPTH_MAX: usize = 8;

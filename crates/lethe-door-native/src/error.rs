@@ -1,0 +1,210 @@
+//! How this door says no: every refusal of the engine, of the transport and of its own as a problem.
+
+use std::borrow::Cow;
+
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use lethe_engine::EngineError;
+use lethe_http::problem::Problem;
+use lethe_http::{Fallback, RequestHead, Response};
+
+use crate::problems::{self, ProblemType};
+
+/// Why a handler gives no answer.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The engine refused or failed.
+    Engine(EngineError),
+    /// A member, parameter or header has a value that is not allowed.
+    InvalidField { field: Cow<'static, str>, why: String },
+    /// The body is not the JSON that the operation takes; names the member if it is known.
+    MalformedJson { field: Option<String>, why: String },
+    /// There is no such path.
+    NotFound,
+    /// `Content-Type` is not JSON.
+    UnsupportedMediaType,
+    /// A destruction after a waiting time was asked for.
+    WindowNotAvailable,
+}
+
+impl Refusal {
+    /// A value that breaks a rule of `field`.
+    pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> Self {
+        Self::InvalidField { field: Cow::Borrowed(field), why: why.into() }
+    }
+
+    /// The answer to the request of `head`.
+    pub(crate) fn into_response(self, head: &RequestHead) -> Response {
+        match self {
+            Self::Engine(error) => engine_response(&error, head),
+            Self::InvalidField { field, why } => {
+                let problem = begin(&problems::INVALID_FIELD).detail(format!("`{field}`: {why}"));
+                finish(problem.member("field", field.into_owned()), head)
+            }
+            Self::MalformedJson { field, why } => {
+                let mut problem = begin(&problems::MALFORMED_JSON).detail(why);
+                if let Some(field) = field {
+                    problem = problem.member("field", field);
+                }
+                finish(problem, head)
+            }
+            Self::NotFound => fallback_response(&Fallback::NotFound, head),
+            Self::UnsupportedMediaType => {
+                let problem = begin(&problems::UNSUPPORTED_MEDIA_TYPE);
+                finish(problem.detail("the body must be `application/json`"), head)
+            }
+            Self::WindowNotAvailable => {
+                let problem = begin(&problems::WINDOW_NOT_AVAILABLE);
+                let detail = "`window` is not available; nothing was destroyed or scheduled";
+                finish(problem.detail(detail).member("field", "window"), head)
+            }
+        }
+    }
+}
+
+impl From<EngineError> for Refusal {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// The type of problem that each refusal of the engine is. The one table.
+pub(crate) fn problem_type(error: &EngineError) -> &'static ProblemType {
+    match error {
+        EngineError::AlgorithmNotAvailable(_) => &problems::ALGORITHM_NOT_AVAILABLE,
+        EngineError::AuditUnavailable => &problems::AUDIT_UNAVAILABLE,
+        EngineError::AuthenticationNotSuccessful => &problems::AUTHENTICATION_NOT_SUCCESSFUL,
+        EngineError::CryptographicFailure => &problems::CRYPTOGRAPHIC_FAILURE,
+        EngineError::DestructionInProgress(_) => &problems::DESTRUCTION_IN_PROGRESS,
+        EngineError::EntropyUnavailable => &problems::ENTROPY_UNAVAILABLE,
+        EngineError::IdempotencyKeyReused => &problems::IDEMPOTENCY_KEY_REUSED,
+        EngineError::IncompatibleUse { .. } => &problems::INCOMPATIBLE_USE,
+        EngineError::Internal(_) => &problems::INTERNAL,
+        EngineError::InvalidField { .. } => &problems::INVALID_FIELD,
+        EngineError::ItemNotFound(_) => &problems::ITEM_NOT_FOUND,
+        EngineError::ObjectDestroyed(_) => &problems::OBJECT_DESTROYED,
+        EngineError::PermissionDenied(_) => &problems::PERMISSION_DENIED,
+        EngineError::RevisionMismatch => &problems::REVISION_MISMATCH,
+        EngineError::ServerLimitExceeded(_) => &problems::SERVER_LIMIT_EXCEEDED,
+        EngineError::ShuttingDown => &problems::SHUTTING_DOWN,
+        EngineError::StorageFull => &problems::STORAGE_FULL,
+        EngineError::StorageUnavailable => &problems::STORAGE_UNAVAILABLE,
+        EngineError::UnknownAlgorithm(_) => &problems::UNKNOWN_ALGORITHM,
+        EngineError::WrongKeyLifecycleState(_) => &problems::WRONG_KEY_LIFECYCLE_STATE,
+        EngineError::WrongStateForUse { .. } => &problems::WRONG_STATE_FOR_USE,
+    }
+}
+
+/// The type of problem that each fall-back of the transport is.
+pub(crate) fn fallback_type(cause: &Fallback) -> &'static ProblemType {
+    match cause {
+        Fallback::BadRequest(_) => &problems::MALFORMED_REQUEST,
+        Fallback::BodyTimeout => &problems::BODY_TIMEOUT,
+        Fallback::BodyTooLarge { .. } => &problems::BODY_TOO_LARGE,
+        Fallback::HandlerPanicked => &problems::INTERNAL,
+        Fallback::HeadersTooLarge => &problems::HEADERS_TOO_LARGE,
+        Fallback::LengthRequired => &problems::LENGTH_REQUIRED,
+        Fallback::MethodNotAllowed { .. } => &problems::METHOD_NOT_ALLOWED,
+        Fallback::NotFound => &problems::NOT_FOUND,
+        Fallback::Overloaded => &problems::OVERLOADED,
+        Fallback::ShuttingDown => &problems::SHUTTING_DOWN,
+        Fallback::Timeout => &problems::TIMEOUT,
+        Fallback::UriTooLong => &problems::URI_TOO_LONG,
+    }
+}
+
+/// The answer where no handler answered.
+pub(crate) fn fallback_response(cause: &Fallback, head: &RequestHead) -> Response {
+    let mut response = finish(begin(fallback_type(cause)).detail(cause), head);
+    match cause {
+        Fallback::MethodNotAllowed { allow } => {
+            response.headers_mut().insert(ALLOW, allow.clone());
+        }
+        Fallback::Overloaded | Fallback::ShuttingDown => try_again(&mut response),
+        Fallback::BadRequest(_)
+        | Fallback::BodyTimeout
+        | Fallback::BodyTooLarge { .. }
+        | Fallback::HandlerPanicked
+        | Fallback::HeadersTooLarge
+        | Fallback::LengthRequired
+        | Fallback::NotFound
+        | Fallback::Timeout
+        | Fallback::UriTooLong => {}
+    }
+    response
+}
+
+fn engine_response(error: &EngineError, head: &RequestHead) -> Response {
+    let problem_type = problem_type(error);
+    let is_waiting = matches!(error, EngineError::ServerLimitExceeded(LIMIT_OF_WAITING));
+    // The queue of the committer is short-lived: trying again helps, as with no other limit.
+    let status = if is_waiting { StatusCode::SERVICE_UNAVAILABLE } else { problem_type.status };
+    let mut problem = Problem::new(problem_type.uri, problem_type.title, status);
+    problem = if matches!(error, EngineError::Internal(_)) {
+        // What went wrong inside is for the operator.
+        problem.detail("the request failed inside the server")
+    } else {
+        problem.detail(error)
+    };
+    if let Some((name, value)) = member(error) {
+        problem = problem.member(name, value);
+    }
+    let mut response = finish(problem, head);
+    if matches!(error, EngineError::AuthenticationNotSuccessful) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, BEARER);
+    }
+    if is_waiting || matches!(error, EngineError::DestructionInProgress(_)) {
+        try_again(&mut response);
+    }
+    response
+}
+
+/// The extension member of each refusal of the engine.
+fn member(error: &EngineError) -> Option<(&'static str, String)> {
+    match error {
+        EngineError::AlgorithmNotAvailable(_) | EngineError::UnknownAlgorithm(_) => {
+            Some(("field", "algorithm".to_owned()))
+        }
+        EngineError::InvalidField { field, .. } => Some(("field", (*field).to_owned())),
+        EngineError::DestructionInProgress(key) | EngineError::ObjectDestroyed(key) => {
+            Some(("key", key.to_string()))
+        }
+        EngineError::PermissionDenied(permission) => {
+            Some(("permission", permission.as_str().to_owned()))
+        }
+        EngineError::WrongKeyLifecycleState(error) => {
+            Some(("state", error.state.as_str().to_owned()))
+        }
+        EngineError::WrongStateForUse { state, .. } => Some(("state", state.as_str().to_owned())),
+        EngineError::AuditUnavailable
+        | EngineError::AuthenticationNotSuccessful
+        | EngineError::CryptographicFailure
+        | EngineError::EntropyUnavailable
+        | EngineError::IdempotencyKeyReused
+        | EngineError::IncompatibleUse { .. }
+        | EngineError::Internal(_)
+        | EngineError::ItemNotFound(_)
+        | EngineError::RevisionMismatch
+        | EngineError::ServerLimitExceeded(_)
+        | EngineError::ShuttingDown
+        | EngineError::StorageFull
+        | EngineError::StorageUnavailable => None,
+    }
+}
+
+fn begin(problem_type: &ProblemType) -> Problem {
+    Problem::new(problem_type.uri, problem_type.title, problem_type.status)
+}
+
+fn finish(problem: Problem, head: &RequestHead) -> Response {
+    problem.member("request_id", head.request_id.to_string()).into_response()
+}
+
+fn try_again(response: &mut Response) {
+    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_ONE_SECOND);
+}
+
+/// The limit that passes by itself, in the engine's words.
+const LIMIT_OF_WAITING: &str = "changes that wait";
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
+const RETRY_AFTER_ONE_SECOND: HeaderValue = HeaderValue::from_static("1");

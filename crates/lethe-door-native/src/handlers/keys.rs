@@ -1,0 +1,167 @@
+//! Make, see, list and rotate keys.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::header::{ETAG, HeaderValue, LOCATION};
+use lethe_crypto::registry::{Algorithm, AlgorithmError};
+use lethe_engine::{
+    Caller, CreateKeyRequest, EngineError, IdempotencyKey, KeyEntry, KeyFilter,
+};
+use lethe_http::{Reply, Request, Response};
+use lethe_types::limits::PAGE_KEYS_MAX;
+
+use super::{key_id, parsed};
+use crate::error::Refusal;
+use crate::headers::{self, IDEMPOTENCY_KEY};
+use crate::state::State;
+use crate::{auth, body, render, reply, wire};
+
+/// Keys on a page whose request does not say how many.
+const PAGE_KEYS_DEFAULT: usize = 100;
+
+pub(crate) fn create(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    let caller = auth::caller(state, &request.head)?;
+    let wanted = parse_create(&caller, &request)?;
+    let is_slow = wanted.algorithm.is_slow_to_generate();
+    let state = Arc::clone(state);
+    let answer = async move {
+        let prepared = state.engine.prepare_key(&caller, wanted)?;
+        let entry = state.engine.create_key(&caller, prepared).await?;
+        Ok(created(&entry))
+    };
+    Ok(if is_slow {
+        // Detached like every change: the pool runs it to its end.
+        reply::blocking(request, |_| reply::block_on(answer))
+    } else {
+        reply::pending(&request, answer)
+    })
+}
+
+fn parse_create(caller: &Caller, request: &Request) -> Result<CreateKeyRequest, Refusal> {
+    let wanted: wire::CreateKey<'_> = body::parse(request)?;
+    let algorithm = parse_algorithm(&wanted.algorithm)?;
+    let parts = [
+        wanted.name.as_bytes(),
+        wanted.algorithm.as_bytes(),
+        wanted.vault.as_deref().unwrap_or_default().as_bytes(),
+    ];
+    Ok(CreateKeyRequest {
+        name: parsed("name", &wanted.name)?,
+        algorithm,
+        vault: wanted.vault.as_deref().map(|vault| parsed("vault", vault)).transpose()?,
+        idempotency: idempotency(caller, request, "key.create", &parts)?,
+    })
+}
+
+fn parse_algorithm(name: &str) -> Result<Algorithm, Refusal> {
+    Algorithm::from_name(name).map_err(|error| {
+        Refusal::Engine(match error {
+            AlgorithmError::AlgorithmNotAvailable(name) => {
+                EngineError::AlgorithmNotAvailable(name.to_owned())
+            }
+            AlgorithmError::UnknownAlgorithm => {
+                EngineError::UnknownAlgorithm(headers::shortened(name).to_owned())
+            }
+        })
+    })
+}
+
+/// The `Idempotency-Key` of `request`, bound to its caller, operation and parameters.
+///
+/// # Errors
+/// [`Refusal::InvalidField`] if it is there twice or breaks a rule.
+pub(super) fn idempotency(
+    caller: &Caller,
+    request: &Request,
+    operation: &str,
+    parameters: &[&[u8]],
+) -> Result<Option<IdempotencyKey>, Refusal> {
+    let text = headers::single(&request.head.headers, &IDEMPOTENCY_KEY, "Idempotency-Key")?;
+    Ok(text.map(|text| IdempotencyKey::new(caller, operation, text, parameters)).transpose()?)
+}
+
+fn created(entry: &KeyEntry) -> Response {
+    let mut response = key_response(StatusCode::CREATED, entry);
+    let location = HeaderValue::try_from(format!("/v1/keys/{}", entry.record().id));
+    let location = location.expect("an id is hexadecimal digits");
+    response.headers_mut().insert(LOCATION, location);
+    response
+}
+
+fn key_response(status: StatusCode, entry: &KeyEntry) -> Response {
+    let mut response = render::json(status, &wire::Key::of(entry));
+    response.headers_mut().insert(ETAG, headers::etag(entry.revision()));
+    response
+}
+
+pub(crate) fn read(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    let caller = auth::caller(state, &request.head)?;
+    let entry = state.engine.read_key(&caller, key_id(&request)?)?;
+    Ok(key_response(StatusCode::OK, &entry).into())
+}
+
+/// On the pool for blocking work: a filter may look at every key of the realm.
+pub(crate) fn list(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    let caller = auth::caller(state, &request.head)?;
+    let state = Arc::clone(state);
+    Ok(reply::blocking(request, move |request| list_now(&state, &caller, request)))
+}
+
+fn list_now(state: &State, caller: &Caller, request: &Request) -> Result<Response, Refusal> {
+    let names = ["limit", "cursor", "vault", "name", "destroyed"];
+    let [limit, cursor, vault, name, destroyed] = headers::query(&request.head, names)?;
+    let limit = match limit {
+        Some(text) => headers::decimal(&text).ok_or_else(|| {
+            Refusal::invalid("limit", format!("must be a number from 1 to {PAGE_KEYS_MAX}"))
+        })?,
+        None => PAGE_KEYS_DEFAULT,
+    };
+    let after = cursor.map(|text| headers::parse_cursor(&text)).transpose()?;
+    let filter = KeyFilter {
+        vault: vault.map(|text| parsed("vault", &text)).transpose()?,
+        name: name.map(|text| text.into_owned()),
+        destroyed: destroyed.map(|text| parsed("destroyed", &text)).transpose()?.unwrap_or(false),
+    };
+    let page = state.engine.list_keys(caller, &filter, after, limit)?;
+    let answer = wire::Keys {
+        keys: page.keys.iter().map(|entry| wire::Key::of(entry)).collect(),
+        next: page.next.map(headers::cursor_text),
+    };
+    Ok(render::json(StatusCode::OK, &answer))
+}
+
+/// On the pool for blocking work: the new material may be RSA's.
+pub(crate) fn rotate(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    let caller = auth::caller(state, &request.head)?;
+    let key = key_id(&request)?;
+    let wire::Nothing {} = body::parse_optional(&request)?;
+    let expected = headers::if_match(&request.head.headers)?;
+    let state = Arc::clone(state);
+    Ok(reply::blocking(request, move |_| {
+        let expected = headers::revision(expected, |revision, number| revision.0 = number);
+        let change = state.engine.rotate_key(&caller, key, expected);
+        Ok(key_response(StatusCode::OK, &*reply::block_on(change)?))
+    }))
+}
+
+pub(crate) fn public_key(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    let caller = auth::caller(state, &request.head)?;
+    let [version] = headers::query(&request.head, ["version"])?;
+    let version = version
+        .map(|text| headers::decimal::<u32>(&text))
+        .map(|number| number.ok_or_else(|| Refusal::invalid("version", "must be a number")))
+        .transpose()?;
+    let entry = state.engine.read_key(&caller, key_id(&request)?)?;
+    let record = entry.record();
+    if record.state.is_destroyed() {
+        return Err(EngineError::ObjectDestroyed(record.id).into());
+    }
+    let found = match version {
+        Some(number) => record.versions.iter().find(|version| version.number == number),
+        None => record.current_version(),
+    };
+    let found = found.ok_or(EngineError::ItemNotFound("version"))?;
+    let der = found.public_key_der.as_deref().ok_or(EngineError::ItemNotFound("public key"))?;
+    Ok(render::with_body(StatusCode::OK, headers::PEM, wire::spki_pem(der)).into())
+}

@@ -1,0 +1,466 @@
+//! The bodies of requests and answers, with the names that the native API gives them.
+//!
+//! Requests borrow from the body. Answers are made from the engine's values in [`mod@view`]; those
+//! of the uses are written by hand (`render.rs`) and stand here for the OpenAPI document and for
+//! the test that holds both to the same text.
+
+mod pem;
+mod view;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use crate::body::{Base64Text, Object};
+pub(crate) use pem::spki_pem;
+
+// ---------------------------------------------------------------- requests
+
+/// What a new key is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateKey<'a> {
+    /// A label for people; need not be unique. 1 to 256 bytes, no control characters, no white
+    /// space at either end.
+    #[serde(borrow)]
+    #[schema(value_type = String, example = "customer-4711")]
+    pub name: Cow<'a, str>,
+    /// A name of `GET /v1/algorithms`.
+    #[serde(borrow)]
+    #[schema(value_type = String, example = "aes256-gcm")]
+    pub algorithm: Cow<'a, str>,
+    /// Id of the vault; without it the default vault of the realm.
+    #[schema(value_type = Option<String>)]
+    pub vault: Option<Cow<'a, str>>,
+}
+
+/// What is to be encrypted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Encrypt<'a> {
+    /// In base64; at most 1,048,576 bytes.
+    #[serde(borrow)]
+    #[schema(value_type = String, format = Byte, example = "SGVsbG8=")]
+    pub plaintext: Base64Text<'a>,
+    /// Associated data in base64, which decrypting needs again; at most 65,536 bytes.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, format = Byte)]
+    pub aad: Option<Base64Text<'a>>,
+}
+
+/// What is to be decrypted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decrypt<'a> {
+    /// In base64, as `encrypt` gave it.
+    #[serde(borrow)]
+    #[schema(value_type = String, format = Byte)]
+    pub ciphertext: Base64Text<'a>,
+    /// The associated data of the encryption, in base64.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, format = Byte)]
+    pub aad: Option<Base64Text<'a>>,
+}
+
+/// What is to be signed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sign<'a> {
+    /// The message itself, not a digest of it, in base64; at most 1,048,576 bytes.
+    #[serde(borrow)]
+    #[schema(value_type = String, format = Byte)]
+    pub message: Base64Text<'a>,
+    /// One of the algorithm's `signature_schemes`; without it the first of them.
+    #[schema(value_type = Option<String>, example = "ed25519")]
+    pub scheme: Option<Cow<'a, str>>,
+}
+
+/// A signature that is to be checked.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verify<'a> {
+    /// The message in base64.
+    #[serde(borrow)]
+    #[schema(value_type = String, format = Byte)]
+    pub message: Base64Text<'a>,
+    /// In base64, as `sign` gave it.
+    #[serde(borrow)]
+    #[schema(value_type = String, format = Byte)]
+    pub signature: Base64Text<'a>,
+    /// The scheme of the signature; without it the first of the algorithm.
+    #[schema(value_type = Option<String>)]
+    pub scheme: Option<Cow<'a, str>>,
+    /// Check with this version of the key only; without it any version may have signed.
+    pub version: Option<u32>,
+}
+
+/// What a message authentication code is to be computed of.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mac<'a> {
+    /// In base64; at most 1,048,576 bytes.
+    #[serde(borrow)]
+    #[schema(value_type = String, format = Byte)]
+    pub message: Base64Text<'a>,
+}
+
+/// A message authentication code that is to be checked.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MacVerify<'a> {
+    /// The message in base64.
+    #[serde(borrow)]
+    #[schema(value_type = String, format = Byte)]
+    pub message: Base64Text<'a>,
+    /// In base64, as `mac` gave it.
+    #[serde(borrow)]
+    #[schema(value_type = String, format = Byte)]
+    pub mac: Base64Text<'a>,
+    /// Check with this version of the key only; without it any version may have computed it.
+    pub version: Option<u32>,
+}
+
+/// The other side of a key agreement.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Agree<'a> {
+    /// The raw 32 bytes of its X25519 public key (RFC 7748), in base64.
+    #[serde(borrow)]
+    #[schema(value_type = String, format = Byte)]
+    pub public_key: Base64Text<'a>,
+}
+
+/// A request that says nothing. The body may also be left out.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// What a new vault is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateVault<'a> {
+    /// Unique in the realm. The same rules as for names of keys.
+    #[serde(borrow)]
+    #[schema(value_type = String, example = "customers")]
+    pub name: Cow<'a, str>,
+}
+
+/// What a new principal is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreatePrincipal<'a> {
+    /// A label for people. The same rules as for names of keys.
+    #[serde(borrow)]
+    #[schema(value_type = String, example = "billing-service")]
+    pub name: Cow<'a, str>,
+    /// What it may do; nothing that you may not do. At most 256.
+    #[schema(value_type = Vec<GrantRequest>)]
+    pub grants: Vec<Object<GrantRequest>>,
+    /// The token ends so many seconds from now; without it, never.
+    #[schema(minimum = 1)]
+    pub token_lifetime_seconds: Option<u64>,
+}
+
+/// Permissions on the realm or, if one is named, on one vault or one key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrantRequest {
+    /// Names of permissions, or `*` alone for all of them.
+    #[schema(example = json!(["keys.use.encrypt", "keys.use.decrypt"]))]
+    pub permissions: Vec<String>,
+    /// Id of a vault. Not together with `key`.
+    pub vault: Option<String>,
+    /// Id of a key. Not together with `vault`.
+    pub key: Option<String>,
+}
+
+// ----------------------------------------------------------------- answers
+
+/// A key, or what remains of one that is destroyed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Key {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Its label.
+    pub name: String,
+    /// Name of its algorithm.
+    #[schema(example = "aes256-gcm")]
+    pub algorithm: &'static str,
+    /// Id of its vault.
+    pub vault: String,
+    /// `active`, or `destroyed`, or another state of its life.
+    #[schema(example = "active")]
+    pub state: &'static str,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub created: String,
+    /// When it changed last.
+    #[schema(format = DateTime)]
+    pub changed: String,
+    /// The version that protects new data; `null` when destroyed.
+    #[schema(required)]
+    pub current_version: Option<u32>,
+    /// The versions that have material, oldest first; none when destroyed.
+    pub versions: Vec<KeyVersion>,
+    /// Its material came from outside, so that copies may be there.
+    pub imported: bool,
+    /// Its material left the server.
+    pub exported: bool,
+    /// Uses since the server started.
+    pub uses_since_start: u64,
+    /// Last use since the server started.
+    #[schema(format = DateTime, required)]
+    pub last_used: Option<String>,
+    /// How it ended; only when destroyed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub destruction: Option<Destruction>,
+}
+
+/// One version of a key.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyVersion {
+    /// Counts from 1.
+    pub version: u32,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub created: String,
+    /// SubjectPublicKeyInfo in PEM, for key pairs.
+    #[schema(required)]
+    pub public_key: Option<String>,
+}
+
+/// How a key ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Destruction {
+    /// When it was asked for.
+    #[schema(format = DateTime)]
+    pub requested: String,
+    /// From when on every use was refused.
+    #[schema(format = DateTime)]
+    pub unusable_since: String,
+    /// Id of the principal that asked for it.
+    pub by: String,
+    /// Through which door.
+    #[schema(example = "native")]
+    pub door: String,
+    /// Why, in that principal's words; may be empty.
+    pub reason: String,
+    /// Index of its entry in the log.
+    pub log_index: u64,
+}
+
+/// One page of keys, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Keys {
+    /// The keys.
+    pub keys: Vec<Key>,
+    /// `cursor` of the next page; `null` after the last.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// A ciphertext.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Encrypted {
+    /// In base64. Names the version that made it, so that decrypting finds it.
+    #[schema(format = Byte)]
+    pub ciphertext: String,
+    /// The version that made it.
+    pub version: u32,
+}
+
+/// A plaintext.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Decrypted {
+    /// In base64.
+    #[schema(format = Byte)]
+    pub plaintext: String,
+}
+
+/// A signature.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Signed {
+    /// In base64.
+    #[schema(format = Byte)]
+    pub signature: String,
+    /// The version that made it.
+    pub version: u32,
+}
+
+/// A message authentication code.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Authenticated {
+    /// In base64.
+    #[schema(format = Byte)]
+    pub mac: String,
+    /// The version that computed it.
+    pub version: u32,
+}
+
+/// What a check found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Validity {
+    /// Whether the signature or code is this key's over this message.
+    pub valid: bool,
+}
+
+/// A shared secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Agreed {
+    /// The raw 32 bytes in base64. Derive keys from it; it is not one.
+    #[schema(format = Byte)]
+    pub shared_secret: String,
+}
+
+/// The evidence of one destruction.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Receipt {
+    /// What happened, to read.
+    #[schema(value_type = Object)]
+    pub statement: serde_json::Value,
+    /// What opens the commitments of the log entry.
+    #[schema(value_type = Object)]
+    pub opening: serde_json::Value,
+    /// The `.tlog-proof` file (C2SP), which alone proves all of it.
+    pub proof: String,
+}
+
+/// All algorithms of this version.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Algorithms {
+    /// In a fixed order.
+    pub algorithms: Vec<AlgorithmView>,
+}
+
+/// One algorithm.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Algorithm)]
+pub struct AlgorithmView {
+    /// Its name.
+    pub name: &'static str,
+    /// `symmetric_key` or `key_pair`.
+    pub object_type: &'static str,
+    /// What its keys can be used for.
+    pub uses: Vec<&'static str>,
+    /// Security strength (SP 800-57 part 1 section 5.6.1).
+    pub strength_bits: u16,
+    /// The default first; none if it does not sign.
+    pub signature_schemes: Vec<&'static str>,
+}
+
+/// A vault.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Vault {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Unique in its realm.
+    pub name: String,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub created: String,
+}
+
+/// The vaults of the realm.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Vaults {
+    /// All of them.
+    pub vaults: Vec<Vault>,
+}
+
+/// A principal.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Principal {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Its label.
+    pub name: String,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub created: String,
+    /// When it lost every right; `null` if it has them.
+    #[schema(format = DateTime, required)]
+    pub revoked: Option<String>,
+    /// What it may do.
+    pub grants: Vec<Grant>,
+}
+
+/// Permissions on a part of the realm.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Grant {
+    /// Names of permissions.
+    pub permissions: Vec<&'static str>,
+    /// `realm`, `vault` or `key`.
+    pub scope: &'static str,
+    /// Id of the vault, if that is the scope.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub vault: Option<String>,
+    /// Id of the key, if that is the scope.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub key: Option<String>,
+}
+
+/// A new principal and its bearer token, which is shown this once.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NewPrincipal {
+    /// The principal.
+    #[serde(flatten)]
+    pub principal: Principal,
+    /// For `Authorization: Bearer`. Lethe keeps only a hash of it.
+    #[schema(example = "lethe_…")]
+    pub token: String,
+}
+
+/// The principals of the realm.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Principals {
+    /// All of them, revoked ones too.
+    pub principals: Vec<Principal>,
+}
+
+/// The state of the server.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `live`, `ready` or `not_ready`.
+    pub status: &'static str,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reason: Option<String>,
+}
+
+/// Why a request was refused (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Stable name of the kind of problem, and the path of a page about it.
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/object-destroyed")]
+    pub problem_type: String,
+    /// The same for all problems of the type.
+    pub title: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// About this one occurrence.
+    pub detail: String,
+    /// Names the request, as `X-Request-Id` does.
+    pub request_id: String,
+    /// The member, parameter or header that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub field: Option<String>,
+    /// The permission that is lacking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub permission: Option<String>,
+    /// Id of the key that is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub key: Option<String>,
+    /// The key's state, where it is what stands in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub state: Option<String>,
+}

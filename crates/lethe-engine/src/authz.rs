@@ -1,0 +1,198 @@
+//! Who may do what: a pure decision whose positive answer is a value that nobody else can make.
+
+use core::marker::PhantomData;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lethe_store::Revision;
+use lethe_types::{
+    CredentialId, KeyId, Permission, Permissions, PrincipalId, RealmId, UnixMillis, VaultId,
+};
+
+use crate::EngineError;
+use crate::catalogue::KeyEntry;
+use crate::record::{PrincipalRecord, Scope};
+
+/// An operation on a key: its permission and its name in audit events.
+pub trait Operation {
+    /// The permission that it needs.
+    const PERMISSION: Permission;
+    /// Its name in audit events.
+    const NAME: &'static str;
+    /// Its verb in error texts.
+    const VERB: &'static str;
+}
+
+macro_rules! operations {
+    ($($name:ident: $permission:ident, $text:literal, $verb:literal;)*) => {$(
+        #[doc = concat!("The operation `", $text, "`.")]
+        #[derive(Debug)]
+        pub struct $name;
+        impl Operation for $name {
+            const PERMISSION: Permission = Permission::$permission;
+            const NAME: &'static str = $text;
+            const VERB: &'static str = $verb;
+        }
+    )*};
+}
+
+operations! {
+    CreateKey: KeysCreate, "key.create", "create";
+    ReadKey: KeysRead, "key.read", "read";
+    RotateKey: KeysRotate, "key.rotate", "rotate";
+    Encrypt: KeysUseEncrypt, "key.encrypt", "encrypt";
+    Decrypt: KeysUseDecrypt, "key.decrypt", "decrypt";
+    Sign: KeysUseSign, "key.sign", "sign";
+    Verify: KeysUseVerify, "key.verify", "verify";
+    Mac: KeysUseMac, "key.mac", "compute a message authentication code";
+    MacVerify: KeysUseMac, "key.mac_verify", "check a message authentication code";
+    Agree: KeysUseDerive, "key.agree", "agree on a shared secret";
+    Destroy: KeysDestroy, "key.destroy", "destroy";
+    CreateVault: VaultsAdmin, "vault.create", "create a vault";
+    ReadVault: VaultsRead, "vault.read", "read a vault";
+    CreatePrincipal: PrincipalsManage, "principal.create", "create a principal";
+    RevokePrincipal: PrincipalsManage, "principal.revoke", "revoke a principal";
+    ReadPrincipal: PrincipalsRead, "principal.read", "read a principal";
+}
+
+/// A principal with its grants sorted for quick answers.
+#[derive(Debug)]
+pub struct PrincipalEntry {
+    pub(crate) record: PrincipalRecord,
+    pub(crate) revision: Revision,
+    everywhere: Permissions,
+    vaults: BTreeMap<VaultId, Permissions>,
+    keys: BTreeMap<KeyId, Permissions>,
+}
+
+impl PrincipalEntry {
+    pub(crate) fn new(record: PrincipalRecord, revision: Revision) -> Self {
+        let mut everywhere = Permissions::NONE;
+        let mut vaults = BTreeMap::<VaultId, Permissions>::new();
+        let mut keys = BTreeMap::<KeyId, Permissions>::new();
+        for grant in &record.grants {
+            let slot = match grant.scope {
+                Scope::Realm => &mut everywhere,
+                Scope::Vault(vault) => vaults.entry(vault).or_default(),
+                Scope::Key(key) => keys.entry(key).or_default(),
+            };
+            *slot = slot.union(grant.permissions);
+        }
+        Self { record, revision, everywhere, vaults, keys }
+    }
+
+    /// The stored record.
+    #[must_use]
+    pub fn record(&self) -> &PrincipalRecord {
+        &self.record
+    }
+
+    fn may(&self, permission: Permission, vault: Option<VaultId>, key: Option<KeyId>) -> bool {
+        let held = |set: Option<&Permissions>| set.is_some_and(|set| set.contains(permission));
+        self.everywhere.contains(permission)
+            || held(vault.and_then(|vault| self.vaults.get(&vault)))
+            || held(key.and_then(|key| self.keys.get(&key)))
+    }
+}
+
+/// A principal that proved itself, and the request it makes.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub(crate) principal: Arc<PrincipalEntry>,
+    pub(crate) credential: Option<CredentialId>,
+    pub(crate) door: &'static str,
+    pub(crate) request: [u8; 16],
+}
+
+impl Caller {
+    /// The tenant that the caller acts in.
+    #[must_use]
+    pub fn realm(&self) -> RealmId {
+        self.principal.record.realm
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn principal(&self) -> PrincipalId {
+        self.principal.record.id
+    }
+
+    /// What it may do everywhere in its realm.
+    #[must_use]
+    pub fn realm_permissions(&self) -> Permissions {
+        self.principal.everywhere
+    }
+
+    /// The permissions that the caller lacks of `wanted` on `scope`: nobody may give away more than they have.
+    pub(crate) fn lacks(&self, wanted: Permissions, scope: Scope) -> Option<Permission> {
+        let (vault, key) = match scope {
+            Scope::Realm => (None, None),
+            Scope::Vault(vault) => (Some(vault), None),
+            Scope::Key(key) => (None, Some(key)),
+        };
+        wanted.iter().find(|&permission| !self.principal.may(permission, vault, key))
+    }
+}
+
+/// Proof that a caller may do `Op` to the key it names. Only [`check`] makes it.
+#[derive(Debug)]
+#[must_use]
+pub struct Authorized<Op> {
+    entry: Arc<KeyEntry>,
+    operation: PhantomData<Op>,
+}
+
+impl<Op> Authorized<Op> {
+    /// The key, as it was when the check was made; its revision is the precondition of every write.
+    pub(crate) fn entry(&self) -> &Arc<KeyEntry> {
+        &self.entry
+    }
+}
+
+/// Whether `caller` may do `Op` to the key.
+///
+/// # Errors
+/// [`EngineError::ItemNotFound`] for a key of another realm: its existence is not theirs to know.
+/// [`EngineError::PermissionDenied`] otherwise.
+pub(crate) fn check<Op: Operation>(
+    caller: &Caller,
+    entry: Arc<KeyEntry>,
+) -> Result<Authorized<Op>, EngineError> {
+    let record = entry.record();
+    if record.realm != caller.realm() {
+        return Err(EngineError::ItemNotFound("key"));
+    }
+    if caller.principal.may(Op::PERMISSION, Some(record.vault), Some(record.id)) {
+        Ok(Authorized { entry, operation: PhantomData })
+    } else {
+        Err(EngineError::PermissionDenied(Op::PERMISSION))
+    }
+}
+
+/// Whether `caller` may do `Op` in its realm or, if one is named, in `vault`.
+///
+/// # Errors
+/// [`EngineError::PermissionDenied`].
+pub(crate) fn check_realm<Op: Operation>(
+    caller: &Caller,
+    vault: Option<VaultId>,
+) -> Result<(), EngineError> {
+    if caller.principal.may(Op::PERMISSION, vault, None) {
+        Ok(())
+    } else {
+        Err(EngineError::PermissionDenied(Op::PERMISSION))
+    }
+}
+
+/// Whether `principal` may still act at `now`.
+pub(crate) fn is_live(principal: &PrincipalRecord, now: UnixMillis) -> bool {
+    principal.revoked.is_none_or(|revoked| now < revoked)
+}
+
+impl Caller {
+    /// Whether the caller may see the key.
+    pub(crate) fn may_read(&self, record: &crate::record::KeyRecord) -> bool {
+        let read = Permission::KeysRead;
+        record.realm == self.realm() && self.principal.may(read, Some(record.vault), Some(record.id))
+    }
+}

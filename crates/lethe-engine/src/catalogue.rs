@@ -1,0 +1,242 @@
+//! All metadata and wrapped material in memory: what every read and every use looks at.
+//!
+//! Entries are immutable; a change replaces the entry. An operation that holds a replaced entry may
+//! finish; none that starts later can find it. Expanded keys live inside the entry, so that a
+//! replaced entry takes them with it and a late fill can never bring them back (the race that ended
+//! MinIO KES's delete).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use lethe_crypto::registry::UsableKey;
+use lethe_store::{Revision, StoreKey};
+use lethe_types::{CredentialId, KeyId, PrincipalId, RealmId, RealmName, UnixMillis, VaultId};
+use parking_lot::RwLock;
+
+use crate::authz::PrincipalEntry;
+use crate::keys;
+use crate::record::{KeyRecord, RealmRecord, VaultRecord};
+
+/// Shards of the key map: enough that writers of one do not wait for readers of another.
+const SHARDS: usize = 256;
+
+/// A key as the catalogue holds it.
+#[derive(Debug)]
+pub struct KeyEntry {
+    record: KeyRecord,
+    revision: Revision,
+    expanded: Box<[ArcSwapOption<UsableKey>]>,
+    usage: Arc<Usage>,
+    /// Raised before a destruction becomes durable: from then on no use begins.
+    closing: AtomicBool,
+}
+
+/// When and how often a key was used since the server started. Shared by all entries of the key.
+#[derive(Debug, Default)]
+pub struct Usage {
+    last: AtomicU64,
+    count: AtomicU64,
+}
+
+impl Usage {
+    pub(crate) fn record(&self, now: UnixMillis) {
+        self.last.fetch_max(now.0, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The last use since the server started.
+    #[must_use]
+    pub fn last(&self) -> Option<UnixMillis> {
+        Some(self.last.load(Ordering::Relaxed)).filter(|&ms| ms > 0).map(UnixMillis)
+    }
+
+    /// Uses since the server started.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl KeyEntry {
+    pub(crate) fn new(record: KeyRecord, revision: Revision, usage: Arc<Usage>) -> Self {
+        let expanded = record.versions.iter().map(|_| ArcSwapOption::empty()).collect();
+        Self { record, revision, expanded, usage, closing: AtomicBool::new(false) }
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn record(&self) -> &KeyRecord {
+        &self.record
+    }
+
+    /// The store revision that the record was written at; an entity tag for `If-Match`.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Uses since the server started.
+    #[must_use]
+    pub fn usage(&self) -> &Arc<Usage> {
+        &self.usage
+    }
+
+    pub(crate) fn store_key(&self) -> StoreKey {
+        keys::key(self.record.created, self.record.id)
+    }
+
+    pub(crate) fn expanded(&self, position: usize) -> Option<&ArcSwapOption<UsableKey>> {
+        self.expanded.get(position)
+    }
+
+    /// Drops all expanded keys; they are made again at the next use.
+    pub(crate) fn forget_expanded(&self) {
+        for slot in &self.expanded {
+            slot.store(None);
+        }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_closing(&self, closing: bool) {
+        self.closing.store(closing, Ordering::Release);
+    }
+}
+
+/// Everything that the installation holds.
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    keys: Box<[RwLock<BTreeMap<KeyId, Arc<KeyEntry>>>]>,
+    by_age: RwLock<BTreeMap<RealmId, BTreeSet<(UnixMillis, KeyId)>>>,
+    realms: RwLock<BTreeMap<RealmId, Arc<RealmRecord>>>,
+    vaults: RwLock<BTreeMap<VaultId, Arc<VaultRecord>>>,
+    principals: RwLock<BTreeMap<PrincipalId, Arc<PrincipalEntry>>>,
+    credentials: RwLock<BTreeMap<CredentialId, Arc<PrincipalEntry>>>,
+    live: AtomicU64,
+    destroyed: AtomicU64,
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self {
+            keys: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            by_age: RwLock::default(),
+            realms: RwLock::default(),
+            vaults: RwLock::default(),
+            principals: RwLock::default(),
+            credentials: RwLock::default(),
+            live: AtomicU64::new(0),
+            destroyed: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Catalogue {
+    fn shard(&self, key: KeyId) -> &RwLock<BTreeMap<KeyId, Arc<KeyEntry>>> {
+        &self.keys[usize::from(key.0[0])]
+    }
+
+    pub(crate) fn key(&self, key: KeyId) -> Option<Arc<KeyEntry>> {
+        self.shard(key).read().get(&key).cloned()
+    }
+
+    /// Makes `entry` what every later request sees.
+    pub(crate) fn publish_key(&self, entry: Arc<KeyEntry>) {
+        let record = entry.record();
+        let (id, realm, created) = (record.id, record.realm, record.created);
+        let destroyed = record.state.is_destroyed();
+        let previous = self.shard(id).write().insert(id, entry);
+        let was_destroyed = previous.as_ref().map(|entry| entry.record.state.is_destroyed());
+        match (was_destroyed, destroyed) {
+            (None, false) => drop(self.live.fetch_add(1, Ordering::Relaxed)),
+            (None, true) => drop(self.destroyed.fetch_add(1, Ordering::Relaxed)),
+            (Some(false), true) => {
+                self.live.fetch_sub(1, Ordering::Relaxed);
+                self.destroyed.fetch_add(1, Ordering::Relaxed);
+            }
+            (Some(false), false) | (Some(true), _) => {}
+        }
+        if previous.is_none() {
+            self.by_age.write().entry(realm).or_default().insert((created, id));
+        }
+    }
+
+    /// Keys that have their material, and tombstones.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.live.load(Ordering::Relaxed), self.destroyed.load(Ordering::Relaxed))
+    }
+
+    /// Up to `limit` keys of `realm` that `wanted` accepts, oldest first, after `after`.
+    pub(crate) fn page(
+        &self,
+        realm: RealmId,
+        after: Option<(UnixMillis, KeyId)>,
+        limit: usize,
+        wanted: impl Fn(&KeyEntry) -> bool,
+    ) -> Vec<Arc<KeyEntry>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let by_age = self.by_age.read();
+        let Some(ages) = by_age.get(&realm) else { return Vec::new() };
+        let from = after.map_or(Unbounded, Excluded);
+        ages.range((from, Unbounded))
+            .filter_map(|&(_, id)| self.key(id))
+            .filter(|entry| wanted(entry))
+            .take(limit)
+            .collect()
+    }
+
+    pub(crate) fn realm(&self, realm: RealmId) -> Option<Arc<RealmRecord>> {
+        self.realms.read().get(&realm).cloned()
+    }
+
+    pub(crate) fn realm_by_name(&self, name: &RealmName) -> Option<Arc<RealmRecord>> {
+        self.realms.read().values().find(|realm| realm.name == *name).cloned()
+    }
+
+    pub(crate) fn publish_realm(&self, realm: RealmRecord) {
+        self.realms.write().insert(realm.id, Arc::new(realm));
+    }
+
+    pub(crate) fn vault(&self, realm: RealmId, vault: VaultId) -> Option<Arc<VaultRecord>> {
+        self.vaults.read().get(&vault).filter(|record| record.realm == realm).cloned()
+    }
+
+    pub(crate) fn vaults(&self, realm: RealmId) -> Vec<Arc<VaultRecord>> {
+        self.vaults.read().values().filter(|record| record.realm == realm).cloned().collect()
+    }
+
+    pub(crate) fn publish_vault(&self, vault: VaultRecord) {
+        self.vaults.write().insert(vault.id, Arc::new(vault));
+    }
+
+    pub(crate) fn principal(
+        &self,
+        realm: RealmId,
+        principal: PrincipalId,
+    ) -> Option<Arc<PrincipalEntry>> {
+        self.principals.read().get(&principal).filter(|entry| entry.record.realm == realm).cloned()
+    }
+
+    pub(crate) fn principals(&self, realm: RealmId) -> Vec<Arc<PrincipalEntry>> {
+        self.principals.read().values().filter(|entry| entry.record.realm == realm).cloned().collect()
+    }
+
+    pub(crate) fn by_credential(&self, credential: CredentialId) -> Option<Arc<PrincipalEntry>> {
+        self.credentials.read().get(&credential).cloned()
+    }
+
+    pub(crate) fn publish_principal(&self, entry: Arc<PrincipalEntry>) {
+        let mut credentials = self.credentials.write();
+        let previous = self.principals.write().insert(entry.record.id, entry.clone());
+        for credential in previous.iter().flat_map(|entry| &entry.record.credentials) {
+            credentials.remove(&credential.id);
+        }
+        for credential in &entry.record.credentials {
+            credentials.insert(credential.id, entry.clone());
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Makes a batch durable, and its destructions final.
+
+use std::sync::Arc;
+
+use lethe_erasure::tree::{Committed, Erased, NewRoot, Staged};
+use lethe_log::{ErasureNote, FullTile, Hash, Prover, StagedAppend, leaf_hash};
+use lethe_store::{Batch as StoreBatch, Revision, StoreError, Write};
+use lethe_types::{BatchId, RealmId};
+
+use super::batch::{Batch, put};
+use super::outcome::{Committed as Outcome, ReceiptParts};
+use super::{Change, Committer};
+use crate::catalogue::{KeyEntry, Usage};
+use crate::log_view::StoredTiles;
+use crate::shared::SignedHead;
+use crate::start::LogHead;
+use crate::{EngineError, failpoint, keys};
+
+/// How often the store is asked whether a commit of unknown outcome was applied.
+const RESOLVE_ATTEMPTS_MAX: usize = 3;
+/// How often a step of the slot is tried before the committer halts.
+const SLOT_ATTEMPTS_MAX: usize = 3;
+
+/// A batch that is durable and, if it destroys, final.
+pub(super) struct Durable {
+    revision: Revision,
+    first_index: u64,
+    head: Arc<SignedHead>,
+    erasure_note: Option<Arc<str>>,
+    proofs: Vec<Vec<Hash>>,
+}
+
+impl Committer {
+    /// Steps 2 to 4, and the signatures of step 5.
+    ///
+    /// # Errors
+    /// Whatever failed. If the outcome is unknown, or the slot failed after the commit, the
+    /// committer has halted: the next start completes what was begun.
+    pub(super) fn make_durable(
+        &mut self,
+        batch: &mut Batch,
+        staged: Staged,
+    ) -> Result<Durable, EngineError> {
+        let drafts = || batch.items.iter().filter_map(|item| item.drafted.as_ref());
+        let hashes: Vec<Hash> = drafts().map(|draft| leaf_hash(&draft.entry)).collect();
+        let append = self.shared.log.read().stage(&hashes);
+        let mut writes = Vec::new();
+        for (index, draft) in (append.first_index..).zip(drafts()) {
+            writes.extend(draft.to_writes(index));
+        }
+        let settled = self.unsettled.writes();
+        let forgotten = self.forget_expired(&mut writes);
+        writes.extend(staged_writes(&staged, &append));
+        writes.extend(settled);
+        let revision = self.commit(writes)?;
+        failpoint::hit("commit.durable");
+        self.settled();
+        self.shared.idempotency.forget(&forgotten);
+        let erasure_note = self.finish_tree(batch, staged)?;
+        let head = self.sign_head(&append);
+        let proofs = self.prove(batch, &append)?;
+        let first_index = append.first_index;
+        let applied = self.shared.log.write().apply(append);
+        applied.map_err(|_| self.halted_by("the log grew beside the committer"))?;
+        self.shared.head.store(head.clone());
+        Ok(Durable { revision, first_index, head, erasure_note, proofs })
+    }
+
+    fn forget_expired(&self, writes: &mut Vec<Write>) -> Vec<[u8; 32]> {
+        const AT_ONCE: usize = 256;
+        let expired = self.shared.idempotency.expired(self.shared.clock.now(), AT_ONCE);
+        writes.extend(expired.iter().map(|place| Write::Delete { key: keys::idempotent(place) }));
+        expired
+    }
+
+    /// Commits, and finds out what happened if the store does not know.
+    pub(super) fn commit(&mut self, writes: Vec<Write>) -> Result<Revision, EngineError> {
+        let mut batch = StoreBatch::new();
+        for write in writes {
+            batch.push(write);
+        }
+        match self.shared.store.commit(batch) {
+            Ok(revision) => {
+                self.revision = revision;
+                Ok(revision)
+            }
+            Err(StoreError::Full) => Err(EngineError::StorageFull),
+            Err(StoreError::Unavailable { .. }) => self.resolve(),
+            Err(
+                StoreError::Closed
+                | StoreError::Conflict { .. }
+                | StoreError::Corrupt { .. }
+                | StoreError::Invalid { .. }
+                | StoreError::TooLarge { .. }
+                | StoreError::WatchLost,
+            ) => Err(EngineError::StorageUnavailable),
+        }
+    }
+
+    /// The commit may or may not have been applied. This thread is the store's only writer, so
+    /// the store's revision tells.
+    fn resolve(&mut self) -> Result<Revision, EngineError> {
+        for _ in 0..RESOLVE_ATTEMPTS_MAX {
+            match self.shared.store.revision() {
+                Ok(revision) if revision == self.revision => {
+                    return Err(EngineError::StorageUnavailable);
+                }
+                Ok(revision) => {
+                    self.revision = revision;
+                    return Ok(revision);
+                }
+                Err(_) => {}
+            }
+        }
+        Err(self.halted_by("the store does not tell whether a commit was applied"))
+    }
+
+    fn halted_by(&self, what: &'static str) -> EngineError {
+        self.halt(what);
+        EngineError::StorageUnavailable
+    }
+
+    /// Brings the tree in memory to the state that is durable now. With destructions this is where
+    /// the old root ends; the answer is the signed note about it.
+    fn finish_tree(&mut self, batch: &Batch, staged: Staged) -> Result<Option<Arc<str>>, EngineError> {
+        let (epoch_from, epoch_to) = (staged.epoch_from(), staged.epoch_to());
+        let beside = "the erasure tree changed beside the committer";
+        let new_root = match staged.committed() {
+            Committed::SameRoot(same) => {
+                let applied = self.shared.tree.write().apply_same_root(same);
+                return applied.map(|_| None).map_err(|_| self.halted_by(beside));
+            }
+            Committed::NewRoot(new_root) => new_root,
+        };
+        let erased = self.change_root(new_root)?;
+        failpoint::hit("slot.old_root_erased");
+        let applied = self.shared.tree.write().apply(erased);
+        let applied = applied.map_err(|_| self.halted_by(beside))?;
+        self.image = applied.image;
+        let note = self.sign_erasure(epoch_from, epoch_to)?;
+        self.unsettled.add(epoch_to, applied.drops, note.clone(), freed_by(batch));
+        Ok(Some(note))
+    }
+
+    /// The two steps of the slot, each tried a few times.
+    pub(super) fn change_root(&mut self, new_root: NewRoot) -> Result<Erased, EngineError> {
+        let batch = BatchId::random(&*self.shared.entropy);
+        let batch = batch.map_err(|_| self.halted_by("the random source failed"))?;
+        let seconds = self.shared.clock.now().seconds();
+        let mut step = new_root;
+        let mut attempts = 1..SLOT_ATTEMPTS_MAX;
+        let mut step = loop {
+            match step.write_root(&mut *self.slot, &self.image, batch, seconds) {
+                Ok(written) => break written,
+                Err(failed) if attempts.next().is_some() => step = failed.step,
+                Err(_) => return Err(self.halted_by("the slot does not take the new root")),
+            }
+        };
+        failpoint::hit("slot.root_written");
+        let mut attempts = 1..SLOT_ATTEMPTS_MAX;
+        loop {
+            match step.erase_old(&mut *self.slot) {
+                Ok(erased) => return Ok(erased),
+                Err(failed) if attempts.next().is_some() => step = failed.step,
+                Err(_) => return Err(self.halted_by("the slot does not erase the old root")),
+            }
+        }
+    }
+
+    /// The note that the root of `epoch_from` is gone. The time is now, but not before the entries
+    /// that it speaks of: the clock may have stepped back.
+    pub(super) fn sign_erasure(
+        &self,
+        epoch_from: u64,
+        epoch_to: u64,
+    ) -> Result<Arc<str>, EngineError> {
+        let note = ErasureNote {
+            tree_id: self.shared.tree_id,
+            epoch_from,
+            epoch_to,
+            irrecoverable_since: self.shared.clock.now().max(self.last_entry_time),
+            slot: self.slot_fact(self.image.generation),
+            recoverable_from_backups_until: None,
+        };
+        let text = note.sign(&self.signer);
+        let text: Arc<str> = text.map_err(|_| self.halted_by("an erasure note"))?.into();
+        self.shared.unsettled_notes.lock().insert(epoch_to, text.clone());
+        Ok(text)
+    }
+
+    fn sign_head(&self, append: &StagedAppend) -> Arc<SignedHead> {
+        let size = append.new_size();
+        let text = self.signer.checkpoint(size, append.new_root).into();
+        Arc::new(SignedHead { size, text })
+    }
+
+    /// Inclusion proofs for the destructions of the batch.
+    fn prove(&self, batch: &Batch, append: &StagedAppend) -> Result<Vec<Vec<Hash>>, EngineError> {
+        let reader = StoredTiles(&*self.shared.store);
+        let mut prover = Prover::new(append.tree(), &reader);
+        append.full_tiles.iter().for_each(|tile| prover.remember(tile));
+        (append.first_index..)
+            .zip(&batch.items)
+            .map(|(index, item)| {
+                if item.submission.change.destroys() {
+                    prover
+                        .inclusion(index, append.new_size())
+                        .map_err(|_| self.halted_by("a full tile of the log does not come back"))
+                } else {
+                    Ok(Vec::new())
+                }
+            })
+            .collect()
+    }
+
+    /// Step 5: every later request sees the batch. Returns what to answer to whom.
+    pub(super) fn publish(
+        &self,
+        batch: Batch,
+        durable: Durable,
+    ) -> Vec<(super::submission::ReplySender, Outcome)> {
+        let mut answers = Vec::with_capacity(batch.items.len());
+        let indexes = durable.first_index..;
+        for ((index, item), proof) in indexes.zip(batch.items).zip(durable.proofs) {
+            let Some(drafted) = item.drafted else { continue };
+            if let Some((place, remembered)) = drafted.remembered {
+                self.shared.idempotency.insert(place, remembered);
+            }
+            let entry = drafted.record.map(|record| {
+                let usage = usage_of(&item.submission.change);
+                let entry = Arc::new(KeyEntry::new(record, durable.revision, usage));
+                self.shared.catalogue.publish_key(entry.clone());
+                entry
+            });
+            self.publish_others(&item.submission.change, durable.revision);
+            let committed = match (entry, &durable.erasure_note) {
+                (Some(entry), Some(note)) if entry.record().state.is_destroyed() => {
+                    Outcome::Destroyed(Box::new(ReceiptParts {
+                        entry,
+                        leaf: drafted.entry,
+                        index,
+                        proof,
+                        checkpoint: durable.head.text.clone(),
+                        erasure_note: note.clone(),
+                    }))
+                }
+                (Some(entry), _) => Outcome::Key { entry, log_index: Some(index) },
+                (None, _) => Outcome::Done { log_index: Some(index) },
+            };
+            answers.push((item.submission.reply, committed));
+        }
+        answers
+    }
+
+    fn publish_others(&self, change: &Change, revision: Revision) {
+        let catalogue = &self.shared.catalogue;
+        match change {
+            Change::CreateRealm { realm, vault } => {
+                catalogue.publish_vault(vault.clone());
+                catalogue.publish_realm(realm.clone());
+            }
+            Change::CreateVault(vault) => catalogue.publish_vault(vault.clone()),
+            Change::CreatePrincipal(record) | Change::RevokePrincipal { record, .. } => {
+                let entry = crate::PrincipalEntry::new(record.clone(), revision);
+                catalogue.publish_principal(Arc::new(entry));
+            }
+            Change::AddVersion { .. } | Change::CreateKey { .. } | Change::DestroyKey { .. } => {}
+        }
+    }
+
+    /// Nothing of the batch was made, or its outcome is unknown and the committer has halted.
+    pub(super) fn give_up(&mut self, batch: Batch, error: &EngineError) {
+        let halted = self.shared.is_halted();
+        for item in batch.items {
+            if !halted {
+                if let Some((realm, leaf)) = item.reserved() {
+                    // A leaf that is not taken any more needs no release.
+                    let _forgotten = self.allocator.forget(realm, leaf);
+                }
+                if let Change::DestroyKey { seen, .. } = &item.submission.change {
+                    // Nothing is durable: the key is as live as before.
+                    seen.set_closing(false);
+                }
+            }
+            item.submission.refuse(error.clone());
+        }
+    }
+}
+
+/// The leaves of the versions that a batch destroys.
+fn freed_by(batch: &Batch) -> Vec<(RealmId, u64)> {
+    let destroyed = batch.items.iter().filter_map(|item| match &item.submission.change {
+        Change::DestroyKey { seen, .. } => Some(seen.record()),
+        Change::AddVersion { .. }
+        | Change::CreateKey { .. }
+        | Change::CreatePrincipal(_)
+        | Change::CreateRealm { .. }
+        | Change::CreateVault(_)
+        | Change::RevokePrincipal { .. } => None,
+    });
+    destroyed
+        .flat_map(|record| record.versions.iter().map(|version| (record.realm, version.leaf)))
+        .collect()
+}
+
+fn staged_writes(staged: &Staged, append: &StagedAppend) -> Vec<Write> {
+    let mut writes = Vec::new();
+    for node in staged.writes() {
+        writes.push(put(keys::node(&node.address), node.blob.to_vec()));
+    }
+    for FullTile { level, index, hashes } in &append.full_tiles {
+        let bytes = hashes.iter().flat_map(|hash| hash.0).collect();
+        writes.push(put(keys::tile(*level, *index), bytes));
+    }
+    if !staged.needs_root_change() {
+        // Superseded under a root that stays: nothing leads to them any more.
+        writes.extend(staged.drops().iter().map(|drop| Write::Delete { key: keys::node(drop) }));
+    }
+    let head = LogHead { size: append.new_size(), root: append.new_root };
+    writes.push(put(keys::meta("log"), head.encode()));
+    writes
+}
+
+fn usage_of(change: &Change) -> Arc<Usage> {
+    match change {
+        Change::AddVersion { seen, .. } | Change::DestroyKey { seen, .. } => seen.usage().clone(),
+        Change::CreateKey { .. }
+        | Change::CreatePrincipal(_)
+        | Change::CreateRealm { .. }
+        | Change::CreateVault(_)
+        | Change::RevokePrincipal { .. } => Arc::default(),
+    }
+}

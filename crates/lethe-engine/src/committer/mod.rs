@@ -1,0 +1,187 @@
+//! The one owner of every write: it takes the plans of all requests, commits them in batches, makes
+//! destructions final in the slot, publishes, and only then answers.
+//!
+//! Order of a batch, and what a crash just after each step means:
+//! 1. *planned*: the keys that go are closed for use. Nothing is stored; after a crash they are live.
+//! 2. *durable*: tombstones, re-keyed tree nodes, log leaves and the log's head are in the store,
+//!    in one transaction. After a crash the next start carries the destruction on.
+//! 3. *root written*: the slot holds the old root and the new one. Either opens a complete tree.
+//! 4. *old root erased*: the instant of erasure.
+//! 5. Checkpoint and erasure note are signed, the catalogue is published, requests are answered.
+//! 6. *settled*, lazily, in the next transaction: superseded nodes go, the erasure note is stored.
+//!
+//! A batch may make and destroy keys together: the erasure tree writes new record keys under the old
+//! root as well, so that a batch cut short between 2 and 3 loses none of them.
+
+mod batch;
+mod erase;
+mod outcome;
+mod settle;
+mod submission;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use lethe_erasure::allocator::Allocator;
+use lethe_erasure::slot::{ErasableSlot, SlotImage};
+use lethe_log::LogSigner;
+use lethe_store::Revision;
+use lethe_types::UnixMillis;
+use lethe_types::limits::{COMMIT_BATCH_PLANS_MAX, COMMIT_QUEUE_PLANS_MAX};
+use parking_lot::Mutex;
+
+pub(crate) use batch::SOFTWARE;
+pub(crate) use outcome::{Committed, ReceiptParts};
+pub(crate) use settle::Unsettled;
+pub(crate) use submission::{Change, CommitError, Submission};
+
+use crate::shared::Shared;
+use crate::{Engine, EngineError, failpoint};
+
+/// How long the committer waits for work before it settles what is left to settle.
+const IDLE_BEFORE_SETTLING: Duration = Duration::from_millis(200);
+
+/// What the committer's thread owns.
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    slot: Box<dyn ErasableSlot>,
+    allocator: Allocator,
+    signer: LogSigner,
+    unsettled: Unsettled,
+    /// Of the newest commit. This thread is the only writer.
+    revision: Revision,
+    /// What the slot holds.
+    image: SlotImage,
+    /// No erasure note says an earlier time than the log entries before it.
+    last_entry_time: UnixMillis,
+}
+
+/// The sending end of the committer's queue, and its thread.
+pub(crate) struct Queue {
+    sender: Mutex<Option<SyncSender<Submission>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Queue {
+    /// Starts the thread that owns `committer`.
+    ///
+    /// # Errors
+    /// The operating system's, if it gives no thread.
+    pub(crate) fn start(committer: Committer) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(COMMIT_QUEUE_PLANS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("lethe-committer".to_owned())
+            .spawn(move || committer.run(&receiver))?;
+        Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+    }
+
+    fn sender(&self) -> Option<SyncSender<Submission>> {
+        self.sender.lock().clone()
+    }
+
+    /// Takes no more work, finishes what was taken, settles, and waits for the thread to end.
+    pub(crate) fn close(&self) {
+        drop(self.sender.lock().take());
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic of the thread was reported when it happened; there is nothing to add here.
+            let _ended = thread.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Queue(..)")
+    }
+}
+
+impl Engine {
+    /// Puts a plan into the committer's queue.
+    pub(crate) fn submit(&self, submission: Submission) -> Result<(), EngineError> {
+        if self.shared.is_halted() {
+            return Err(EngineError::StorageUnavailable);
+        }
+        let sender = self.queue.sender().ok_or(EngineError::ShuttingDown)?;
+        sender.try_send(submission).map_err(|error| match error {
+            TrySendError::Full(_) => EngineError::ServerLimitExceeded("changes that wait"),
+            TrySendError::Disconnected(_) => EngineError::ShuttingDown,
+        })
+    }
+}
+
+impl Committer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        slot: Box<dyn ErasableSlot>,
+        allocator: Allocator,
+        signer: LogSigner,
+        unsettled: Unsettled,
+        revision: Revision,
+        image: SlotImage,
+    ) -> Self {
+        let last_entry_time = UnixMillis(0);
+        Self { shared, slot, allocator, signer, unsettled, revision, image, last_entry_time }
+    }
+
+    fn run(mut self, receiver: &Receiver<Submission>) {
+        loop {
+            match receiver.recv_timeout(IDLE_BEFORE_SETTLING) {
+                Ok(first) => {
+                    let mut group = vec![first];
+                    group.extend(receiver.try_iter().take(COMMIT_BATCH_PLANS_MAX - 1));
+                    self.commit_batch(group);
+                }
+                Err(RecvTimeoutError::Timeout) => self.settle_when_idle(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.settle_when_idle();
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn commit_batch(&mut self, submissions: Vec<Submission>) {
+        if self.shared.is_halted() {
+            for submission in submissions {
+                submission.refuse(EngineError::StorageUnavailable);
+            }
+            return;
+        }
+        let mut batch = self.plan(submissions);
+        failpoint::hit("commit.planned");
+        if batch.items.is_empty() {
+            return;
+        }
+        let result = self.stage(&mut batch).and_then(|staged| {
+            failpoint::hit("commit.staged");
+            self.make_durable(&mut batch, staged)
+        });
+        match result {
+            Ok(durable) => {
+                let answers = self.publish(batch, durable);
+                failpoint::hit("commit.published");
+                for (reply, committed) in answers {
+                    // A caller that went away changes nothing: the change is made.
+                    let _gone = reply.send(Ok(committed));
+                }
+                failpoint::hit("commit.answered");
+            }
+            Err(error) => self.give_up(batch, &error),
+        }
+    }
+
+    /// Nothing more is changed until a restart has found out where store and slot stand.
+    fn halt(&self, why: &'static str) {
+        self.shared.halted_because.store(Some(Arc::new(why)));
+        self.shared.halted.store(true, Ordering::Release);
+    }
+}
+
+impl std::fmt::Debug for Committer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Committer(..)")
+    }
+}

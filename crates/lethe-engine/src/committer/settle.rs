@@ -1,0 +1,96 @@
+//! What a destroying batch leaves to do once the old root is gone (T2): superseded nodes go from
+//! the store, and the erasure note comes in. Done with the next commit, or when there is none for a
+//! while. A crash before it is repaired at the next start.
+
+use std::sync::Arc;
+
+use lethe_erasure::tree::NodeAddress;
+use lethe_store::Write;
+use lethe_types::RealmId;
+
+use super::Committer;
+use super::batch::put;
+use crate::{failpoint, keys};
+
+/// Work left over from destroying batches.
+#[derive(Debug, Default)]
+pub(crate) struct Unsettled {
+    epochs: Vec<Epoch>,
+    /// Whether the store may hold remnants of deleted rows that tidying would remove.
+    untidy: bool,
+}
+
+#[derive(Debug)]
+struct Epoch {
+    epoch_to: u64,
+    drops: Vec<NodeAddress>,
+    note: Arc<str>,
+    /// Leaves that are free again once nothing in the store speaks of what they held.
+    freed: Vec<(RealmId, u64)>,
+}
+
+impl Unsettled {
+    pub(super) fn add(
+        &mut self,
+        epoch_to: u64,
+        drops: Vec<NodeAddress>,
+        note: Arc<str>,
+        freed: Vec<(RealmId, u64)>,
+    ) {
+        self.epochs.push(Epoch { epoch_to, drops, note, freed });
+        self.untidy = true;
+    }
+
+    /// The rows that settle everything.
+    pub(super) fn writes(&self) -> Vec<Write> {
+        let mut writes = Vec::new();
+        for epoch in &self.epochs {
+            writes.extend(epoch.drops.iter().map(|drop| Write::Delete { key: keys::node(drop) }));
+            let note = epoch.note.as_bytes().to_vec();
+            writes.push(put(keys::erased(epoch.epoch_to), note));
+            writes.push(put(keys::meta("epoch"), epoch.epoch_to.to_be_bytes().to_vec()));
+        }
+        // Of several epochs the newest stands.
+        let newest = self.epochs.len().saturating_sub(1);
+        let mut number = 0;
+        writes.retain(|write| {
+            if *write.key() != keys::meta("epoch") {
+                return true;
+            }
+            number += 1;
+            number > newest
+        });
+        writes
+    }
+}
+
+impl Committer {
+    /// The rows of [`Unsettled::writes`] are durable.
+    pub(super) fn settled(&mut self) {
+        let mut notes = self.shared.unsettled_notes.lock();
+        for epoch in self.unsettled.epochs.drain(..) {
+            notes.remove(&epoch.epoch_to);
+            for (realm, leaf) in epoch.freed {
+                // A leaf that is not taken any more needs no release.
+                let _released = self.allocator.release(realm, leaf);
+            }
+        }
+    }
+
+    /// Settles and tidies. A failure changes nothing: it is done with the next commit or start.
+    pub(super) fn settle_when_idle(&mut self) {
+        if self.shared.is_halted() {
+            return;
+        }
+        if !self.unsettled.epochs.is_empty() {
+            if self.commit(self.unsettled.writes()).is_err() {
+                return;
+            }
+            failpoint::hit("settle.durable");
+            self.settled();
+        }
+        if self.unsettled.untidy {
+            self.unsettled.untidy = self.shared.store.tidy().is_err();
+        }
+    }
+}

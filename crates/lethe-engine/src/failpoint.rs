@@ -1,0 +1,37 @@
+//! Named points of the destroy and create paths at which a crash test can stop the process.
+//!
+//! Compiled into debug builds only; in a release build [`hit`] is empty.
+
+/// The points, in the order in which a destroying commit passes them.
+pub const POINTS: &[&str] = &[
+    "commit.planned",
+    "commit.staged",
+    "commit.durable",
+    "slot.root_written",
+    "slot.old_root_erased",
+    "commit.published",
+    "commit.answered",
+    "settle.durable",
+];
+
+/// Called with the name of each point that is passed.
+#[cfg(debug_assertions)]
+static HOOK: std::sync::OnceLock<fn(&'static str)> = std::sync::OnceLock::new();
+
+/// Sets the function that [`hit`] calls; the first call of a process wins. Debug builds only.
+#[cfg(debug_assertions)]
+pub fn set_hook(hook: fn(&'static str)) {
+    let _already_set = HOOK.set(hook);
+}
+
+#[cfg(debug_assertions)]
+pub(crate) fn hit(point: &'static str) {
+    debug_assert!(POINTS.contains(&point), "{point} is not in the list of points");
+    if let Some(hook) = HOOK.get() {
+        hook(point);
+    }
+}
+
+#[cfg(not(debug_assertions))]
+#[inline]
+pub(crate) fn hit(_point: &'static str) {}

@@ -1,0 +1,77 @@
+//! Where everything lies in the store: one space per kind, keys in the order in which they are read.
+
+use lethe_erasure::tree::NodeAddress;
+use lethe_store::{Space, StoreKey};
+use lethe_types::{KeyId, PrincipalId, RealmId, UnixMillis, VaultId};
+
+/// Rows that exist once: `format`, `tree`, `log`, `system/…`.
+pub(crate) const META: Space = Space::named("meta");
+/// Sealed nodes of the erasure tree: level, index, epoch.
+pub(crate) const NODE: Space = Space::named("node");
+/// Key records and tombstones: creation time, id. Ascending, so that inserts append.
+pub(crate) const KEY: Space = Space::named("key");
+/// Realms by id.
+pub(crate) const REALM: Space = Space::named("realm");
+/// Vaults by id.
+pub(crate) const VAULT: Space = Space::named("vault");
+/// Principals by id.
+pub(crate) const PRINCIPAL: Space = Space::named("principal");
+/// Log entries by index.
+pub(crate) const LEAF: Space = Space::named("leaf");
+/// Full tiles of the log: level, index.
+pub(crate) const TILE: Space = Space::named("tile");
+/// Erasure notes by the epoch that the erasure led to.
+pub(crate) const ERASED: Space = Space::named("erased");
+/// Answers to idempotency keys, by their keyed digest.
+pub(crate) const IDEMPOTENT: Space = Space::named("idempotent");
+
+/// A row that exists once.
+pub(crate) fn meta(name: &str) -> StoreKey {
+    place(META, name.as_bytes())
+}
+
+fn place(space: Space, bytes: &[u8]) -> StoreKey {
+    StoreKey::new(space, bytes).expect("every key of this file is shorter than a store key may be")
+}
+
+pub(crate) fn key(created: UnixMillis, id: KeyId) -> StoreKey {
+    let mut bytes = [0; 24];
+    bytes[..8].copy_from_slice(&created.0.to_be_bytes());
+    bytes[8..].copy_from_slice(id.as_bytes());
+    place(KEY, &bytes)
+}
+
+pub(crate) fn node(address: &NodeAddress) -> StoreKey {
+    place(NODE, &address.to_bytes())
+}
+
+pub(crate) fn realm(id: RealmId) -> StoreKey {
+    place(REALM, id.as_bytes())
+}
+
+pub(crate) fn vault(id: VaultId) -> StoreKey {
+    place(VAULT, id.as_bytes())
+}
+
+pub(crate) fn principal(id: PrincipalId) -> StoreKey {
+    place(PRINCIPAL, id.as_bytes())
+}
+
+pub(crate) fn leaf(index: u64) -> StoreKey {
+    place(LEAF, &index.to_be_bytes())
+}
+
+pub(crate) fn tile(level: u8, index: u64) -> StoreKey {
+    let mut bytes = [0; 9];
+    bytes[0] = level;
+    bytes[1..].copy_from_slice(&index.to_be_bytes());
+    place(TILE, &bytes)
+}
+
+pub(crate) fn erased(epoch: u64) -> StoreKey {
+    place(ERASED, &epoch.to_be_bytes())
+}
+
+pub(crate) fn idempotent(digest: &[u8; 32]) -> StoreKey {
+    place(IDEMPOTENT, digest)
+}

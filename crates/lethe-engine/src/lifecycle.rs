@@ -1,0 +1,66 @@
+//! What may be done to a key in its state: pure decisions over a record.
+
+use lethe_store::Revision;
+use lethe_types::limits::REASON_BYTES_MAX;
+use lethe_types::{KeyState, Transition};
+
+use crate::EngineError;
+use crate::catalogue::KeyEntry;
+use crate::record::KeyRecord;
+
+/// Whether the entry is still the one that the caller saw.
+///
+/// # Errors
+/// [`EngineError::RevisionMismatch`].
+pub(crate) fn expect_revision(
+    entry: &KeyEntry,
+    expected: Option<Revision>,
+) -> Result<(), EngineError> {
+    if expected.is_none_or(|expected| expected == entry.revision()) {
+        Ok(())
+    } else {
+        Err(EngineError::RevisionMismatch)
+    }
+}
+
+/// The state of the key after its destruction.
+///
+/// # Errors
+/// [`EngineError::ObjectDestroyed`] if it is destroyed already, [`EngineError::WrongKeyLifecycleState`]
+/// if the table has no such edge.
+pub(crate) fn after_destroy(record: &KeyRecord) -> Result<KeyState, EngineError> {
+    if record.state.is_destroyed() {
+        return Err(EngineError::ObjectDestroyed(record.id));
+    }
+    Ok(record.state.after(Transition::Destroy)?)
+}
+
+/// Whether a version may be added.
+///
+/// # Errors
+/// [`EngineError::ObjectDestroyed`], or [`EngineError::WrongStateForUse`] unless the key is active.
+pub(crate) fn may_rotate(record: &KeyRecord) -> Result<(), EngineError> {
+    if record.state.is_destroyed() {
+        Err(EngineError::ObjectDestroyed(record.id))
+    } else if record.state.may_protect() {
+        Ok(())
+    } else {
+        Err(EngineError::WrongStateForUse { state: record.state, operation: "rotate" })
+    }
+}
+
+/// Whether `reason` can stand in a log entry's detail.
+///
+/// # Errors
+/// [`EngineError::InvalidField`].
+pub(crate) fn check_reason(reason: &str) -> Result<(), EngineError> {
+    if reason.len() > REASON_BYTES_MAX {
+        let why = format!("has {} bytes, at most {REASON_BYTES_MAX} are allowed", reason.len());
+        return Err(EngineError::InvalidField { field: "reason", why });
+    }
+    if reason.chars().any(char::is_control) {
+        let why = "must not hold control characters".to_owned();
+        return Err(EngineError::InvalidField { field: "reason", why });
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Add a version to a key: new data is protected by it, older versions still open what they protected.
+
+use std::sync::Arc;
+
+use lethe_store::Revision;
+use lethe_types::KeyId;
+use lethe_types::limits::KEY_VERSIONS_MAX;
+
+use super::Planned;
+use crate::authz::{self, Caller, RotateKey};
+use crate::catalogue::KeyEntry;
+use crate::committer::{Change, Committed};
+use crate::lifecycle;
+use crate::{Engine, EngineError};
+
+impl Engine {
+    /// Adds a version to `key`. `expected` is the revision that the caller saw, if it cares.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn rotate_key(
+        &self,
+        caller: &Caller,
+        key: KeyId,
+        expected: Option<Revision>,
+    ) -> Result<Arc<KeyEntry>, EngineError> {
+        let result = self
+            .change(caller, None, || {
+                let entry = self.load(key)?;
+                let proof = authz::check::<RotateKey>(caller, entry)?;
+                let seen = proof.entry().clone();
+                lifecycle::expect_revision(&seen, expected)?;
+                lifecycle::may_rotate(seen.record())?;
+                if seen.record().versions.len() >= KEY_VERSIONS_MAX {
+                    return Err(EngineError::ServerLimitExceeded("versions of one key"));
+                }
+                let material = seen.record().algorithm.generate(&*self.shared.entropy)?;
+                Ok(Planned::Change(Box::new(Change::AddVersion { seen, material })))
+            })
+            .await;
+        let now = self.shared.clock.now();
+        match result {
+            Ok(Committed::Key { entry, log_index }) => {
+                self.audit_change::<RotateKey>(caller, now, Some(key), None, log_index)?;
+                Ok(entry)
+            }
+            Ok(Committed::Destroyed(_) | Committed::Done { .. }) => {
+                Err(EngineError::Internal("a rotation with another outcome"))
+            }
+            Err(error) => {
+                self.audit::<RotateKey>(caller, now, Some(key), Some(&error))?;
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn load(&self, key: KeyId) -> Result<Arc<KeyEntry>, EngineError> {
+        self.shared.catalogue.key(key).ok_or(EngineError::ItemNotFound("key"))
+    }
+}

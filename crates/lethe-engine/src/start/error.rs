@@ -1,0 +1,113 @@
+//! Why an engine did not start.
+
+use core::fmt;
+use std::io;
+
+use lethe_erasure::recovery::RecoveryError;
+use lethe_erasure::slot::SlotError;
+use lethe_erasure::tree::ErasureError;
+use lethe_store::StoreError;
+use lethe_types::EntropyError;
+
+/// Why nothing is served. Nothing that was stored before is lost or overwritten.
+#[derive(Debug)]
+pub enum StartError {
+    /// A stored record cannot be read; says which kind.
+    Damaged(&'static str),
+    /// The random source failed.
+    Entropy,
+    /// The erasure tree refused a step.
+    Erasure(ErasureError),
+    /// The store is of a format that this build does not read.
+    Format,
+    /// The entries of the log do not have the root that was stored beside them.
+    LogRoot,
+    /// The log has another name than the one that the configuration asks for.
+    Origin {
+        /// The log's name.
+        stored: String,
+    },
+    /// Slot and store do not belong together, or one of them is an old copy.
+    Recovery(RecoveryError),
+    /// The slot failed.
+    Slot(SlotError),
+    /// The slot holds a root although the installation is new.
+    SlotInUse,
+    /// The store failed.
+    Store(StoreError),
+    /// The operating system gives no thread.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(what) => write!(f, "the store is damaged: cannot read {what}"),
+            Self::Entropy => EntropyError.fmt(f),
+            Self::Erasure(error) => error.fmt(f),
+            Self::Format => f.write_str("the store has a format that this version does not read"),
+            Self::LogRoot => f.write_str(
+                "the store is damaged: the entries of the log do not have the root that was signed",
+            ),
+            Self::Origin { stored } => {
+                write!(f, "the log is called `{stored}` and cannot be renamed")
+            }
+            Self::Recovery(error) => error.fmt(f),
+            Self::Slot(error) => error.fmt(f),
+            Self::SlotInUse => f.write_str(
+                "the slot holds a root but the store holds nothing: the data directory is not the \
+                 one that belongs to this slot",
+            ),
+            Self::Store(error) => error.fmt(f),
+            Self::Thread(_) => f.write_str("cannot start a thread"),
+        }
+    }
+}
+
+impl core::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Recovery(error) => error.source(),
+            Self::Slot(error) => error.source(),
+            Self::Store(error) => error.source(),
+            Self::Thread(error) => Some(error),
+            Self::Damaged(_)
+            | Self::Entropy
+            | Self::Erasure(_)
+            | Self::Format
+            | Self::LogRoot
+            | Self::Origin { .. }
+            | Self::SlotInUse => None,
+        }
+    }
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<EntropyError> for StartError {
+    fn from(_: EntropyError) -> Self {
+        Self::Entropy
+    }
+}
+
+impl From<ErasureError> for StartError {
+    fn from(error: ErasureError) -> Self {
+        Self::Erasure(error)
+    }
+}
+
+impl From<SlotError> for StartError {
+    fn from(error: SlotError) -> Self {
+        Self::Slot(error)
+    }
+}
+
+impl From<RecoveryError> for StartError {
+    fn from(error: RecoveryError) -> Self {
+        Self::Recovery(error)
+    }
+}

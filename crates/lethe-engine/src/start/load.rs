@@ -1,0 +1,152 @@
+//! Everything that the store holds, into memory.
+
+use std::sync::Arc;
+
+use lethe_erasure::tree::Tree;
+use lethe_log::{Entry, LogTree, leaf_hash};
+use lethe_store::{Space, Store, Versioned};
+use lethe_types::{RealmId, Secret, UnixMillis};
+
+use super::recover::{meta, secret};
+use super::{LogHead, Parts, StartError};
+use crate::catalogue::{Catalogue, KeyEntry};
+use crate::idempotency::{Idempotency, Remembered};
+use crate::log_view::StoredTiles;
+use crate::record::codec::{
+    Undecodable, decode_key, decode_principal, decode_realm, decode_vault,
+};
+use crate::{PrincipalEntry, keys, system};
+
+/// Rows that are read at once.
+const PAGE_ROWS: u32 = 4_096;
+
+/// What the store holds.
+pub(super) struct Loaded {
+    pub(super) catalogue: Catalogue,
+    pub(super) idempotency: Idempotency,
+    pub(super) log: LogTree,
+    pub(super) log_seed: Secret<32>,
+    pub(super) pepper: Secret<32>,
+    pub(super) origin: String,
+    /// Time of the newest log entry.
+    pub(super) newest_entry: UnixMillis,
+    /// Leaves of live versions, with their tenant.
+    pub(super) live_leaves: Vec<(RealmId, u64)>,
+    /// Leaves of Lethe's own secrets.
+    pub(super) system_leaves: Vec<(RealmId, u64)>,
+    /// Epoch and leaves of every destruction.
+    pub(super) destructions: Vec<(u64, Vec<u64>)>,
+}
+
+pub(super) fn load(parts: &Parts, tree: &Tree) -> Result<Loaded, StartError> {
+    let origin = String::from_utf8(meta(parts, "origin")?);
+    let (seed_leaf, log_seed) = secret(parts, tree, system::LOG_SEED)?;
+    let (pepper_leaf, pepper) = secret(parts, tree, system::PEPPER)?;
+    let (log, newest_entry) = load_log(parts)?;
+    let mut loaded = Loaded {
+        catalogue: Catalogue::default(),
+        idempotency: Idempotency::default(),
+        log,
+        log_seed,
+        pepper,
+        origin: origin.map_err(|_| StartError::Damaged("the log's name"))?,
+        newest_entry,
+        live_leaves: Vec::new(),
+        system_leaves: vec![(system::REALM, seed_leaf), (system::REALM, pepper_leaf)],
+        destructions: Vec::new(),
+    };
+    load_owners(&*parts.store, &loaded)?;
+    load_keys(&*parts.store, &mut loaded)?;
+    load_idempotency(&*parts.store, &loaded)?;
+    Ok(loaded)
+}
+
+fn load_owners(store: &dyn Store, loaded: &Loaded) -> Result<(), StartError> {
+    let catalogue = &loaded.catalogue;
+    rows(store, keys::REALM, |_, row| {
+        catalogue.publish_realm(decode_realm(&row.value).map_err(|_| damaged("a realm"))?);
+        Ok(())
+    })?;
+    rows(store, keys::VAULT, |_, row| {
+        catalogue.publish_vault(decode_vault(&row.value).map_err(|_| damaged("a vault"))?);
+        Ok(())
+    })?;
+    rows(store, keys::PRINCIPAL, |_, row| {
+        let record = decode_principal(&row.value).map_err(|_| damaged("a principal"))?;
+        catalogue.publish_principal(Arc::new(PrincipalEntry::new(record, row.revision)));
+        Ok(())
+    })
+}
+
+fn load_keys(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
+    let Loaded { catalogue, live_leaves, destructions, .. } = loaded;
+    rows(store, keys::KEY, |_, row| {
+        let mut record = decode_key(&row.value).map_err(|Undecodable(what)| damaged(what))?;
+        live_leaves.extend(record.versions.iter().map(|version| (record.realm, version.leaf)));
+        if let Some(destruction) = &mut record.destruction {
+            // Only recovery needs the leaves, and only receipts the detail, which they read back.
+            destructions.push((destruction.epoch, std::mem::take(&mut destruction.leaves)));
+            destruction.detail = Box::default();
+        }
+        catalogue.publish_key(Arc::new(KeyEntry::new(record, row.revision, Arc::default())));
+        Ok(())
+    })
+}
+
+fn load_idempotency(store: &dyn Store, loaded: &Loaded) -> Result<(), StartError> {
+    rows(store, keys::IDEMPOTENT, |key, row| {
+        let place: [u8; 32] = key.try_into().map_err(|_| damaged("an idempotency key"))?;
+        let remembered = Remembered::decode(&row.value);
+        loaded.idempotency.insert(place, remembered.ok_or(damaged("an idempotency key"))?);
+        Ok(())
+    })
+}
+
+fn load_log(parts: &Parts) -> Result<(LogTree, UnixMillis), StartError> {
+    let head = LogHead::decode(&meta(parts, "log")?).ok_or(damaged("the log's head"))?;
+    let mut partial = Vec::new();
+    let mut newest = Vec::new();
+    for index in head.size - head.size % 256..head.size {
+        newest = entry(parts, index)?;
+        partial.push(leaf_hash(&newest));
+    }
+    if newest.is_empty() && head.size > 0 {
+        newest = entry(parts, head.size - 1)?;
+    }
+    let tree = LogTree::rebuild(head.size, &StoredTiles(&*parts.store), &partial)
+        .map_err(|_| damaged("a tile of the log"))?;
+    if tree.root() != head.root {
+        return Err(StartError::LogRoot);
+    }
+    let newest = String::from_utf8(newest).ok();
+    let newest = newest.and_then(|text| Entry::parse(&text).ok());
+    Ok((tree, newest.ok_or(damaged("an entry of the log"))?.time))
+}
+
+fn entry(parts: &Parts, index: u64) -> Result<Vec<u8>, StartError> {
+    let found = parts.store.get(&keys::leaf(index))?;
+    found.map(|row| row.value).ok_or(damaged("an entry of the log"))
+}
+
+fn damaged(what: &'static str) -> StartError {
+    StartError::Damaged(what)
+}
+
+/// Calls `visit` for every row of `space`, in key order.
+pub(super) fn rows(
+    store: &dyn Store,
+    space: Space,
+    mut visit: impl FnMut(&[u8], Versioned) -> Result<(), StartError>,
+) -> Result<(), StartError> {
+    let mut from = Vec::new();
+    loop {
+        let page = store.range(space, &from, PAGE_ROWS)?;
+        for row in page.rows {
+            visit(row.key.bytes(), row.versioned)?;
+        }
+        match page.next {
+            Some(next) => from = next,
+            None => return Ok(()),
+        }
+    }
+}

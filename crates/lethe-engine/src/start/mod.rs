@@ -1,0 +1,165 @@
+//! From a store and a slot to a serving engine: creation, recovery, loading.
+//!
+//! At every start, before anything is served: old roots that a crash left are erased, destructions
+//! that were begun are completed, the log's root is compared with the one that was signed.
+
+mod create;
+mod error;
+mod load;
+mod recover;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use lethe_crypto::token::Pepper;
+use lethe_erasure::slot::ErasableSlot;
+use lethe_log::{Hash, LogSigner};
+use lethe_store::{Batch, Store};
+use lethe_types::{Clock, Entropy};
+use parking_lot::{Mutex, RwLock};
+
+pub use error::StartError;
+
+use crate::Engine;
+use crate::audit::AuditSink;
+use crate::committer::{Committer, Queue, Unsettled};
+use crate::idempotency::Idempotency;
+use crate::keys;
+use crate::shared::{Shared, SignedHead};
+
+/// What an engine is made of.
+pub struct Parts {
+    /// Where records live.
+    pub store: Arc<dyn Store>,
+    /// Where the root lives.
+    pub slot: Box<dyn ErasableSlot>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// The audit trail.
+    pub audit: Arc<dyn AuditSink>,
+    /// The name of a new log; `None` for one that is made from the tree's identifier. An existing
+    /// log keeps its name: another one here is refused.
+    pub origin: Option<String>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parts(..)")
+    }
+}
+
+/// What a store holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreState {
+    /// Nothing: a new slot belongs to it.
+    New,
+    /// An installation whose creation was cut short; it never held a key. A slot may exist.
+    Unfinished,
+    /// An installation: its slot must exist.
+    Ready,
+}
+
+/// `meta/format` while an installation is being created.
+const FORMAT_UNFINISHED: &[u8] = b"unfinished";
+/// `meta/format` of the installations that this build reads.
+const FORMAT_READY: &[u8] = b"lethe/1";
+
+/// What `store` holds; marks an empty one, so that a crash during creation is told from a lost store.
+///
+/// To be called before the slot is opened or made: it tells which of the two to do.
+///
+/// # Errors
+/// [`StartError`]; nothing was changed.
+pub fn prepare(store: &dyn Store) -> Result<StoreState, StartError> {
+    match store.get(&keys::meta("format"))? {
+        Some(format) if format.value == FORMAT_READY => Ok(StoreState::Ready),
+        Some(format) if format.value == FORMAT_UNFINISHED => Ok(StoreState::Unfinished),
+        Some(_) => Err(StartError::Format),
+        None => {
+            let mark = Batch::new().put(keys::meta("format"), FORMAT_UNFINISHED.to_vec());
+            store.commit(mark)?;
+            Ok(StoreState::New)
+        }
+    }
+}
+
+/// Size and root of the log, stored with every commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogHead {
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+}
+
+impl LogHead {
+    /// `size u64 | root 32`.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        [self.size.to_be_bytes().as_slice(), &self.root.0].concat()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (size, root) = bytes.split_first_chunk::<8>()?;
+        Some(Self { size: u64::from_be_bytes(*size), root: Hash(root.try_into().ok()?) })
+    }
+}
+
+impl Engine {
+    /// Opens an installation, or creates it if [`prepare`] found none, and starts the committer.
+    ///
+    /// # Errors
+    /// [`StartError`]. Nothing may be served; what was stored is as before, except that a batch
+    /// which a crash had cut short may have been carried further.
+    pub fn start(mut parts: Parts) -> Result<Self, StartError> {
+        if prepare(&*parts.store)? != StoreState::Ready {
+            create::create(&mut parts)?;
+        }
+        let recovered = recover::recover(&mut parts)?;
+        let loaded = load::load(&parts, &recovered.tree)?;
+        let tree_id = recovered.tree.tree_id();
+        let signer = log_signer(&loaded, parts.origin.as_deref())?;
+        let mut catalogued = recover::complete(&mut parts, recovered, loaded, &signer)?;
+        let size = catalogued.log.size();
+        let text = signer.checkpoint(size, catalogued.log.root()).into();
+        let shared = Arc::new(Shared {
+            store: parts.store.clone(),
+            clock: parts.clock,
+            entropy: parts.entropy,
+            audit: parts.audit,
+            catalogue: std::mem::take(&mut catalogued.catalogue),
+            expanded: Default::default(),
+            idempotency: std::mem::replace(&mut catalogued.idempotency, Idempotency::default()),
+            tree: RwLock::new(catalogued.tree),
+            tree_id,
+            log: RwLock::new(catalogued.log),
+            head: ArcSwap::from_pointee(SignedHead { size, text }),
+            unsettled_notes: Mutex::default(),
+            pepper: Pepper::new(&catalogued.pepper),
+            vkey: signer.verifier_key().to_string().into(),
+            halted: AtomicBool::new(false),
+            halted_because: ArcSwapOption::empty(),
+        });
+        let revision = parts.store.revision()?;
+        let committer = Committer::new(
+            shared.clone(),
+            parts.slot,
+            catalogued.allocator,
+            signer,
+            Unsettled::default(),
+            revision,
+            catalogued.image,
+        );
+        let queue = Queue::start(committer).map_err(StartError::Thread)?;
+        Ok(Self { shared, queue })
+    }
+}
+
+fn log_signer(loaded: &load::Loaded, wanted: Option<&str>) -> Result<LogSigner, StartError> {
+    if wanted.is_some_and(|wanted| wanted != loaded.origin) {
+        return Err(StartError::Origin { stored: loaded.origin.clone() });
+    }
+    let key = lethe_crypto::note_key::NoteSigningKey::from_seed(&loaded.log_seed)
+        .map_err(|_| StartError::Damaged("the log's signing key"))?;
+    LogSigner::new(&loaded.origin, key).map_err(|_| StartError::Damaged("the log's name"))
+}

@@ -1,0 +1,4 @@
+mod access;
+mod crash;
+mod life;
+mod support;

@@ -1,0 +1,185 @@
+//! An engine over memory: store, slot, clock and audit trail stay with the test over restarts.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use lethe_crypto::SystemEntropy;
+use lethe_crypto::registry::Algorithm;
+use lethe_erasure::slot::{ErasableSlot, MemSlot};
+use lethe_store::{MemStore, Store};
+use lethe_types::{Clock, KeyId, Permissions, UnixMillis};
+use parking_lot::Mutex;
+
+use crate::audit::{AuditEvent, AuditSink, AuditUnavailable};
+use crate::record::{Grant, Scope};
+use crate::{
+    Caller, CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, Engine,
+    EngineError, KeyEntry, Parts, StartError,
+};
+
+pub(super) const DOOR: &str = "native";
+pub(super) const REQUEST: [u8; 16] = [7; 16];
+
+/// Runs a future to its end on this thread.
+pub(super) fn wait<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct TestClock(AtomicU64);
+
+impl TestClock {
+    pub(super) fn set(&self, time: u64) {
+        self.0.store(time, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// `operation key refusal`, in order; full on demand.
+#[derive(Debug, Default)]
+pub(super) struct TestAudit {
+    pub(super) events: Mutex<Vec<(String, Option<KeyId>, Option<String>)>>,
+    pub(super) full: std::sync::atomic::AtomicBool,
+}
+
+impl AuditSink for TestAudit {
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditUnavailable> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(AuditUnavailable);
+        }
+        let refusal = event.refusal.map(str::to_owned);
+        self.events.lock().push((event.operation.to_owned(), event.key, refusal));
+        Ok(())
+    }
+}
+
+/// What outlives an engine.
+pub(super) struct World {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) slot: MemSlot,
+    pub(super) clock: Arc<TestClock>,
+    pub(super) audit: Arc<TestAudit>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::over(Arc::new(MemStore::new()))
+    }
+
+    pub(super) fn over(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            slot: MemSlot::new(),
+            clock: Arc::new(TestClock(AtomicU64::new(1_790_000_000_000))),
+            audit: Arc::default(),
+        }
+    }
+
+    pub(super) fn start(&self) -> Engine {
+        self.start_with(Box::new(self.slot.clone())).expect("the engine starts")
+    }
+
+    pub(super) fn start_with(&self, slot: Box<dyn ErasableSlot>) -> Result<Engine, StartError> {
+        Engine::start(Parts {
+            store: self.store.clone(),
+            slot,
+            clock: self.clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+            audit: self.audit.clone(),
+            origin: Some("lethe.test/log".to_owned()),
+        })
+    }
+}
+
+/// A caller with every permission in the realm of that name.
+pub(super) fn admin(engine: &Engine, realm: &str) -> Caller {
+    let realm = wait(engine.ensure_realm(&realm.parse().unwrap())).unwrap();
+    engine.system_caller(realm, DOOR).unwrap()
+}
+
+/// A caller who signs in with a token and has these grants.
+pub(super) fn principal(engine: &Engine, admin: &Caller, grants: Vec<Grant>) -> Caller {
+    let request = CreatePrincipalRequest {
+        name: "someone".parse().unwrap(),
+        grants,
+        token_lifetime: None,
+    };
+    let new = wait(engine.create_principal(admin, request)).unwrap();
+    let token = std::str::from_utf8(new.token.expose()).unwrap();
+    engine.authenticate_bearer(DOOR, REQUEST, token).unwrap()
+}
+
+pub(super) fn on_realm(permissions: &[lethe_types::Permission]) -> Vec<Grant> {
+    let permissions: Permissions = permissions.iter().copied().collect();
+    vec![Grant { permissions, scope: Scope::Realm }]
+}
+
+pub(super) fn create(
+    engine: &Engine,
+    caller: &Caller,
+    algorithm: &str,
+) -> Result<Arc<KeyEntry>, EngineError> {
+    let request = CreateKeyRequest {
+        name: "customer".parse().unwrap(),
+        algorithm: Algorithm::from_name(algorithm).unwrap(),
+        vault: None,
+        idempotency: None,
+    };
+    let prepared = engine.prepare_key(caller, request)?;
+    wait(engine.create_key(caller, prepared))
+}
+
+pub(super) fn destroy(
+    engine: &Engine,
+    caller: &Caller,
+    key: KeyId,
+) -> Result<Destroyed, EngineError> {
+    let reason = "off-boarding".to_owned();
+    let request = DestroyRequest { key, reason, expected: None, idempotency: None };
+    wait(engine.destroy_key(caller, request))
+}
+
+pub(super) fn encrypt(engine: &Engine, caller: &Caller, key: KeyId) -> Result<Vec<u8>, EngineError> {
+    let mut out = Vec::new();
+    engine.encrypt(caller, key, b"a letter", b"", &mut out)?;
+    Ok(out)
+}
+
+/// Whether the key opens what it sealed.
+pub(super) fn works(engine: &Engine, caller: &Caller, key: KeyId, sealed: &[u8]) -> bool {
+    engine.decrypt(caller, key, sealed, b"").is_ok_and(|text| text.expose() == b"a letter")
+}
+
+/// Whether the receipt holds under the engine's public key.
+pub(super) fn verified(engine: &Engine, receipt: &lethe_log::Receipt) -> bool {
+    let vkey = engine.log_vkey().parse().unwrap();
+    lethe_verify::verify(receipt.to_proof().unwrap().as_bytes(), &vkey).is_ok()
+}

@@ -1,0 +1,15 @@
+//! What the crate promises, over real sockets where sockets matter.
+
+mod decode;
+mod dispatch;
+mod encrypted;
+mod json;
+mod limits;
+mod metrics;
+mod mutations;
+mod problem;
+mod routes;
+mod sockets;
+mod support;
+mod tls;
+mod watchdog;

@@ -1,0 +1,13 @@
+//! Published vectors, cross-checks against other implementations, refused cases, properties.
+
+mod checkpoint;
+mod entry;
+mod erasure_note;
+mod fixture;
+mod json;
+mod note;
+mod proof;
+mod receipt;
+mod tile;
+mod tree;
+mod vector;

@@ -1,0 +1,46 @@
+//! Debug builds only: lets a test stop the process at a named point of a commit, as a crash would.
+//!
+//! `LETHE_CRASH_AT=slot.root_written` stops at the first pass of that point, `…:3` at the third.
+
+/// Arms the point that the environment names; in a release build there are none.
+#[cfg(not(debug_assertions))]
+pub(crate) fn arm() {}
+
+#[cfg(debug_assertions)]
+pub(crate) use armed::arm;
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    const VARIABLE: &str = "LETHE_CRASH_AT";
+
+    static POINT: OnceLock<(String, AtomicU32)> = OnceLock::new();
+
+    pub(crate) fn arm() {
+        let Ok(text) = std::env::var(VARIABLE) else { return };
+        let (point, pass) = text.split_once(':').unwrap_or((&text, "1"));
+        let known = lethe_engine::failpoint::POINTS.contains(&point);
+        let pass = pass.parse().ok().filter(|pass| *pass > 0);
+        let (true, Some(pass)) = (known, pass) else {
+            eprintln!("lethe: {VARIABLE}={text} names no point");
+            std::process::exit(3);
+        };
+        let _armed_before = POINT.set((point.to_owned(), AtomicU32::new(pass)));
+        lethe_engine::failpoint::set_hook(pass_point);
+    }
+
+    fn pass_point(point: &'static str) {
+        let Some((wanted, left)) = POINT.get() else { return };
+        if wanted == point && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            // As sudden as a crash: no destructor runs, nothing is flushed.
+            let process = rustix::process::getpid();
+            let _never_returns =
+                rustix::process::kill_process(process, rustix::process::Signal::KILL);
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Why the server does not serve, and with which exit code it says so.
+
+use std::io;
+use std::path::PathBuf;
+
+use lethe_engine::{EngineError, StartError};
+use lethe_slot::{FileSlotError, KeyFileError};
+use lethe_store_embedded::OpenError;
+
+use crate::audit_file::AuditOpenError;
+use crate::config::ConfigError;
+use crate::dev_tls::DevTlsError;
+use crate::private_files::PrivateFileError;
+use crate::seal::PassphraseError;
+
+/// Why the server did not start, or did not end well. Nothing was overwritten.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The audit trail cannot be opened, or not all of it could be written at the end.
+    #[error("audit trail: {0}")]
+    Audit(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An argument of the command line cannot be used.
+    #[error("`{argument}`: {why}")]
+    Argument {
+        /// Which.
+        argument: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A door does not take its settings.
+    #[error("door `{dialect}`: {why}")]
+    Door {
+        /// Which door.
+        dialect: &'static str,
+        /// What it does not take.
+        why: String,
+    },
+    /// The certificates of `--dev` cannot be made.
+    #[error("certificates of --dev: {0}")]
+    DevTls(#[from] DevTlsError),
+    /// The engine refused a step of the set-up.
+    #[error("cannot set up: {0}")]
+    Engine(#[from] EngineError),
+    /// A file of the data directory cannot be read or written.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
+    /// The key file of the seal cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] lethe_http::ServeError),
+    /// The operating system refused something.
+    #[error("{what}")]
+    Os {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The passphrase of the seal cannot be had.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    /// The slot cannot be used.
+    #[error(transparent)]
+    Slot(#[from] FileSlotError),
+    /// A slot file is there although the store holds nothing, or the other way round.
+    #[error("{why}: `{}`", path.display())]
+    SlotMismatch {
+        /// The slot file.
+        path: PathBuf,
+        /// What does not fit.
+        why: &'static str,
+    },
+    /// Store, slot and log do not fit together.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// A certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] lethe_http::tls::TlsError),
+}
+
+impl ServeError {
+    /// 3: configuration or arguments. 4: data directory, store, slot or seal. 1: anything else.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Argument { .. }
+            | Self::Config(_)
+            | Self::DevTls(_)
+            | Self::Door { .. }
+            | Self::Tls(_) => 3,
+            Self::File(_)
+            | Self::KeyFile(_)
+            | Self::Passphrase(_)
+            | Self::Slot(_)
+            | Self::SlotMismatch { .. }
+            | Self::Start(_)
+            | Self::Store(_) => 4,
+            Self::Audit(_) | Self::Engine(_) | Self::Listen(_) | Self::Os { .. } => 1,
+        }
+    }
+
+    /// The error and everything that caused it, on one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            if !text.ends_with(&cause_text) {
+                text.push_str(": ");
+                text.push_str(&cause_text);
+            }
+            source = cause.source();
+        }
+        text
+    }
+}
+
+impl From<AuditOpenError> for ServeError {
+    fn from(error: AuditOpenError) -> Self {
+        Self::Audit(Box::new(error))
+    }
+}

@@ -1,0 +1,74 @@
+//! A verified receipt in plain words.
+//!
+//! Names and reasons are other people's text: they are printed quoted, with control characters
+//! escaped, so that a receipt cannot draw on the terminal of its reader.
+
+use core::fmt::{self, Write as _};
+
+use crate::Verified;
+
+pub(crate) fn explain(verified: &Verified) -> String {
+    let mut out = String::new();
+    write(verified, &mut out).expect("writing to a string cannot fail");
+    out
+}
+
+fn write(verified: &Verified, out: &mut String) -> fmt::Result {
+    let Verified { key, realm, receipt, erasure, checkpoint, facts, .. } = verified;
+    let (entry, detail) = (&receipt.entry, &receipt.detail);
+    let versions = match detail.versions.len() {
+        1 => "its one version".to_owned(),
+        count => format!("all its {count} versions"),
+    };
+    writeln!(
+        out,
+        "Key {key} ({:?}, {:?}) of realm {realm} was destroyed with {versions}.",
+        detail.name, detail.algorithm,
+    )?;
+    if !detail.aliases.is_empty() {
+        writeln!(out, "It was also known as {:?}.", detail.aliases)?;
+    }
+    let door = entry.door.as_ref().map_or("?", |door| door.as_str());
+    writeln!(
+        out,
+        "It was destroyed by {:?} (principal {}) through the door `{door}`; reason: {:?}.",
+        detail.actor.name, detail.actor.id, detail.reason,
+    )?;
+    writeln!(
+        out,
+        "Asked for at {}; no node serves it since {}; logged at {}.",
+        detail.requested, detail.unusable_since, entry.time,
+    )?;
+    match verified.recoverable_from_backups_until() {
+        None => writeln!(
+            out,
+            "Nobody can recover it since {}: that is when the root of epoch {} was erased \
+             (slot `{}`, class `{}`).",
+            erasure.irrecoverable_since, facts.epoch_from, erasure.slot.kind, erasure.slot.class,
+        )?,
+        Some(until) => writeln!(
+            out,
+            "The root of epoch {} was erased at {} (slot `{}`, class `{}`), but a backup whose \
+             root was kept could bring the key back until {until}. Nobody can recover it after \
+             that.",
+            facts.epoch_from, erasure.irrecoverable_since, erasure.slot.kind, erasure.slot.class,
+        )?,
+    }
+    let copies = match (detail.exported, detail.imported) {
+        (false, false) => "No copy outside of the server is known.",
+        (true, false) => "The key was exported: copies outside of the server may exist.",
+        (false, true) => "The key was imported: copies may exist where it came from.",
+        (true, true) => "The key was imported and exported: copies may exist outside.",
+    };
+    writeln!(out, "{copies}")?;
+    writeln!(
+        out,
+        "Entry {} of {} in the log {:?}, whose signed checkpoint covers it.",
+        receipt.index, checkpoint.size, checkpoint.origin,
+    )?;
+    for signature in &verified.cosigned_by {
+        let at = signature.time_s.map_or_else(String::new, |time| format!(" at unix time {time}"));
+        writeln!(out, "The witness `{}` cosigned it{at}.", signature.key.name())?;
+    }
+    Ok(())
+}
