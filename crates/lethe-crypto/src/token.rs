@@ -20,7 +20,8 @@ const DOMAIN: &[u8] = b"lethe-credential/v1";
 /// Bytes of a hash.
 pub const HASH_BYTES: usize = 32;
 
-/// The server's secret part of the hash, expanded once. The library wipes it on drop.
+/// The server's secret part of the hash, expanded once. The library wipes it where it is
+/// dropped; the moves before can leave copies on the stack.
 ///
 /// Holds the HMAC state after the key: a hash of a 32-byte secret is two blocks of SHA-256.
 pub struct Pepper(hmac::Key);

@@ -4,7 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH};
-use lethe_http::{RequestHead, RequestId};
+use lethe_engine::KeyEntry;
+use lethe_http::{QueryPair, RequestHead, RequestId};
 use lethe_types::{KeyId, UnixMillis};
 use std::borrow::Cow;
 
@@ -73,9 +74,10 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
     })
 }
 
-/// A revision of the engine's from its number. The closure sets the number, so that the engine's
-/// parameter tells the type: a door does not name the store, whose type it is.
+/// The engine's revision of that number. Its type is what `type_of` gives: a door does not name the
+/// store, whose type it is.
 pub(crate) fn revision<R: Default>(
+    _type_of: fn(&KeyEntry) -> R,
     number: Option<u64>,
     set: impl FnOnce(&mut R, u64),
 ) -> Option<R> {
@@ -163,13 +165,11 @@ pub(crate) fn query<'a, const N: usize>(
     names: [&'static str; N],
 ) -> Result<[Option<Cow<'a, str>>; N], Refusal> {
     let mut found = [const { None }; N];
-    let pairs = head
-        .query_pairs()
-        .pairs()
-        .map_err(|error| Refusal::invalid("query", error.to_string()))?;
-    for (name, value) in pairs {
+    let pairs =
+        head.query_pairs().pairs().map_err(|error| Refusal::invalid("query", error.to_string()))?;
+    for QueryPair { name, value } in pairs {
         let Some(place) = names.iter().position(|known| *known == name) else {
-            let why = format!("is not a parameter of this operation; those are: {names:?}");
+            let why = format!("is no parameter of this operation; it has {}", names.join(", "));
             let field = Cow::Owned(shortened(&name).to_owned());
             return Err(Refusal::InvalidField { field, why });
         };

@@ -1,1 +1,215 @@
-//! placeholder
+//! The native door: Lethe's own REST interface, under `/v1`.
+//!
+//! Layer 5. It turns requests into one call of the engine each and results into JSON; it decides
+//! nothing. It must not know a store, a slot, a socket or another door.
+//!
+//! Read in this order: [`ROUTES`], `handlers/`, [`wire`], `error.rs` (every refusal), `openapi.rs`
+//! (the document, from the same table).
+
+mod auth;
+mod body;
+mod error;
+mod handlers;
+mod headers;
+pub mod openapi;
+pub mod problems;
+mod render;
+mod reply;
+mod route;
+mod state;
+pub mod wire;
+
+use std::sync::Arc;
+
+use http::Method;
+use lethe_engine::Engine;
+use lethe_http::Kind::{Mutation, Read, Use};
+use lethe_http::{Door, Fallback, RequestHead, Response, RouteSpec};
+use lethe_types::limits::BODY_BYTES_MAX;
+
+use handlers::{destroy, docs, keys, log, principals, service, uses, vaults};
+pub use route::Route;
+use route::{Gives, Takes, public, route};
+pub use state::ServiceView;
+use state::State;
+
+/// The door's name in audit events, receipts and metrics.
+pub const DOOR: &str = "native";
+
+/// Largest body of a request that makes or changes something, in bytes. The largest sensible one
+/// is a principal with all its grants.
+const CHANGE_BODY_BYTES_MAX: usize = 262_144;
+
+/// The native door.
+#[derive(Debug)]
+pub struct NativeDoor {
+    routes: Vec<RouteSpec>,
+}
+
+impl NativeDoor {
+    /// The door to `engine`; `service` speaks for the server.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>, service: Arc<dyn ServiceView>) -> Self {
+        let state = Arc::new(State { engine, service });
+        Self { routes: ROUTES.iter().map(|route| route.spec(&state)).collect() }
+    }
+}
+
+impl Door for NativeDoor {
+    fn name(&self) -> &'static str {
+        DOOR
+    }
+
+    fn routes(&self) -> &[RouteSpec] {
+        &self.routes
+    }
+
+    fn fallback(&self, cause: Fallback, head: &RequestHead) -> Response {
+        error::fallback_response(&cause, head)
+    }
+
+    fn finish(&self, head: &RequestHead, response: &mut Response) {
+        let id = headers::request_id_value(head.request_id);
+        response.headers_mut().insert(headers::X_REQUEST_ID, id);
+    }
+}
+
+/// Every operation of the door. The OpenAPI document is made of this table, text included.
+pub static ROUTES: &[Route] = &[
+    route(Method::POST, "/v1/keys", "key.create", Mutation, keys::create)
+        .says("Create a key", "The key is durable, and can be used, when the answer is given.")
+        .takes(Takes::Json("CreateKey"), CHANGE_BODY_BYTES_MAX)
+        .header("Idempotency-Key", "A retry with the same value answers with the same key.")
+        .gives(Gives::Created("Key")),
+    route(Method::GET, "/v1/keys", "key.list", Read, keys::list)
+        .says("List keys", "Oldest first, a page at a time. Keys that you may not see are left out.")
+        .query("limit", "Keys on a page, 1 to 1000. Without it 100.")
+        .query("cursor", "`next` of the page before.")
+        .query("vault", "Only keys of the vault with this id.")
+        .query("name", "Only keys of exactly this name.")
+        .query("destroyed", "`true`: destroyed keys too.")
+        .gives(Gives::Json("Keys")),
+    route(Method::GET, "/v1/keys/{id}", "key.read", Read, keys::read)
+        .says("See a key", "Also a destroyed one, with how it ended. Never its material.")
+        .gives(Gives::Json("Key")),
+    route(Method::DELETE, "/v1/keys/{id}", "key.destroy", Mutation, destroy::destroy)
+        .says(
+            "Destroy a key, for good",
+            "At once and in all its versions. When the answer is given no use succeeds any more, \
+             the root that could reach the key is erased, and the receipt proves it. A second \
+             destruction is refused with 410.",
+        )
+        .query("reason", "Why; at most 1024 bytes. Part of the receipt.")
+        .query("window", "Not available: refused with 501, so that it is not overlooked.")
+        .header("If-Match", "Destroy only if the key has this entity tag.")
+        .header("Idempotency-Key", "A retry with the same value answers with the receipt.")
+        .gives(Gives::Receipt),
+    route(Method::GET, "/v1/keys/{id}/receipt", "key.receipt", Read, destroy::receipt)
+        .says(
+            "Fetch the receipt of a destruction",
+            "Proven against the newest checkpoint. 404 while the key is not destroyed.",
+        )
+        .gives(Gives::Receipt),
+    route(Method::POST, "/v1/keys/{id}/rotate", "key.rotate", Mutation, keys::rotate)
+        .says(
+            "Add a version to a key",
+            "New data is protected by it; older versions still open what they protected.",
+        )
+        .takes(Takes::Optional("Nothing"), CHANGE_BODY_BYTES_MAX)
+        .header("If-Match", "Rotate only if the key has this entity tag.")
+        .gives(Gives::Json("Key")),
+    route(Method::GET, "/v1/keys/{id}/public-key", "key.public_key", Read, keys::public_key)
+        .says("Fetch the public key of a key pair", "SubjectPublicKeyInfo in PEM.")
+        .query("version", "Of this version. Without it of the current one.")
+        .gives(Gives::Text("application/x-pem-file")),
+    route(Method::POST, "/v1/keys/{id}/encrypt", "key.encrypt", Use, uses::encrypt)
+        .says("Encrypt", "With the current version, bound to the key and to `aad`.")
+        .takes(Takes::Json("Encrypt"), BODY_BYTES_MAX)
+        .gives(Gives::Json("Encrypted")),
+    route(Method::POST, "/v1/keys/{id}/decrypt", "key.decrypt", Use, uses::decrypt)
+        .says("Decrypt", "What `encrypt` made with this key and the same `aad`, by any version.")
+        .takes(Takes::Json("Decrypt"), BODY_BYTES_MAX)
+        .gives(Gives::Json("Decrypted")),
+    route(Method::POST, "/v1/keys/{id}/sign", "key.sign", Use, uses::sign)
+        .says("Sign a message", "With the current version.")
+        .takes(Takes::Json("Sign"), BODY_BYTES_MAX)
+        .gives(Gives::Json("Signed")),
+    route(Method::POST, "/v1/keys/{id}/verify", "key.verify", Use, uses::verify)
+        .says("Check a signature", "A malformed signature is not valid; it is no error.")
+        .takes(Takes::Json("Verify"), BODY_BYTES_MAX)
+        .gives(Gives::Json("Validity")),
+    route(Method::POST, "/v1/keys/{id}/mac", "key.mac", Use, uses::mac)
+        .says("Compute a message authentication code", "With the current version.")
+        .takes(Takes::Json("Mac"), BODY_BYTES_MAX)
+        .gives(Gives::Json("Authenticated")),
+    route(Method::POST, "/v1/keys/{id}/mac/verify", "key.mac_verify", Use, uses::mac_verify)
+        .says("Check a message authentication code", "In constant time.")
+        .takes(Takes::Json("MacVerify"), BODY_BYTES_MAX)
+        .gives(Gives::Json("Validity")),
+    route(Method::POST, "/v1/keys/{id}/agree", "key.agree", Use, uses::agree)
+        .says("Agree on a shared secret", "X25519 (RFC 7748) with the current version.")
+        .takes(Takes::Json("Agree"), CHANGE_BODY_BYTES_MAX)
+        .gives(Gives::Json("Agreed")),
+    route(Method::GET, "/v1/algorithms", "algorithm.list", Read, service::algorithms)
+        .says("List algorithms", "Those of this version, with their uses and strength.")
+        .gives(Gives::Json("Algorithms")),
+    route(Method::POST, "/v1/vaults", "vault.create", Mutation, vaults::create)
+        .says("Create a vault", "A collection of keys on which permissions can be given.")
+        .takes(Takes::Json("CreateVault"), CHANGE_BODY_BYTES_MAX)
+        .gives(Gives::Created("Vault")),
+    route(Method::GET, "/v1/vaults", "vault.list", Read, vaults::list)
+        .says("List vaults", "Those of the realm, the default vault included.")
+        .gives(Gives::Json("Vaults")),
+    route(Method::POST, "/v1/principals", "principal.create", Mutation, principals::create)
+        .says(
+            "Create a principal",
+            "With a bearer token that is shown this once. Nobody can give away more than they have.",
+        )
+        .takes(Takes::Json("CreatePrincipal"), CHANGE_BODY_BYTES_MAX)
+        .gives(Gives::Created("NewPrincipal")),
+    route(Method::GET, "/v1/principals", "principal.list", Read, principals::list)
+        .says("List principals", "Those of the realm, revoked ones too.")
+        .gives(Gives::Json("Principals")),
+    route(Method::GET, "/v1/principals/{id}", "principal.read", Read, principals::read)
+        .says("See a principal", "With what it may do.")
+        .gives(Gives::Json("Principal")),
+    route(Method::DELETE, "/v1/principals/{id}", "principal.revoke", Mutation, principals::revoke)
+        .says("Revoke a principal", "It loses every right and credential, at once.")
+        .gives(Gives::Json("Principal")),
+    public("/v1/log/checkpoint", "log.checkpoint", log::checkpoint)
+        .says("Fetch the newest checkpoint of the log", "A signed note (C2SP tlog-checkpoint).")
+        .gives(Gives::Text("text/plain; charset=utf-8")),
+    public("/v1/log/tile/{*path}", "log.tile", log::tile)
+        .says(
+            "Fetch a tile or an entry bundle of the log",
+            "As C2SP tlog-tiles names them under the prefix `/v1/log`. It never changes.",
+        )
+        .gives(Gives::Bytes),
+    public("/v1/log/vkey", "log.vkey", log::vkey)
+        .says("Fetch the key that verifies the log", "A verifier key (C2SP signed-note).")
+        .gives(Gives::Text("text/plain; charset=utf-8")),
+    public("/v1/openapi.json", "docs.openapi", docs::openapi_document)
+        .says("Fetch this document", "OpenAPI 3.1.")
+        .gives(Gives::Text("application/json")),
+    public("/v1/docs", "docs.page", docs::page)
+        .says("Read this document", "As a page.")
+        .gives(Gives::Text("text/html; charset=utf-8")),
+    public("/v1/docs/{file}", "docs.file", docs::page_file)
+        .says("Fetch a file of the page", "Scripts, styles and images of `/v1/docs`.")
+        .gives(Gives::Bytes),
+    public("/problems/{code}", "docs.problem", docs::problem_page)
+        .says("Read about a type of problem", "The `type` of every problem is such a path.")
+        .gives(Gives::Text("text/html; charset=utf-8")),
+    public("/health/live", "health.live", service::live)
+        .says("Ask whether the server runs", "Answers as long as it takes requests.")
+        .gives(Gives::Json("Health")),
+    public("/health/ready", "health.ready", service::ready)
+        .says("Ask whether the server can do its work", "503 with the reason if it cannot.")
+        .gives(Gives::Json("Health")),
+    public("/metrics", "metrics", service::metrics)
+        .says("Fetch metrics", "In the text format of Prometheus.")
+        .gives(Gives::Text("text/plain; version=0.0.4; charset=utf-8")),
+];
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use crate::catalogue::KeyEntry;
 use crate::record::{PrincipalRecord, Scope};
 
 /// An operation on a key: its permission and its name in audit events.
-pub trait Operation {
+pub(crate) trait Operation {
     /// The permission that it needs.
     const PERMISSION: Permission;
     /// Its name in audit events.
@@ -27,7 +27,7 @@ macro_rules! operations {
     ($($name:ident: $permission:ident, $text:literal, $verb:literal;)*) => {$(
         #[doc = concat!("The operation `", $text, "`.")]
         #[derive(Debug)]
-        pub struct $name;
+        pub(crate) struct $name;
         impl Operation for $name {
             const PERMISSION: Permission = Permission::$permission;
             const NAME: &'static str = $text;
@@ -137,7 +137,7 @@ impl Caller {
 /// Proof that a caller may do `Op` to the key it names. Only [`check`] makes it.
 #[derive(Debug)]
 #[must_use]
-pub struct Authorized<Op> {
+pub(crate) struct Authorized<Op> {
     entry: Arc<KeyEntry>,
     operation: PhantomData<Op>,
 }
@@ -193,6 +193,7 @@ impl Caller {
     /// Whether the caller may see the key.
     pub(crate) fn may_read(&self, record: &crate::record::KeyRecord) -> bool {
         let read = Permission::KeysRead;
-        record.realm == self.realm() && self.principal.may(read, Some(record.vault), Some(record.id))
+        record.realm == self.realm()
+            && self.principal.may(read, Some(record.vault), Some(record.id))
     }
 }

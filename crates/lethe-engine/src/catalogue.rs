@@ -11,12 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use lethe_crypto::registry::UsableKey;
-use lethe_store::{Revision, StoreKey};
+use lethe_store::Revision;
 use lethe_types::{CredentialId, KeyId, PrincipalId, RealmId, RealmName, UnixMillis, VaultId};
 use parking_lot::RwLock;
 
 use crate::authz::PrincipalEntry;
-use crate::keys;
 use crate::record::{KeyRecord, RealmRecord, VaultRecord};
 
 /// Shards of the key map: enough that writers of one do not wait for readers of another.
@@ -83,10 +82,6 @@ impl KeyEntry {
         &self.usage
     }
 
-    pub(crate) fn store_key(&self) -> StoreKey {
-        keys::key(self.record.created, self.record.id)
-    }
-
     pub(crate) fn expanded(&self, position: usize) -> Option<&ArcSwapOption<UsableKey>> {
         self.expanded.get(position)
     }
@@ -107,10 +102,13 @@ impl KeyEntry {
     }
 }
 
+/// The keys whose identifier begins with one byte.
+type Shard = RwLock<BTreeMap<KeyId, Arc<KeyEntry>>>;
+
 /// Everything that the installation holds.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
-    keys: Box<[RwLock<BTreeMap<KeyId, Arc<KeyEntry>>>]>,
+    keys: Box<[Shard]>,
     by_age: RwLock<BTreeMap<RealmId, BTreeSet<(UnixMillis, KeyId)>>>,
     realms: RwLock<BTreeMap<RealmId, Arc<RealmRecord>>>,
     vaults: RwLock<BTreeMap<VaultId, Arc<VaultRecord>>>,
@@ -136,7 +134,7 @@ impl Default for Catalogue {
 }
 
 impl Catalogue {
-    fn shard(&self, key: KeyId) -> &RwLock<BTreeMap<KeyId, Arc<KeyEntry>>> {
+    fn shard(&self, key: KeyId) -> &Shard {
         &self.keys[usize::from(key.0[0])]
     }
 
@@ -222,7 +220,12 @@ impl Catalogue {
     }
 
     pub(crate) fn principals(&self, realm: RealmId) -> Vec<Arc<PrincipalEntry>> {
-        self.principals.read().values().filter(|entry| entry.record.realm == realm).cloned().collect()
+        self.principals
+            .read()
+            .values()
+            .filter(|entry| entry.record.realm == realm)
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn by_credential(&self, credential: CredentialId) -> Option<Arc<PrincipalEntry>> {

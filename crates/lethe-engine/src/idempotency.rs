@@ -5,15 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_crypto::hash::sha256;
-use lethe_store::StoreKey;
-use lethe_types::limits::{
-    IDEMPOTENCY_ENTRIES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, IDEMPOTENCY_WINDOW,
-};
+use lethe_types::limits::{IDEMPOTENCY_ENTRIES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, IDEMPOTENCY_WINDOW};
 use lethe_types::{KeyId, UnixMillis};
 use parking_lot::RwLock;
 
+use crate::EngineError;
 use crate::authz::Caller;
-use crate::{EngineError, keys};
 
 /// A caller's idempotency key together with what it was sent with.
 #[derive(Clone, Debug)]
@@ -38,7 +35,8 @@ impl IdempotencyKey {
     ) -> Result<Self, EngineError> {
         let sized = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len());
         if !sized || !text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
-            let why = format!("must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters");
+            let why =
+                format!("must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters");
             return Err(EngineError::InvalidField { field: "Idempotency-Key", why });
         }
         let realm = caller.realm();
@@ -52,8 +50,7 @@ impl IdempotencyKey {
             text.as_bytes(),
         ];
         // Lengths first, so that no two requests share a digest.
-        let lengths: Vec<u8> =
-            request.iter().flat_map(|part| part.len().to_be_bytes()).collect();
+        let lengths: Vec<u8> = request.iter().flat_map(|part| part.len().to_be_bytes()).collect();
         let mut parts = vec![lengths.as_slice()];
         parts.extend_from_slice(request);
         Ok(Self { place: sha256(&place), request: sha256(&parts) })
@@ -154,8 +151,4 @@ impl Idempotency {
             }
         }
     }
-}
-
-pub(crate) fn row(place: &[u8; 32]) -> StoreKey {
-    keys::idempotent(place)
 }

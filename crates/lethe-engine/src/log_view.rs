@@ -43,10 +43,7 @@ impl Engine {
     /// not that of the newest checkpoint or narrower.
     pub fn log_tile(&self, name: &TileName) -> Result<Vec<u8>, EngineError> {
         let head = self.shared.head.load_full();
-        let first = name
-            .index()
-            .checked_mul(256)
-            .ok_or(EngineError::ItemNotFound("tile"))?;
+        let first = name.index().checked_mul(256).ok_or(EngineError::ItemNotFound("tile"))?;
         let level = match name.content() {
             TileContent::Entries => 0,
             TileContent::Hashes { level } => level,

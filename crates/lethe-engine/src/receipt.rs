@@ -7,7 +7,8 @@ use crate::committer::ReceiptParts;
 use crate::record::{Destruction, KeyRecord};
 use crate::{Engine, EngineError, keys};
 
-const BROKEN: EngineError = EngineError::Internal("a tombstone without what its receipt is made of");
+const BROKEN: EngineError =
+    EngineError::Internal("a tombstone without what its receipt is made of");
 
 /// The receipt of a destruction that was just made.
 ///

@@ -79,7 +79,8 @@ impl Engine {
         aad: &[u8],
     ) -> Result<SecretVec, EngineError> {
         self.use_key::<Decrypt, _>(caller, key, |proof| {
-            let longest = PLAINTEXT_BYTES_MAX + CIPHERTEXT_HEADER_BYTES + CIPHERTEXT_OVERHEAD_BYTES_MAX;
+            let longest =
+                PLAINTEXT_BYTES_MAX + CIPHERTEXT_HEADER_BYTES + CIPHERTEXT_OVERHEAD_BYTES_MAX;
             bounded("ciphertext", ciphertext, longest)?;
             bounded("aad", aad, AAD_BYTES_MAX)?;
             may_use::<Decrypt>(proof, Use::Decrypt, Way::Process)?;
@@ -127,9 +128,11 @@ impl Engine {
         self.use_key::<Verify, _>(caller, key, |proof| {
             bounded("message", message, MESSAGE_BYTES_MAX)?;
             may_use::<Verify>(proof, Use::Verify, Way::Process)?;
-            self.any_version(proof, version, |usable| {
-                Ok(usable.verify(scheme, message, signature)?)
-            })
+            self.any_version(
+                proof,
+                version,
+                |usable| Ok(usable.verify(scheme, message, signature)?),
+            )
         })
     }
 
@@ -219,8 +222,10 @@ impl Engine {
         may_use::<Op>(proof, needed, way)?;
         let entry = proof.entry();
         let position = entry.record().versions.len().wrapping_sub(1);
-        let version =
-            entry.record().current_version().ok_or(EngineError::Internal("a live key without a version"))?;
+        let version = entry
+            .record()
+            .current_version()
+            .ok_or(EngineError::Internal("a live key without a version"))?;
         Ok((version.number, self.shared.usable(entry, position, version)?))
     }
 
@@ -269,7 +274,10 @@ fn may_use<Op: Operation>(
     if record.algorithm.has(needed) {
         Ok(())
     } else {
-        Err(EngineError::IncompatibleUse { algorithm: record.algorithm.name(), operation: Op::VERB })
+        Err(EngineError::IncompatibleUse {
+            algorithm: record.algorithm.name(),
+            operation: Op::VERB,
+        })
     }
 }
 

@@ -10,8 +10,11 @@ use crate::algorithms::ExpandedKey;
 
 /// A key that was expanded once and can be used by many threads at once.
 ///
-/// The secret parts live in memory of the library, which wipes what it frees. `Debug` names the
-/// algorithm and nothing else. A use that the algorithm does not have answers
+/// Wiping: the expanded parts of ciphers and key pairs live in memory of the library, which
+/// overwrites what it frees. The state of HMAC is a plain value of the library: it is overwritten
+/// where it is dropped, but the moves while it is expanded can leave copies on the stack.
+///
+/// `Debug` names the algorithm and nothing else. A use that the algorithm does not have answers
 /// [`CryptoError::Unsupported`].
 pub struct UsableKey {
     algorithm: Algorithm,

@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use lethe_http::{Reply, Request, Response};
 use utoipa_swagger_ui::Config;
 
@@ -29,9 +32,12 @@ pub(crate) fn page(_: &Arc<State>, _: Request) -> Result<Reply, Refusal> {
 
 pub(crate) fn page_file(_: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
     let (bytes, content_type, is_gzip) = swagger_file(request.param("file"))?;
-    let content_type =
-        HeaderValue::try_from(content_type).unwrap_or(headers::BYTES);
-    let mut response = render::with_body(StatusCode::OK, content_type, bytes.into_owned());
+    let content_type = HeaderValue::try_from(content_type).unwrap_or(headers::BYTES);
+    let body = match bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    let mut response = render::with_body(StatusCode::OK, content_type, body);
     if is_gzip {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -68,9 +74,8 @@ fn marked_up(text: &str) -> String {
 /// A file of the viewer: its bytes, content type, and whether it is compressed.
 fn swagger_file(name: &str) -> Result<(Cow<'static, [u8]>, String, bool), Refusal> {
     // No look at a validator on the net: a badge is not worth telling others about this server.
-    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-        Arc::new(Config::from("/v1/openapi.json").validator_url("none"))
-    });
+    static CONFIG: LazyLock<Arc<Config<'static>>> =
+        LazyLock::new(|| Arc::new(Config::from("/v1/openapi.json").validator_url("none")));
     match utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG)) {
         Ok(Some(file)) => Ok((file.bytes, file.content_type, file.gzpipped)),
         Ok(None) | Err(_) => Err(Refusal::NotFound),

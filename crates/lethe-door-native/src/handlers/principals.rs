@@ -70,8 +70,8 @@ fn parse_grant(grant: &wire::GrantRequest) -> Result<Grant, GrantFault> {
             return Err(GrantFault("key", "must not be there together with `vault`".to_owned()));
         }
     };
-    let permissions = parse_permissions(&grant.permissions)
-        .map_err(|why| GrantFault("permissions", why))?;
+    let permissions =
+        parse_permissions(&grant.permissions).map_err(|why| GrantFault("permissions", why))?;
     Ok(Grant { permissions, scope })
 }
 
@@ -79,13 +79,15 @@ fn parse_permissions(names: &[String]) -> Result<Permissions, String> {
     match names {
         [] => Err(format!("must name at least one permission, or be [\"{EVERY_PERMISSION}\"]")),
         [only] if only == EVERY_PERMISSION => Ok(Permissions::all()),
-        names if names.len() > Permission::ALL.len() => {
-            Err(format!("must name each permission at most once; there are {}", Permission::ALL.len()))
-        }
+        names if names.len() > Permission::ALL.len() => Err(format!(
+            "must name each permission at most once; there are {}",
+            Permission::ALL.len()
+        )),
         names => {
             let parse = |name: &String| {
-                name.parse::<Permission>()
-                    .map_err(|_| format!("`{}` names no permission", crate::headers::shortened(name)))
+                name.parse::<Permission>().map_err(|_| {
+                    format!("`{}` names no permission", crate::headers::shortened(name))
+                })
             };
             names.iter().map(parse).collect()
         }

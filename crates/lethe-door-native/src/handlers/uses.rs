@@ -85,8 +85,7 @@ fn verify_now(state: &State, request: &Request) -> Result<Response, Refusal> {
     let message = wanted.message.decode("message")?;
     let signature = wanted.signature.decode("signature")?;
     let (message, signature) = (message.expose(), signature.expose());
-    let is_valid =
-        state.engine.verify(&caller, key, wanted.version, scheme, message, signature)?;
+    let is_valid = state.engine.verify(&caller, key, wanted.version, scheme, message, signature)?;
     Ok(render::validity(is_valid))
 }
 

@@ -5,9 +5,7 @@ use lethe_engine::KeyEntry;
 use lethe_engine::record::{self, PrincipalRecord, Scope, VaultRecord};
 use lethe_types::Permission;
 
-use super::{
-    AlgorithmView, Destruction, Grant, Key, KeyVersion, Principal, Vault, spki_pem,
-};
+use super::{AlgorithmView, Destruction, Grant, Key, KeyVersion, Principal, Vault, spki_pem};
 
 impl Key {
     /// The key as `entry` holds it.

@@ -152,14 +152,13 @@ impl Committer {
             .map_err(tree_error)?;
         self.last_entry_time = self.last_entry_time.max(now);
         let facts = self.erasure_facts(&staged);
-        let mut log_index = self.shared.log.read().size();
+        let log_size = self.shared.log.read().size();
         let mut assigned = 0;
-        for item in &mut batch.items {
+        for (log_index, item) in (log_size..).zip(&mut batch.items) {
             let record_key = item.leaf.map(|leaf| (leaf, staged.record_key(assigned)));
             assigned += usize::from(item.leaf.is_some());
             let draft = Draft { committer: self, now, log_index, facts: &facts };
             item.drafted = Some(draft.make(&mut item.submission, record_key)?);
-            log_index += 1;
         }
         Ok(staged)
     }
@@ -189,6 +188,9 @@ impl Committer {
         }
     }
 }
+
+/// A key's record, other rows, and the log entry.
+type Parts = (Option<KeyRecord>, Vec<Write>, Arc<[u8]>);
 
 /// What every draft of a batch shares.
 struct Draft<'a> {
@@ -263,7 +265,7 @@ impl Draft<'_> {
         record: &crate::record::PrincipalRecord,
         actor: &Actor,
         door: &str,
-    ) -> Result<(Option<KeyRecord>, Vec<Write>, Arc<[u8]>), EngineError> {
+    ) -> Result<Parts, EngineError> {
         let writes = vec![put(keys::principal(record.id), encode_principal(record))];
         let subject = Subject::Principal { principal: record.id, realm: record.realm };
         let detail = detail(actor, record.name.as_str())?;

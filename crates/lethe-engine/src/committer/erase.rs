@@ -122,7 +122,11 @@ impl Committer {
 
     /// Brings the tree in memory to the state that is durable now. With destructions this is where
     /// the old root ends; the answer is the signed note about it.
-    fn finish_tree(&mut self, batch: &Batch, staged: Staged) -> Result<Option<Arc<str>>, EngineError> {
+    fn finish_tree(
+        &mut self,
+        batch: &Batch,
+        staged: Staged,
+    ) -> Result<Option<Arc<str>>, EngineError> {
         let (epoch_from, epoch_to) = (staged.epoch_from(), staged.epoch_to());
         let beside = "the erasure tree changed beside the committer";
         let new_root = match staged.committed() {
@@ -245,7 +249,7 @@ impl Committer {
                     }))
                 }
                 (Some(entry), _) => Outcome::Key { entry, log_index: Some(index) },
-                (None, _) => Outcome::Done { log_index: Some(index) },
+                (None, _) => Outcome::Done,
             };
             answers.push((item.submission.reply, committed));
         }

@@ -12,10 +12,7 @@ pub(crate) enum Committed {
     /// The key destroyed, and what its receipt is made of.
     Destroyed(Box<ReceiptParts>),
     /// Something that is no key changed.
-    Done {
-        /// Its leaf in the log.
-        log_index: Option<u64>,
-    },
+    Done,
     /// The key as it is now.
     Key {
         /// The published entry.

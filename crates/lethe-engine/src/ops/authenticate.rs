@@ -56,12 +56,9 @@ impl Engine {
     ) -> Result<Caller, EngineError> {
         let now = self.shared.clock.now();
         match self.find_bearer(token, now) {
-            Some((principal, credential)) => Ok(Caller {
-                principal,
-                credential: Some(credential),
-                door,
-                request,
-            }),
+            Some((principal, credential)) => {
+                Ok(Caller { principal, credential: Some(credential), door, request })
+            }
             None => Err(self.refuse_authentication(door, request, now)?),
         }
     }
@@ -120,11 +117,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::ItemNotFound`] if there is no such realm.
-    pub fn system_caller(
-        &self,
-        realm: RealmId,
-        door: &'static str,
-    ) -> Result<Caller, EngineError> {
+    pub fn system_caller(&self, realm: RealmId, door: &'static str) -> Result<Caller, EngineError> {
         self.shared.catalogue.realm(realm).ok_or(EngineError::ItemNotFound("realm"))?;
         Ok(Caller {
             principal: Arc::new(crate::system::principal(realm)),

@@ -134,7 +134,7 @@ impl Engine {
                 self.audit_change::<CreateKey>(caller, now, Some(id), None, log_index)?;
                 Ok(entry)
             }
-            Ok(Committed::Destroyed(_) | Committed::Done { .. }) => {
+            Ok(Committed::Destroyed(_) | Committed::Done) => {
                 Err(EngineError::Internal("a creation with another outcome"))
             }
             Err(error) => {

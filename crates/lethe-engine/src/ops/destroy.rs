@@ -95,9 +95,7 @@ impl Engine {
                 let receipt = self.receipt_of(&entry)?;
                 Ok((Destroyed { entry, receipt }, None))
             }
-            Committed::Done { .. } => {
-                Err(EngineError::Internal("a destruction with another outcome"))
-            }
+            Committed::Done => Err(EngineError::Internal("a destruction with another outcome")),
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use lethe_types::limits::GRANTS_MAX;
 use lethe_types::{CredentialId, PrincipalId, PrincipalName, Secret, SecretVec};
 
-use super::authenticate::token_text;
 use super::Planned;
+use super::authenticate::token_text;
 use crate::authz::{self, Caller, CreatePrincipal, PrincipalEntry, ReadPrincipal, RevokePrincipal};
 use crate::committer::Change;
 use crate::record::{Credential, Grant, PrincipalRecord, Scope};
@@ -138,7 +138,7 @@ impl Engine {
         self.change(caller, None, || {
             let seen = self.find_principal(caller, principal)?;
             if !authz::is_live(seen.record(), now) {
-                return Ok(Planned::Done(crate::committer::Committed::Done { log_index: None }));
+                return Ok(Planned::Done(crate::committer::Committed::Done));
             }
             let mut record = seen.record().clone();
             record.revoked = Some(now);

@@ -44,7 +44,7 @@ impl Engine {
                 self.audit_change::<RotateKey>(caller, now, Some(key), None, log_index)?;
                 Ok(entry)
             }
-            Ok(Committed::Destroyed(_) | Committed::Done { .. }) => {
+            Ok(Committed::Destroyed(_) | Committed::Done) => {
                 Err(EngineError::Internal("a rotation with another outcome"))
             }
             Err(error) => {

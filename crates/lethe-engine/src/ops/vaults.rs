@@ -41,7 +41,7 @@ impl Engine {
                 return Ok(Planned::Change(change));
             }
             // Lost a race: somebody else made a realm of this name.
-            Ok(Planned::Done(Committed::Done { log_index: None }))
+            Ok(Planned::Done(Committed::Done))
         })
         .await?;
         self.audit::<CreateVault>(&caller, now, None, None)?;

@@ -21,7 +21,7 @@ const FORMAT: u8 = 1;
 
 /// A stored record that this build cannot read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Undecodable(pub &'static str);
+pub(crate) struct Undecodable(pub(crate) &'static str);
 
 #[derive(Encode, Decode)]
 #[cbor(array)]
@@ -331,7 +331,8 @@ fn state_from_stored(
     due: Option<u64>,
     return_to: Option<u8>,
 ) -> Result<KeyState, Undecodable> {
-    let stable = |code: u8| STABLE.iter().find(|(known, _)| *known == code).map(|(_, state)| *state);
+    let stable =
+        |code: u8| STABLE.iter().find(|(known, _)| *known == code).map(|(_, state)| *state);
     let state = match (code, due, return_to.and_then(stable)) {
         (PENDING, Some(due), Some(return_to)) => {
             Some(KeyState::PendingDestruction { due: UnixMillis(due), return_to })

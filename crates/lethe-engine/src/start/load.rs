@@ -12,9 +12,7 @@ use super::{LogHead, Parts, StartError};
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::idempotency::{Idempotency, Remembered};
 use crate::log_view::StoredTiles;
-use crate::record::codec::{
-    Undecodable, decode_key, decode_principal, decode_realm, decode_vault,
-};
+use crate::record::codec::{Undecodable, decode_key, decode_principal, decode_realm, decode_vault};
 use crate::{PrincipalEntry, keys, system};
 
 /// Rows that are read at once.

@@ -24,7 +24,6 @@ pub use error::StartError;
 use crate::Engine;
 use crate::audit::AuditSink;
 use crate::committer::{Committer, Queue, Unsettled};
-use crate::idempotency::Idempotency;
 use crate::keys;
 use crate::shared::{Shared, SignedHead};
 
@@ -129,7 +128,7 @@ impl Engine {
             audit: parts.audit,
             catalogue: std::mem::take(&mut catalogued.catalogue),
             expanded: Default::default(),
-            idempotency: std::mem::replace(&mut catalogued.idempotency, Idempotency::default()),
+            idempotency: std::mem::take(&mut catalogued.idempotency),
             tree: RwLock::new(catalogued.tree),
             tree_id,
             log: RwLock::new(catalogued.log),

@@ -125,9 +125,8 @@ fn cut_again(
     };
     let batch = BatchId::random(&*parts.entropy)?;
     let seconds = parts.clock.now().seconds();
-    let written = step
-        .write_root(&mut *parts.slot, &image, batch, seconds)
-        .map_err(|failed| failed.error)?;
+    let written =
+        step.write_root(&mut *parts.slot, &image, batch, seconds).map_err(|failed| failed.error)?;
     let erased = written.erase_old(&mut *parts.slot).map_err(|failed| failed.error)?;
     let applied = tree.apply(erased)?;
     let mut settle = Batch::new().put(keys::meta("epoch"), tree.epoch().to_be_bytes().to_vec());

@@ -55,19 +55,13 @@ fn every_permission_is_refused_to_a_principal_without_grants() {
     let nobody = principal(&engine, &admin, Vec::new());
     let denied = EngineError::PermissionDenied;
     assert_eq!(engine.read_key(&nobody, key).unwrap_err(), denied(Permission::KeysRead));
-    assert_eq!(
-        create(&engine, &nobody, "aes256-gcm").unwrap_err(),
-        denied(Permission::KeysCreate)
-    );
+    assert_eq!(create(&engine, &nobody, "aes256-gcm").unwrap_err(), denied(Permission::KeysCreate));
     assert_eq!(encrypt(&engine, &nobody, key).unwrap_err(), denied(Permission::KeysUseEncrypt));
     assert_eq!(
         engine.decrypt(&nobody, key, b"x", b"").unwrap_err(),
         denied(Permission::KeysUseDecrypt)
     );
-    assert_eq!(
-        engine.sign(&nobody, key, None, b"x").unwrap_err(),
-        denied(Permission::KeysUseSign)
-    );
+    assert_eq!(engine.sign(&nobody, key, None, b"x").unwrap_err(), denied(Permission::KeysUseSign));
     assert_eq!(engine.mac(&nobody, key, b"x").unwrap_err(), denied(Permission::KeysUseMac));
     assert_eq!(destroy(&engine, &nobody, key).unwrap_err(), denied(Permission::KeysDestroy));
     assert_eq!(
@@ -79,10 +73,7 @@ fn every_permission_is_refused_to_a_principal_without_grants() {
         wait(engine.create_vault(&nobody, "v".parse().unwrap())).unwrap_err(),
         denied(Permission::VaultsAdmin)
     );
-    assert_eq!(
-        engine.list_principals(&nobody).unwrap_err(),
-        denied(Permission::PrincipalsRead)
-    );
+    assert_eq!(engine.list_principals(&nobody).unwrap_err(), denied(Permission::PrincipalsRead));
 }
 
 #[test]

@@ -17,10 +17,7 @@ fn a_destroyed_key_is_refused_at_once_and_its_receipt_holds() {
     let refused = engine.decrypt(&caller, gone, &gone_text, b"").unwrap_err();
     assert_eq!(refused, EngineError::ObjectDestroyed(gone));
     assert_eq!(encrypt(&engine, &caller, gone).unwrap_err(), EngineError::ObjectDestroyed(gone));
-    assert_eq!(
-        destroy(&engine, &caller, gone).unwrap_err(),
-        EngineError::ObjectDestroyed(gone)
-    );
+    assert_eq!(destroy(&engine, &caller, gone).unwrap_err(), EngineError::ObjectDestroyed(gone));
     assert!(works(&engine, &caller, kept, &kept_text));
     assert_eq!(engine.key_counts(), (1, 1));
 }
@@ -72,9 +69,8 @@ fn many_destructions_share_a_checkpoint_and_each_receipt_holds() {
     let world = World::new();
     let engine = world.start();
     let caller = admin(&engine, "acme");
-    let keys: Vec<_> = (0..40)
-        .map(|_| create(&engine, &caller, "aes256-gcm").unwrap().record().id)
-        .collect();
+    let keys: Vec<_> =
+        (0..40).map(|_| create(&engine, &caller, "aes256-gcm").unwrap().record().id).collect();
     std::thread::scope(|scope| {
         let handles: Vec<_> = keys
             .iter()

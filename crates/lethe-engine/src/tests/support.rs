@@ -63,10 +63,13 @@ impl Clock for TestClock {
     }
 }
 
-/// `operation key refusal`, in order; full on demand.
+/// Operation, key, refusal.
+pub(super) type Event = (String, Option<KeyId>, Option<String>);
+
+/// The events in order; full on demand.
 #[derive(Debug, Default)]
 pub(super) struct TestAudit {
-    pub(super) events: Mutex<Vec<(String, Option<KeyId>, Option<String>)>>,
+    pub(super) events: Mutex<Vec<Event>>,
     pub(super) full: std::sync::atomic::AtomicBool,
 }
 
@@ -127,11 +130,8 @@ pub(super) fn admin(engine: &Engine, realm: &str) -> Caller {
 
 /// A caller who signs in with a token and has these grants.
 pub(super) fn principal(engine: &Engine, admin: &Caller, grants: Vec<Grant>) -> Caller {
-    let request = CreatePrincipalRequest {
-        name: "someone".parse().unwrap(),
-        grants,
-        token_lifetime: None,
-    };
+    let request =
+        CreatePrincipalRequest { name: "someone".parse().unwrap(), grants, token_lifetime: None };
     let new = wait(engine.create_principal(admin, request)).unwrap();
     let token = std::str::from_utf8(new.token.expose()).unwrap();
     engine.authenticate_bearer(DOOR, REQUEST, token).unwrap()
@@ -167,7 +167,11 @@ pub(super) fn destroy(
     wait(engine.destroy_key(caller, request))
 }
 
-pub(super) fn encrypt(engine: &Engine, caller: &Caller, key: KeyId) -> Result<Vec<u8>, EngineError> {
+pub(super) fn encrypt(
+    engine: &Engine,
+    caller: &Caller,
+    key: KeyId,
+) -> Result<Vec<u8>, EngineError> {
     let mut out = Vec::new();
     engine.encrypt(caller, key, b"a letter", b"", &mut out)?;
     Ok(out)

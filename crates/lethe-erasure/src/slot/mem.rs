@@ -78,7 +78,9 @@ impl ErasableSlot for MemSlot {
 
     fn put_new(&mut self, image: &SlotImage) -> Result<(), SlotError> {
         let sector = sector_of(image.generation);
-        if let Some(generation) = self.generation_in(sector) {
+        // The same generation again is a call that is repeated after a failure.
+        let other = self.generation_in(sector).filter(|held| *held != image.generation);
+        if let Some(generation) = other {
             return Err(SlotError::SectorInUse { generation });
         }
         let bytes = image.encode()?;

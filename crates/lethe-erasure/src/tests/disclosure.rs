@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use lethe_types::Secret;
 
-use super::support::{Rig, attack};
-use crate::tree::{Staged, open_for_test, seal_for_test};
+use super::support::{Rig, TREE, attack};
+use crate::tree::{NodeAddress, NodeId, open_for_test, seal_for_test};
 
 struct Outcome {
     live: BTreeSet<[u8; 32]>,
@@ -60,18 +60,22 @@ fn an_old_root_opens_what_was_destroyed_after_it() {
     assert!(first.iter().all(|key| found.contains(key)), "the attack itself must work");
 }
 
-/// Control: the nodes below the root keep their keys. The attack must notice.
+/// Control: each change re-keys the root alone, and the nodes below keep the keys that they had.
+/// The attack must notice.
 #[test]
 fn rekeying_only_the_root_would_disclose_every_destroyed_key() {
     let mut rig = Rig::new(2, 15);
     let mut destroyed: Vec<[u8; 32]> = Vec::new();
     let leaves: Vec<u64> = (0..16).collect();
     let keys = rig.change(&[], &leaves);
+    let kept = child_keys_of_the_root(&rig);
     for (leaf, key) in leaves.iter().zip(keys).step_by(2) {
-        let old_root = rig.image.current.root.duplicate();
         let staged = rig.tree.stage(&[*leaf], &[], &rig.entropy).unwrap();
-        let weak = only_the_root_rekeyed(&rig, &old_root, &staged);
-        rig.nodes.ever.insert(weak);
+        let node = NodeId { level: rig.tree.height(), index: 0 };
+        let address = NodeAddress { node, epoch: staged.epoch_to() };
+        let root = staged.new_root.as_ref().unwrap();
+        let weak = seal_for_test(TREE, 2, address, root, &kept, &rig.entropy);
+        rig.nodes.ever.insert((address, weak));
         rig.carry_out(staged);
         destroyed.push(key);
     }
@@ -80,18 +84,10 @@ fn rekeying_only_the_root_would_disclose_every_destroyed_key() {
     assert_eq!(recovered, destroyed.len());
 }
 
-/// The new root node as it would be with the children's keys as they were.
-fn only_the_root_rekeyed(
-    rig: &Rig,
-    old_root: &Secret<32>,
-    staged: &Staged,
-) -> (crate::tree::NodeAddress, std::sync::Arc<[u8]>) {
-    let is_root = |level| level == rig.tree.height();
-    let (old, blob) = rig.nodes.now.iter().find(|(a, _)| is_root(a.node.level)).unwrap();
-    let children = open_for_test(rig.tree.tree_id(), 2, *old, old_root, blob).unwrap();
-    let keys: Vec<Secret<32>> = children.into_iter().map(|(_, key)| key).collect();
-    let mut address = *old;
-    address.epoch = staged.epoch_to();
-    let root = staged.new_root.as_ref().unwrap();
-    (address, seal_for_test(rig.tree.tree_id(), 2, address, root, &keys, &rig.entropy))
+fn child_keys_of_the_root(rig: &Rig) -> Vec<Secret<32>> {
+    let node = NodeId { level: rig.tree.height(), index: 0 };
+    let address = NodeAddress { node, epoch: rig.tree.epoch() };
+    let blob = &rig.nodes.now[&address];
+    let children = open_for_test(TREE, 2, address, &rig.image.current.root, blob).unwrap();
+    children.into_iter().map(|(_, key)| key).collect()
 }

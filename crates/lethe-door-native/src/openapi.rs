@@ -1,0 +1,226 @@
+//! The OpenAPI 3.1 document of the native API, made of the route table and the wire types, so that
+//! it cannot say what the door does not do.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use http::Method;
+use lethe_http::Authentication;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{
+    HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItem,
+};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{ComponentsBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr,
+    Required, Response, Schema, SecurityRequirement,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::route::{Gives, Parameter, Route, Takes};
+use crate::{ROUTES, wire};
+
+/// Name of the security scheme in the document.
+const BEARER: &str = "bearer";
+
+/// The document as JSON. Built once, at the first call.
+#[must_use]
+pub fn document_json() -> Bytes {
+    static DOCUMENT: LazyLock<Bytes> =
+        LazyLock::new(|| serde_json::to_vec(&document()).expect("the document is JSON").into());
+    DOCUMENT.clone()
+}
+
+/// The document.
+#[must_use]
+pub fn document() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Lethe native API")
+        .version("1")
+        .description(Some(
+            "Keys with final, provable destruction. Every refusal is a problem (RFC 9457) whose \
+             `type` is stable and is the path of a page that explains it.",
+        ))
+        .license(Some(
+            LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build(),
+        ))
+        .build();
+    let mut paths = BTreeMap::<String, Vec<&Route>>::new();
+    for route in ROUTES {
+        paths.entry(path_template(route.path)).or_default().push(route);
+    }
+    let paths = paths.into_iter().fold(PathsBuilder::new(), |builder, (path, routes)| {
+        let mut item = PathItem::default();
+        for route in routes {
+            item.merge_operations(path_item(route));
+        }
+        builder.path(path, item)
+    });
+    OpenApiBuilder::new().info(info).paths(paths).components(Some(components())).build()
+}
+
+/// The path in the words of OpenAPI, which has no parameter of several segments.
+pub(crate) fn path_template(path: &str) -> String {
+    path.replace("{*", "{")
+}
+
+fn path_item(route: &Route) -> PathItem {
+    let method = match route.method {
+        Method::DELETE => HttpMethod::Delete,
+        Method::GET => HttpMethod::Get,
+        Method::POST => HttpMethod::Post,
+        ref other => panic!("no operation of the table has the method {other}"),
+    };
+    let tag = route.path.trim_start_matches("/v1").split('/').nth(1).unwrap_or_default();
+    let mut operation = OperationBuilder::new()
+        .tag(tag)
+        .operation_id(Some(route.op))
+        .summary(Some(route.summary))
+        .description(Some(route.description));
+    for name in path_parameters(route.path) {
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(text()));
+        operation = operation.parameter(parameter);
+    }
+    let queries = route.queries().map(|parameter| (parameter, ParameterIn::Query));
+    let headers = route.headers().map(|parameter| (parameter, ParameterIn::Header));
+    for (parameter, place) in queries.chain(headers) {
+        operation = operation.parameter(optional_parameter(parameter, place));
+    }
+    let body = |schema, required| {
+        RequestBodyBuilder::new()
+            .content("application/json", reference(schema))
+            .required(Some(required))
+            .build()
+    };
+    operation = match route.takes {
+        Takes::Json(schema) => operation.request_body(Some(body(schema, Required::True))),
+        Takes::Nothing => operation,
+        Takes::Optional(schema) => operation.request_body(Some(body(schema, Required::False))),
+    };
+    operation = match route.authentication {
+        Authentication::Public => operation,
+        Authentication::Required => {
+            operation.security(SecurityRequirement::new(BEARER, Vec::<String>::new()))
+        }
+    };
+    let (status, response) = success(route.gives);
+    operation = operation.response(status, response).response("default", problem());
+    PathItem::new(method, operation)
+}
+
+/// The names of the parameters in `path`.
+pub(crate) fn path_parameters(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|segment| {
+        let name = segment.strip_prefix('{')?.strip_suffix('}')?;
+        Some(name.trim_start_matches('*'))
+    })
+}
+
+fn optional_parameter(parameter: &Parameter, place: ParameterIn) -> ParameterBuilder {
+    ParameterBuilder::new()
+        .name(parameter.name)
+        .parameter_in(place)
+        .required(Required::False)
+        .description(Some(parameter.description))
+        .schema(Some(text()))
+}
+
+fn success(gives: Gives) -> (&'static str, Response) {
+    let answer = ResponseBuilder::new().description("Done.");
+    let (status, answer) = match gives {
+        Gives::Bytes => {
+            let bytes = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+            ("200", answer.content("application/octet-stream", Content::new(Some(bytes))))
+        }
+        Gives::Created(schema) => ("201", answer.content("application/json", reference(schema))),
+        Gives::Json(schema) => ("200", answer.content("application/json", reference(schema))),
+        Gives::Receipt => {
+            let header = HeaderBuilder::new()
+                .schema(Some(text()))
+                .description(Some(
+                    "The base64 of the `.tlog-proof` file; left out if over 60,000 bytes.",
+                ))
+                .build();
+            let answer = answer
+                .content("application/json", reference("Receipt"))
+                .content("text/plain; charset=utf-8", Content::new(Some(text())))
+                .header("X-Deletion-Receipt", header);
+            ("200", answer)
+        }
+        Gives::Text(content_type) => {
+            ("200", answer.content(content_type, Content::new(Some(text()))))
+        }
+    };
+    (status, answer.build())
+}
+
+fn problem() -> Response {
+    ResponseBuilder::new()
+        .description("Refused or failed; the page at `type` explains it.")
+        .content("application/problem+json", reference("Problem"))
+        .build()
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn reference(schema: &str) -> Content {
+    Content::new(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(schema))))
+}
+
+fn components() -> utoipa::openapi::Components {
+    let mut schemas = Vec::new();
+    add::<wire::CreateKey<'_>>(&mut schemas);
+    add::<wire::Encrypt<'_>>(&mut schemas);
+    add::<wire::Decrypt<'_>>(&mut schemas);
+    add::<wire::Sign<'_>>(&mut schemas);
+    add::<wire::Verify<'_>>(&mut schemas);
+    add::<wire::Mac<'_>>(&mut schemas);
+    add::<wire::MacVerify<'_>>(&mut schemas);
+    add::<wire::Agree<'_>>(&mut schemas);
+    add::<wire::Nothing>(&mut schemas);
+    add::<wire::CreateVault<'_>>(&mut schemas);
+    add::<wire::CreatePrincipal<'_>>(&mut schemas);
+    add::<wire::Key>(&mut schemas);
+    add::<wire::Keys>(&mut schemas);
+    add::<wire::Encrypted>(&mut schemas);
+    add::<wire::Decrypted>(&mut schemas);
+    add::<wire::Signed>(&mut schemas);
+    add::<wire::Authenticated>(&mut schemas);
+    add::<wire::Validity>(&mut schemas);
+    add::<wire::Agreed>(&mut schemas);
+    add::<wire::Receipt>(&mut schemas);
+    add::<wire::Algorithms>(&mut schemas);
+    add::<wire::Vault>(&mut schemas);
+    add::<wire::Vaults>(&mut schemas);
+    add::<wire::Principal>(&mut schemas);
+    add::<wire::NewPrincipal>(&mut schemas);
+    add::<wire::Principals>(&mut schemas);
+    add::<wire::Health>(&mut schemas);
+    add::<wire::Problem>(&mut schemas);
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("lethe_ and 64 characters of base64url")
+        .build();
+    ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme(BEARER, SecurityScheme::Http(bearer))
+        .build()
+}
+
+/// Adds the schema of `T` and of what it is made of.
+fn add<T: ToSchema + PartialSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
+}
