@@ -1,4 +1,4 @@
-//! Strict JSON from request bodies: borrowed, and refused in words that name the member and the rule.
+//! Strict JSON from request bodies: borrowed, and refused in words that name member and rule.
 
 use core::fmt;
 use core::marker::PhantomData;

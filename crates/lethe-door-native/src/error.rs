@@ -1,4 +1,4 @@
-//! How this door says no: every refusal of the engine, of the transport and of its own as a problem.
+//! How this door says no: every refusal of the engine, the transport and its own as a problem.
 
 use std::borrow::Cow;
 

@@ -4,7 +4,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH};
-use lethe_engine::KeyEntry;
 use lethe_http::{QueryPair, RequestHead, RequestId};
 use lethe_types::{KeyId, UnixMillis};
 use std::borrow::Cow;
@@ -71,20 +70,6 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     digits.and_then(decimal).map(Some).ok_or_else(|| {
         Refusal::invalid("If-Match", "must be `*` or one entity tag exactly as in `ETag`")
-    })
-}
-
-/// The engine's revision of that number. Its type is what `type_of` gives: a door does not name the
-/// store, whose type it is.
-pub(crate) fn revision<R: Default>(
-    _type_of: fn(&KeyEntry) -> R,
-    number: Option<u64>,
-    set: impl FnOnce(&mut R, u64),
-) -> Option<R> {
-    number.map(|number| {
-        let mut revision = R::default();
-        set(&mut revision, number);
-        revision
     })
 }
 

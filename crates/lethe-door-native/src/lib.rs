@@ -82,7 +82,7 @@ pub static ROUTES: &[Route] = &[
         .header("Idempotency-Key", "A retry with the same value answers with the same key.")
         .gives(Gives::Created("Key")),
     route(Method::GET, "/v1/keys", "key.list", Read, keys::list)
-        .says("List keys", "Oldest first, a page at a time. Keys that you may not see are left out.")
+        .says("List keys", "Oldest first, page by page. Keys that you may not see are left out.")
         .query("limit", "Keys on a page, 1 to 1000. Without it 100.")
         .query("cursor", "`next` of the page before.")
         .query("vault", "Only keys of the vault with this id.")
@@ -163,7 +163,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/principals", "principal.create", Mutation, principals::create)
         .says(
             "Create a principal",
-            "With a bearer token that is shown this once. Nobody can give away more than they have.",
+            "With a bearer token that is shown this once. Nobody gives away more than they have.",
         )
         .takes(Takes::Json("CreatePrincipal"), CHANGE_BODY_BYTES_MAX)
         .gives(Gives::Created("NewPrincipal")),

@@ -103,8 +103,8 @@ problems! {
         "The request needs a `Content-Length`. Nothing was done.";
     MALFORMED_JSON = "malformed-json", BAD_REQUEST,
         "Malformed JSON",
-        "The body is not the JSON object that this operation takes: it is not JSON or not UTF-8, or \
-         a member is missing, unknown, there twice or of the wrong type. `detail` says where, \
+        "The body is not the JSON object that this operation takes: it is not JSON or not UTF-8, \
+         or a member is missing, unknown, there twice or of the wrong type. `detail` says where, \
          `field` which member. Nothing was done.";
     MALFORMED_REQUEST = "malformed-request", BAD_REQUEST,
         "Malformed request",
@@ -167,6 +167,6 @@ problems! {
         "A key in its present `state` cannot go the way that was asked for. Nothing was done.";
     WRONG_STATE_FOR_USE = "wrong-state-for-use", CONFLICT,
         "Wrong key state for this use",
-        "A key in its present `state` may not be used like this. Nothing was done. Only active keys \
-         protect new data; deactivated and compromised ones still process what they protected.";
+        "A key in its present `state` may not be used like this. Nothing was done. Only active \
+         keys protect new data; deactivated and compromised ones still process what they have.";
 }

@@ -1,1 +1,11 @@
+//! The door over an engine in memory: requests go the whole way but for the socket.
 
+mod access;
+mod bodies;
+mod destruction;
+mod docs;
+mod errors;
+mod headers;
+mod keys;
+mod support;
+mod uses;

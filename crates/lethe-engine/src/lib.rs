@@ -32,6 +32,7 @@ pub use authz::{Caller, PrincipalEntry};
 pub use catalogue::{KeyEntry, Usage};
 pub use error::EngineError;
 pub use idempotency::IdempotencyKey;
+pub use lethe_store::Revision;
 pub use ops::{
     CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, KeyFilter, KeyPage,
     NewPrincipal, PreparedKey,
@@ -39,6 +40,8 @@ pub use ops::{
 pub use start::{Parts, StartError, StoreState, prepare};
 
 use committer::Queue;
+use lethe_crypto::registry::Algorithm;
+use lethe_types::KeyId;
 use shared::Shared;
 
 /// The engine. All doors share one.
@@ -61,6 +64,12 @@ impl Engine {
             Some(why) => Err(*why),
             None => Ok(()),
         }
+    }
+
+    /// The algorithm of a key, without asking who wants to know: tells a door whether a use is slow.
+    #[must_use]
+    pub fn algorithm_of(&self, key: KeyId) -> Option<Algorithm> {
+        self.shared.catalogue.key(key).map(|entry| entry.record().algorithm)
     }
 
     /// Numbers of keys: those that have their material, and tombstones.

@@ -1,4 +1,4 @@
-//! Where "gone" is decided: the tree of node keys, its one erasable root, and the order of the steps.
+//! Where "gone" is decided: the tree of node keys, its erasable root, and the order of the steps.
 //!
 //! Every key version is sealed under a random record key of its own. Record keys live in the leaves
 //! of a tree in which each node is sealed under a key that only its parent holds, up to one root

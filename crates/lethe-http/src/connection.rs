@@ -21,11 +21,13 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::server::TlsStream;
 
 use crate::body::{Body, BrokenBody};
+use crate::connection::quiet::Quiet;
 use crate::connection::watchdog::{Activity, Verdict, Watchdog};
 use crate::dispatch::{ListenerState, respond};
 use crate::options::{HEADER_BYTES_HARD_MAX, HeaderCase};
 use crate::request::RequestId;
 
+pub(crate) mod quiet;
 pub(crate) mod watchdog;
 
 /// What the requests of one connection share.
@@ -127,21 +129,31 @@ async fn drive<C: GracefulConnection>(
     let start = ticks.tick().await;
     let mut is_closing = false;
     loop {
-        tokio::select! {
-            biased;
-            // A broken connection is nobody's failure: the client is told by its own socket.
-            _ = connection.as_mut() => return,
-            _ = phase.changed(), if !is_closing => is_closing = true,
-            () = state.close.notified(), if !is_closing => is_closing = true,
-            now = ticks.tick() => {
-                match watchdog.examine(now.duration_since(start), state.activity.snapshot()) {
-                    Verdict::Keep => continue,
-                    Verdict::Close => is_closing = true,
-                    Verdict::Cut => return,
+        let now = {
+            let call = pin!(async {
+                tokio::select! {
+                    biased;
+                    _ = phase.changed(), if !is_closing => None,
+                    () = state.close.notified(), if !is_closing => None,
+                    now = ticks.tick() => Some(now),
                 }
+            });
+            tokio::select! {
+                biased;
+                // A broken connection is nobody's failure: its own socket tells the client.
+                _ = connection.as_mut() => return,
+                now = Quiet::new(call) => now,
+            }
+        };
+        let age = now.map(|now| now.duration_since(start));
+        match age.map(|age| watchdog.examine(age, state.activity.snapshot())) {
+            Some(Verdict::Cut) => return,
+            Some(Verdict::Keep) => {}
+            Some(Verdict::Close) | None => {
+                is_closing = true;
+                connection.as_mut().graceful_shutdown();
             }
         }
-        connection.as_mut().graceful_shutdown();
     }
 }
 

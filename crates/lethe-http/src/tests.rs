@@ -8,6 +8,7 @@ mod limits;
 mod metrics;
 mod mutations;
 mod problem;
+mod quiet;
 mod routes;
 mod sockets;
 mod support;

@@ -1,9 +1,9 @@
 //! The audit trail as JSON lines in a file: one event, one line.
 //!
-//! [`AuditFile::record`] formats the event on the caller's thread and copies it into a shared buffer
-//! under one short lock; a writer thread swaps that buffer for an empty one, writes it with one call
-//! and syncs it, so that one sync serves all events of some milliseconds. Nothing is allocated and
-//! no thread is woken for an event while the writer is busy anyway.
+//! [`AuditFile::record`] formats the event on the caller's thread and copies it into a shared
+//! buffer under one short lock; a writer thread swaps that buffer for an empty one, writes it with
+//! one call and syncs it, so that one sync serves all events of some milliseconds. Nothing is
+//! allocated and no thread is woken for an event while the writer is busy anyway.
 //!
 //! An event that was taken is never dropped. When the file cannot be written the trail is
 //! *unavailable*: it takes no event, and the engine therefore refuses, until the writer, which
@@ -149,7 +149,8 @@ impl AuditFile {
     /// Opens the trail in the directory that `config` names and creates it if needed. Existing
     /// events stay; a file that ends within a line, after a crash, is put aside as it is.
     ///
-    /// There must be one `AuditFile` for a directory: the caller holds the lock of the data directory.
+    /// There must be one `AuditFile` for a directory: the caller holds the lock of the data
+    /// directory.
     ///
     /// # Errors
     /// [`AuditOpenError`]. No event was changed.

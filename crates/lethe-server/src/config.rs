@@ -74,8 +74,8 @@ impl Config {
     /// The configuration in the file at `path`, or the defaults, changed by `overrides`.
     ///
     /// An override is `a.b.c=value` with a TOML value; what is none and does not look like one is
-    /// a text. `door.NAME.…` is the one door of that dialect; what is no field of a door is one of
-    /// its settings.
+    /// a text. `door.NAME.…` is the one door of that dialect; what is no field of a door is one
+    /// of its settings.
     ///
     /// # Errors
     /// [`ConfigError`], which says where.

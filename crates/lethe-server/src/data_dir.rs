@@ -5,37 +5,27 @@ use std::path::{Path, PathBuf};
 use lethe_types::RealmName;
 
 /// The files of one installation that have no setting of their own.
-#[derive(Clone, Debug)]
-pub struct DataDir(PathBuf);
+#[derive(Debug)]
+pub(crate) struct DataDir(PathBuf);
 
 impl DataDir {
     /// The layout below `root`.
-    #[must_use]
-    pub fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         Self(root.to_owned())
     }
 
-    /// The directory itself.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.0
-    }
-
     /// The log's public verification key, for auditors.
-    #[must_use]
-    pub fn log_vkey(&self) -> PathBuf {
+    pub(crate) fn log_vkey(&self) -> PathBuf {
         self.0.join("log.vkey")
     }
 
     /// Everything that a client of `serve --dev` needs.
-    #[must_use]
-    pub fn dev_json(&self) -> PathBuf {
+    pub(crate) fn dev_json(&self) -> PathBuf {
         self.0.join("dev.json")
     }
 
     /// The token of the first principal of a realm. To be moved elsewhere by the operator.
-    #[must_use]
-    pub fn initial_admin_token(&self, realm: &RealmName) -> PathBuf {
+    pub(crate) fn initial_admin_token(&self, realm: &RealmName) -> PathBuf {
         if realm.as_str() == "default" {
             return self.0.join("initial-admin.token");
         }

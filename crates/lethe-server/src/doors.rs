@@ -31,9 +31,8 @@ fn native(
 ) -> Result<Arc<dyn Door>, ServeError> {
     match config.settings.keys().next() {
         None => Ok(Arc::new(NativeDoor::new(engine.clone(), service.clone()))),
-        Some(name) => Err(ServeError::Door {
-            dialect: "native",
-            why: format!("it has no setting `{name}`"),
-        }),
+        Some(name) => {
+            Err(ServeError::Door { dialect: "native", why: format!("it has no setting `{name}`") })
+        }
     }
 }

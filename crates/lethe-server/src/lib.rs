@@ -6,10 +6,22 @@
 pub mod audit_file;
 pub mod clock;
 pub mod config;
+mod crash_points;
+mod data_dir;
+mod dev;
 pub mod dev_tls;
+mod doors;
+mod error;
+mod open;
+mod principals;
 pub mod private_files;
 pub mod seal;
+mod serve;
+mod service;
 pub mod signals;
+
+pub use error::ServeError;
+pub use serve::{ServeOptions, serve};
 
 #[cfg(test)]
 mod tests;

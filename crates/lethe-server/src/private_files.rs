@@ -76,7 +76,8 @@ pub enum PrivateFileError {
 /// Replaces the file at `path` by `bytes` with the permission bits `mode`: after a crash at any
 /// moment the old file or the new one is there, whole.
 ///
-/// There must be one writer of `path` at a time. A symbolic link at `path` is replaced, not followed.
+/// There must be one writer of `path` at a time. A symbolic link at `path` is replaced, not
+/// followed.
 ///
 /// # Errors
 /// [`PrivateFileError::Io`] or [`PrivateFileError::NotA`]. Before the rename the old file is
@@ -137,6 +138,23 @@ pub fn ensure_private_dir(path: &Path) -> Result<(), PrivateFileError> {
     check_private(path, &metadata, PRIVATE_DIRECTORY_MODE)
 }
 
+/// Makes sure that `path` is a directory of this user (or of root) in which nobody else may write,
+/// and creates it, with its parents, private, if there is nothing. What lies in it is private by
+/// itself, so that others may see its names.
+///
+/// The mode of an existing directory is never changed: `path` may be a mistake, such as `/tmp`.
+///
+/// # Errors
+/// Any [`PrivateFileError`] but `TooLarge`. Directories made until then stay.
+pub fn ensure_own_dir(path: &Path) -> Result<(), PrivateFileError> {
+    create_missing(path)?;
+    let metadata = fs::metadata(path).map_err(io_error("look at", path))?;
+    if !metadata.is_dir() {
+        return Err(not_a("directory", path));
+    }
+    check_owned(path, &metadata, 0o022, PRIVATE_DIRECTORY_MODE)
+}
+
 fn create_missing(path: &Path) -> Result<(), PrivateFileError> {
     match fs::symlink_metadata(path) {
         Ok(_) => return Ok(()),
@@ -152,7 +170,8 @@ fn create_missing(path: &Path) -> Result<(), PrivateFileError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(io_error("create the directory", path)(error)),
     }
-    // Without this the directory, and all that is synced inside it, may be gone after a power failure.
+    // Without this the directory, and all that is synced inside it, may be gone after a power
+    // failure.
     sync_directory(parent)
 }
 
@@ -199,12 +218,22 @@ fn check_private(
     metadata: &fs::Metadata,
     wanted: u32,
 ) -> Result<(), PrivateFileError> {
+    check_owned(path, metadata, 0o077, wanted)
+}
+
+/// Whether `path` is this user's, or root's, and has none of the bits of `refused`.
+fn check_owned(
+    path: &Path,
+    metadata: &fs::Metadata,
+    refused: u32,
+    wanted: u32,
+) -> Result<(), PrivateFileError> {
     let owner = metadata.uid();
     if owner != 0 && owner != rustix::process::geteuid().as_raw() {
         return Err(PrivateFileError::ForeignOwner { path: path.to_owned(), owner });
     }
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if mode & refused != 0 {
         return Err(PrivateFileError::OpenToOthers { path: path.to_owned(), mode, wanted });
     }
     Ok(())

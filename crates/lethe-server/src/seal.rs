@@ -27,7 +27,8 @@ pub enum PassphraseSource {
     /// From the environment variable [`PASSPHRASE_VARIABLE`]. Other processes of the same user can
     /// read the environment of a running process.
     Environment,
-    /// From a file that only its owner may read. One newline at its end is not part of the passphrase.
+    /// From a file that only its owner may read. One newline at its end is not part of the
+    /// passphrase.
     File(PathBuf),
     /// From the terminal that the server was started from.
     Prompt,

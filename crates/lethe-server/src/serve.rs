@@ -8,14 +8,13 @@ use lethe_crypto::SystemEntropy;
 use lethe_engine::Engine;
 use lethe_http::metrics::Registry;
 use lethe_http::{Environment, HostRouter, Listener, ListenerOptions, Transport, tls};
-use lethe_types::Clock;
 
 use crate::audit_file::AuditFile;
 use crate::clock::{SystemClock, parse_duration};
 use crate::config::{self, Config, DoorConfig};
 use crate::data_dir::DataDir;
 use crate::dev_tls::ensure_dev_tls;
-use crate::private_files::{ensure_private_dir, write_atomic};
+use crate::private_files::{ensure_own_dir, write_atomic};
 use crate::service::Service;
 use crate::signals::StopSignals;
 use crate::{ServeError, dev, doors, open, principals};
@@ -55,9 +54,9 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         .enable_all()
         .build()
         .map_err(|source| ServeError::Os { what: "cannot start the runtime", source })?;
-    ensure_private_dir(&config.data)?;
+    ensure_own_dir(&config.data)?;
     let store = open::store(&config)?;
-    let slot = open::slot(&config, &store)?;
+    let slot = open::slot(&config, &store, options.dev)?;
     let audit = Arc::new(AuditFile::open(&config.audit, clock.clone())?);
     let engine = Arc::new(open::engine(&config, store, slot, clock.clone(), audit.clone())?);
     let served = runtime.block_on(run(options, &config, &engine, &audit, clock));
@@ -118,7 +117,7 @@ async fn run(
         audit: audit.clone(),
         registry: registry.clone(),
     });
-    let certificates = certificates(config, &*clock)?;
+    let certificates = certificates(config)?;
     let mut listeners = Vec::new();
     for door_config in &config.doors {
         let realm = engine.ensure_realm(&door_config.realm).await?;
@@ -153,12 +152,13 @@ async fn run(
 
 type Certificates = (Arc<rustls::ServerConfig>, PathBuf);
 
-fn certificates(config: &Config, clock: &dyn Clock) -> Result<Option<Certificates>, ServeError> {
+fn certificates(config: &Config) -> Result<Option<Certificates>, ServeError> {
     let wanted = |door: &DoorConfig| door.transport == config::Transport::DevTls;
     if !config.doors.iter().any(wanted) {
         return Ok(None);
     }
-    let dev = ensure_dev_tls(&config.data, &config.host_names(), clock)?;
+    // Clients check the dates by their own clock, whatever --clock-offset says.
+    let dev = ensure_dev_tls(&config.data, &config.host_names(), &SystemClock::new())?;
     let server = tls::from_files(&dev.certificate, &dev.private_key, tls::Versions::default())?;
     Ok(Some((server, dev.ca_file)))
 }
@@ -208,19 +208,19 @@ fn registry(engine: &Arc<Engine>, audit: &Arc<AuditFile>) -> Result<Registry, Se
     let counted = engine.clone();
     registry
         .gauge_callback("lethe_keys", "Keys by state.", &[("state", "live")], move || {
-            i64::try_from(counted.key_counts().0).unwrap_or(i64::MAX)
+            gauge(counted.key_counts().0)
         })
         .map_err(failed)?;
     let counted = engine.clone();
     registry
         .gauge_callback("lethe_keys", "Keys by state.", &[("state", "destroyed")], move || {
-            i64::try_from(counted.key_counts().1).unwrap_or(i64::MAX)
+            gauge(counted.key_counts().1)
         })
         .map_err(failed)?;
     let asked = engine.clone();
     registry
         .gauge_callback("lethe_ready", "1 if changes and uses are possible.", &[], move || {
-            i64::from(asked.ready().is_ok())
+            f64::from(u8::from(asked.ready().is_ok()))
         })
         .map_err(failed)?;
     let events = audit.clone();
@@ -239,6 +239,11 @@ fn registry(engine: &Arc<Engine>, audit: &Arc<AuditFile>) -> Result<Registry, Se
         )
         .map_err(failed)?;
     Ok(registry)
+}
+
+/// A count as Prometheus wants it; exact far beyond the keys that one installation can hold.
+fn gauge(count: u64) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 fn say(line: &str) -> Result<(), ServeError> {

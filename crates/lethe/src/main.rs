@@ -1,1 +1,101 @@
-fn main() {}
+//! The executable `lethe`: the server, and everything that is done to one from a terminal.
+//!
+//! Layer 7. Holds no rule of its own: what a key may do is decided by the engine, whether a
+//! receipt holds by `lethe-verify`. A command asks a server over its native door, as any other
+//! program would, so that the command line can do nothing that the API cannot.
+//!
+//! Where to read: [`Cli`], then `cmd/`, one file or folder a command.
+
+mod client;
+mod cmd;
+mod connection;
+mod failure;
+mod files;
+mod local;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use output::Output;
+
+/// A key management server whose deletes are immediate, final and provable.
+#[derive(Debug, Parser)]
+#[command(name = "lethe", version, after_help = AFTER_HELP, propagate_version = true)]
+struct Cli {
+    /// JSON for programs, on standard output; failures too, on standard error
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(cmd::serve::Arguments),
+    /// See it work: destroy one customer's key and prove it, in ten seconds
+    Demo(cmd::demo::Arguments),
+    /// Make, use and destroy keys
+    Key(cmd::key::Arguments),
+    /// Make and list vaults
+    Vault(cmd::vault::Arguments),
+    /// Make, see and revoke principals and their tokens
+    Principal(cmd::principal::Arguments),
+    /// Check the receipt of a destruction, offline
+    Receipt(cmd::receipt::Arguments),
+    /// Measure a local server
+    Bench(cmd::bench::Arguments),
+    /// Print the completions of a shell
+    Completions(cmd::completions::Arguments),
+    /// The bare endpoint that `bench` compares with
+    #[command(hide = true)]
+    BenchFloor(cmd::bench::FloorArguments),
+}
+
+const AFTER_HELP: &str = "\
+Connection (key, vault, principal), from the environment, since command lines are seen by others:
+  LETHE_URL         address of the native door, as in https://127.0.0.1:8200
+  LETHE_CA_FILE     PEM file of the authority that signed the server's certificate
+  LETHE_TOKEN       bearer token, or
+  LETHE_TOKEN_FILE  a file that holds it
+  LETHE_DATA        instead: the data directory of a `serve --dev`, as `--dev DIR`
+
+Exit codes:
+  0  done; for `receipt verify`: everything holds; for `key verify`: valid
+  1  refused or failed; the message says why
+  2  the command line is wrong
+  3  the configuration or the connection settings are wrong
+  4  data directory, store, slot or seal: wrong, missing, damaged or in use";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut output = Output::new(cli.json);
+    let done = run(cli.command, &mut output).and_then(|()| output.finish());
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report(cli.json);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
+    match command {
+        Command::Serve(arguments) => cmd::serve::run(arguments),
+        Command::Demo(arguments) => cmd::demo::run(arguments, output),
+        Command::Key(arguments) => cmd::key::run(arguments, output),
+        Command::Vault(arguments) => cmd::vault::run(arguments, output),
+        Command::Principal(arguments) => cmd::principal::run(arguments, output),
+        Command::Receipt(arguments) => cmd::receipt::run(arguments, output),
+        Command::Bench(arguments) => cmd::bench::run(arguments, output),
+        Command::Completions(arguments) => cmd::completions::run(arguments, output),
+        Command::BenchFloor(arguments) => cmd::bench::run_floor(arguments, output),
+    }
+}
+
+#[cfg(test)]
+mod tests;

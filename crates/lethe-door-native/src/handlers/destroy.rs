@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
-use lethe_engine::{Caller, DestroyRequest, EngineError, KeyEntry};
+use lethe_engine::{Caller, DestroyRequest, EngineError, Revision};
 use lethe_http::{Reply, Request, RequestHead, Response};
 use lethe_log::Receipt;
 use lethe_types::KeyId;
@@ -41,7 +41,7 @@ fn parse_destroy(caller: &Caller, request: &Request) -> Result<DestroyRequest, R
     let parameters = [key.as_bytes().as_slice(), reason.as_bytes()];
     Ok(DestroyRequest {
         key,
-        expected: headers::revision(KeyEntry::revision, expected, |it, number| it.0 = number),
+        expected: expected.map(Revision),
         idempotency: keys::idempotency(caller, request, "key.destroy", &parameters)?,
         reason,
     })

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{ETAG, HeaderValue, LOCATION};
 use lethe_crypto::registry::{Algorithm, AlgorithmError};
-use lethe_engine::{Caller, CreateKeyRequest, EngineError, IdempotencyKey, KeyEntry, KeyFilter};
+use lethe_engine::{
+    Caller, CreateKeyRequest, EngineError, IdempotencyKey, KeyEntry, KeyFilter, Revision,
+};
 use lethe_http::{Reply, Request, Response};
 use lethe_types::limits::PAGE_KEYS_MAX;
 
@@ -137,7 +139,7 @@ pub(crate) fn rotate(state: &Arc<State>, request: Request) -> Result<Reply, Refu
     let expected = headers::if_match(&request.head.headers)?;
     let state = Arc::clone(state);
     Ok(reply::blocking(request, move |_| {
-        let expected = headers::revision(KeyEntry::revision, expected, |it, number| it.0 = number);
+        let expected = expected.map(Revision);
         let change = state.engine.rotate_key(&caller, key, expected);
         Ok(key_response(StatusCode::OK, &*reply::block_on(change)?))
     }))

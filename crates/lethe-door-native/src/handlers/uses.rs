@@ -50,16 +50,18 @@ fn decrypt_now(state: &State, request: &Request) -> Result<Response, Refusal> {
 
 pub(crate) fn sign(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
     let state = Arc::clone(state);
-    if signs_slowly(&request) {
+    if signs_slowly(&state, &request) {
         return Ok(reply::blocking(request, move |request| sign_now(&state, request)));
     }
     reply::by_size(request, move |request| sign_now(&state, request))
 }
 
-/// Whether the request names an RSA scheme, whose private operation takes milliseconds.
-fn signs_slowly(request: &Request) -> bool {
-    let wanted = body::parse_bytes::<wire::Sign<'_>>(&request.body);
-    wanted.is_ok_and(|wanted| wanted.scheme.is_some_and(|scheme| scheme.starts_with("rsa-")))
+/// Whether the key is one of RSA, whose private operation takes milliseconds.
+fn signs_slowly(state: &State, request: &Request) -> bool {
+    let key = key_id(request).ok();
+    let algorithm = key.and_then(|key| state.engine.algorithm_of(key));
+    // Only RSA is slow to generate, for the same reason.
+    algorithm.is_some_and(|algorithm| algorithm.is_slow_to_generate())
 }
 
 fn sign_now(state: &State, request: &Request) -> Result<Response, Refusal> {

@@ -55,7 +55,7 @@ impl SlotImage {
     }
 
     /// The image that follows and also keeps the current root until `not_after_s` for the backup
-    /// named by `tag`. Put it with [`super::replace`] before the backup is handed out.
+    /// named by `tag`. Put it with [`super::Replacement`] before the backup is handed out.
     ///
     /// # Errors
     /// [`SlotError::AlreadyExpired`], [`SlotError::Full`], [`SlotError::NotASuccessor`] if there
@@ -78,7 +78,7 @@ impl SlotImage {
     }
 
     /// The image that follows without the retained roots whose end has come; `None` if there is
-    /// no such root. Put it with [`super::replace`].
+    /// no such root. Put it with [`super::Replacement`].
     ///
     /// # Errors
     /// [`SlotError::NotASuccessor`] if there are no more generations.

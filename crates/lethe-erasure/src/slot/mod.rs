@@ -5,6 +5,7 @@
 
 mod image;
 mod mem;
+mod replacement;
 
 use core::error::Error;
 use core::fmt;
@@ -13,6 +14,7 @@ pub use image::{
     ImageFault, RETAINED_ENTRIES_MAX, SLOT_ENTRIES_MAX, SLOT_IMAGE_BYTES, SlotEntry, SlotImage,
 };
 pub use mem::MemSlot;
+pub use replacement::{Replaced, Replacement};
 
 use crate::seal::{SealError, SectorFault};
 
@@ -35,10 +37,13 @@ pub trait ErasableSlot: Send {
 
     /// Writes `image` durably and keeps the one before.
     ///
+    /// A call that failed may be repeated: the same generation is written over. One that succeeded
+    /// may not, since after an erasure its image can be the only one left; the types
+    /// [`crate::tree::NewRoot`] and [`Replacement`] see to that.
+    ///
     /// # Errors
-    /// [`SlotError::SectorInUse`] if that would overwrite an image that is there for certain, also
-    /// one of the same generation: it may be the only one left. After [`SlotError::Backend`] the
-    /// new image may or may not be there, the old one is; repeat the call with the same generation.
+    /// [`SlotError::SectorInUse`] if that would overwrite an image of another generation. After
+    /// [`SlotError::Backend`] the new image may or may not be there, the old one is.
     fn put_new(&mut self, image: &SlotImage) -> Result<(), SlotError>;
 
     /// Erases durably whatever is not the image of `generation`, readable or not, and reads back.
@@ -57,23 +62,6 @@ pub struct Loaded {
     pub images: Vec<SlotImage>,
     /// Sectors that are neither empty nor an image: torn by a crash, damaged, or not ours.
     pub faults: Vec<SectorFault>,
-}
-
-/// Replaces the image by `next` without a change of epoch: for retaining the root for a backup
-/// ([`SlotImage::retaining`]) and for ending that ([`SlotImage::without_expired`]).
-///
-/// When it returns `Ok`, the roots that `next` does not have are gone.
-///
-/// # Errors
-/// [`SlotError`]: the roots of both images may be there. Repeat it with the same `next`.
-pub fn replace(slot: &mut dyn ErasableSlot, next: &SlotImage) -> Result<EraseEvidence, SlotError> {
-    // A crash after either call leaves images of the same epoch; recovery takes the newer one.
-    match slot.put_new(next) {
-        // Put by an earlier try, which failed afterwards: the old image may be half erased.
-        Err(SlotError::SectorInUse { generation }) if generation == next.generation => {}
-        done => done?,
-    }
-    crate::tree::erase_others(slot, next.generation)
 }
 
 /// What a slot is made of.

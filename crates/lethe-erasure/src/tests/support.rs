@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use lethe_crypto::hash::sha256;
 use lethe_types::{BatchId, Entropy, EntropyError, Secret, TreeId};
 
-use crate::slot::{MemSlot, SlotImage, replace};
+use crate::slot::{MemSlot, Replacement, SlotImage};
 use crate::tree::{Applied, Committed, NodeAddress, NodeId, NodeWrite, Staged, StoredNodes, Tree};
 
 pub(crate) const TREE: TreeId = TreeId([7; 16]);
@@ -116,8 +116,8 @@ impl Rig {
         let mut nodes = Nodes::default();
         nodes.put(&writes);
         let mut slot = MemSlot::new();
-        let image = tree.first_image(BATCH);
-        replace(&mut slot, &image).unwrap();
+        let first = Replacement::by(tree.first_image(BATCH)).put(&mut slot).unwrap();
+        let (image, _) = first.erase_old(&mut slot).unwrap();
         Self { tree, nodes, slot, image, entropy }
     }
 

@@ -1,8 +1,8 @@
 //! The write order T1, L1, L2 as types: each step takes the one before and gives the next.
 //!
 //! ```text
-//! Staged --T1 durable--> NewRoot --write_root (L1)--> RootWritten --erase_old (L2)--> Erased --apply
-//!                      \-> SameRoot ----------------------------------------------------------apply
+//! Staged --T1 durable-> NewRoot --write_root (L1)-> RootWritten --erase_old (L2)-> Erased --apply
+//!                    \> SameRoot ---------------------------------------------------------apply
 //! ```
 //! A crash after T1 or during L1 leaves the old root: recovery falls back and the intents are run
 //! again. After L1 both roots open a complete tree. L2 is the instant of erasure. A step that

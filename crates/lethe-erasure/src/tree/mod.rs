@@ -11,8 +11,8 @@
 //!   root node, which is sealed under the root key as it was. One store transaction decides between
 //!   the two heights, both open under the same root, so no step with the slot is needed. Nothing
 //!   is disclosed by it, since no key was cut in the epoch in which that root key is valid.
-//! * **A stage that both assigns and cuts** writes the assignments twice: once into the nodes of the
-//!   current epoch, once into the re-keyed ones. So a crash that falls back to the old root loses
+//! * **A stage that both assigns and cuts** writes the assignments twice: into the nodes of the
+//!   current epoch, and into the re-keyed ones. So a crash that falls back to the old root loses
 //!   none of the keys that the same transaction brought.
 //!
 //! Sealed nodes stay in memory as they are stored (35 MB for a million leaves at arity 32); only

@@ -1,7 +1,8 @@
 //! The sealed key record: material under its own record key, bound to its place.
 //!
 //! ```text
-//!  0  u8 format=1  1 u8 aead=1  2 u16 flags  4 record id(16)  20 u64 leaf index  28 u32 key version
+//!  0 u8 format=1   1 u8 aead=1   2 u16 flags   4 record id(16)
+//! 20 u64 leaf index   28 u32 key version
 //! 32  12 nonce   44 ciphertext || tag
 //! AAD = "KREC" || tree_id(16) || bytes 0..31
 //! ```

@@ -119,7 +119,8 @@ impl AuditDirectory for RealDirectory {
             .mode(PRIVATE_FILE_MODE)
             .open(self.current())?;
         file.set_permissions(fs::Permissions::from_mode(PRIVATE_FILE_MODE))?;
-        // Without this the name of a new file, with all events in it, may be gone after a power failure.
+        // Without this the name of a new file, with all events in it, may be gone after a power
+        // failure.
         self.sync()?;
         let metadata = file.metadata()?;
         self.opened = Some((metadata.dev(), metadata.ino()));

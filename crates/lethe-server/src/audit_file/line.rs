@@ -1,8 +1,8 @@
 //! One event as one line of JSON (RFC 8259), without allocation.
 //!
 //! Members, in this order: `time` (RFC 3339, UTC, milliseconds), `realm`, `principal`,
-//! `credential`, `door`, `operation`, `key`, `outcome` (`allowed` or `refused`), `reason`, `request`,
-//! `log_index`. What an event does not have is left out.
+//! `credential`, `door`, `operation`, `key`, `outcome` (`allowed` or `refused`), `reason`,
+//! `request`, `log_index`. What an event does not have is left out.
 
 use std::cell::RefCell;
 
@@ -97,7 +97,7 @@ impl Line {
     fn text(&mut self, name: &[u8], text: &str, bytes_max: usize) {
         self.bytes.extend_from_slice(name);
         let text = &text[..text.floor_char_boundary(bytes_max)];
-        if text.bytes().all(|byte| is_plain(byte)) {
+        if text.bytes().all(is_plain) {
             self.bytes.extend_from_slice(text.as_bytes());
         } else {
             self.escaped(text);

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::directory::{AuditDirectory, LogFile};
-use super::{Shared, WRITER_ENDED};
+use super::{Queue, Shared, WRITER_ENDED};
 
 /// Owns the directory and the lines that are on their way to it.
 pub(super) struct Writer {
@@ -46,15 +46,17 @@ impl Writer {
     pub(super) fn run(&mut self) {
         let on_panic = OnPanic(Arc::clone(&self.shared));
         while self.take_batch() {
+            let mut is_last_attempt = false;
             while let Err(error) = self.write_batch() {
                 // Whatever is half written is found by the next attempt, through a new handle: an
                 // old one may already have told its error and now claim success.
                 self.file = None;
                 self.shared.set_failure(format!("cannot write the audit trail: {error}"));
-                if !self.wait_for_retry() {
+                if is_last_attempt {
                     mem::forget(on_panic);
                     return;
                 }
+                is_last_attempt = self.wait_for_retry();
             }
             self.finish_batch();
         }
@@ -75,7 +77,7 @@ impl Writer {
         queue.is_writer_idle = false;
         if !queue.is_urgent && !queue.is_closing {
             let gather_time = shared.options.gather_time;
-            let is_gathering = |queue: &mut super::Queue| !queue.is_urgent && !queue.is_closing;
+            let is_gathering = |queue: &mut Queue| !queue.is_urgent && !queue.is_closing;
             shared.work.wait_while_for(&mut queue, is_gathering, gather_time);
         }
         queue.is_urgent = false;
@@ -113,24 +115,29 @@ impl Writer {
 
     /// Opens the current file if it is not, without what a failed write left. Answers its length.
     fn open_file(&mut self) -> io::Result<u64> {
-        if let (Some(_), Some(length)) = (&self.file, self.durable_length) {
-            return Ok(length);
+        if let (Some(file), Some(length)) = (&self.file, self.durable_length) {
+            if file.length()? == length {
+                return Ok(length);
+            }
+            // Somebody cut it or wrote into it: what is there now is not ours to change.
+            self.durable_length = None;
         }
         let mut file = self.directory.open_current()?;
-        let length = match self.durable_length {
-            Some(durable) => {
+        let mut length = file.length()?;
+        match self.durable_length {
+            Some(durable) if length >= durable => {
                 file.truncate(durable)?;
-                durable
+                length = durable;
             }
-            None if file.last_byte()?.is_none_or(|byte| byte == b'\n') => file.length()?,
-            None => {
+            Some(_) | None if file.last_byte()?.is_none_or(|byte| byte == b'\n') => {}
+            Some(_) | None => {
                 // A crash ended this file within a line. Evidence is not repaired: it stays as it
                 // is, and the next line starts in a file of its own.
                 self.directory.put_aside()?;
                 file = self.directory.open_current()?;
-                file.length()?
+                length = file.length()?;
             }
-        };
+        }
         self.file = Some(file);
         self.durable_length = Some(length);
         Ok(length)
@@ -167,17 +174,15 @@ impl Writer {
         self.shared.progress.notify_all();
     }
 
-    /// Waits after a failure; false if the trail is closing, so that there is no other attempt.
+    /// Waits after a failure. Answers whether the trail is closing, so that the next attempt is
+    /// the last.
     fn wait_for_retry(&self) -> bool {
-        let shared = &self.shared;
-        let mut queue = shared.queue.lock();
-        if queue.is_closing {
-            return false;
-        }
+        let mut queue = self.shared.queue.lock();
         // An urgent flush does not make a disk come back sooner, but closing ends the wait.
-        let retry_time = shared.options.retry_time;
-        shared.work.wait_while_for(&mut queue, |queue| !queue.is_closing, retry_time);
-        true
+        let is_waiting = |queue: &mut Queue| !queue.is_closing;
+        let retry_time = self.shared.options.retry_time;
+        self.shared.work.wait_while_for(&mut queue, is_waiting, retry_time);
+        queue.is_closing
     }
 }
 

@@ -291,7 +291,8 @@ fn find_door<'t, 'a>(
 
 /// Appends the dotted name of the field whose key or value holds `offset`; false if there is none.
 fn field_at(table: &DeTable<'_>, offset: usize, name: &mut String) -> bool {
-    let holds = |span: Range<usize>| span.contains(&offset);
+    // An empty value has an empty span, which holds nothing but its own start.
+    let holds = |span: Range<usize>| span.start == offset || span.contains(&offset);
     let mut own = None;
     for (key, value) in table {
         let length = name.len();

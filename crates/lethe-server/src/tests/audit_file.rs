@@ -308,6 +308,30 @@ fn a_file_taken_away_is_replaced_and_a_foreign_one_is_not_cut() {
 }
 
 #[test]
+fn a_file_that_somebody_cuts_or_writes_to_is_not_changed_further() {
+    let directory = TemporaryDirectory::new();
+    let current = directory.join("audit.jsonl");
+    let audit = open(directory.path());
+    let record = |request| {
+        audit.record(&event(request)).unwrap();
+        audit.flush().unwrap();
+    };
+    record("a");
+    fs::write(&current, "").unwrap();
+    record("b");
+    assert_eq!(requests(&current), ["b"]);
+    fs::write(&current, "torn").unwrap();
+    record("c");
+    assert_eq!(requests(&current), ["c"]);
+    let aside = directory.join("audit-20261121T101844-1.jsonl");
+    assert_eq!(fs::read_to_string(aside).unwrap(), "torn");
+    let longer = "{\"request\":\"x\"}\n".repeat(100);
+    fs::write(&current, &longer).unwrap();
+    record("d");
+    assert_eq!(requests(&current).len(), 101);
+}
+
+#[test]
 fn management_leaves_out_uses_that_were_allowed() {
     let directory = TemporaryDirectory::new();
     let management = AuditOptions { events: AuditedEvents::Management, ..options() };

@@ -19,7 +19,8 @@ fn accepted(text: &str) -> Config {
     load(text).unwrap_or_else(|error| panic!("{text}\n{}", whole_message(&error)))
 }
 
-/// Checks that `text` is refused at `place` (line:column) for `field`, with a reason that says `why`.
+/// Checks that `text` is refused at `place` (line:column) for `field`, with a reason that says
+/// `why`.
 #[track_caller]
 fn refused(text: &str, place: &str, field: &str, why: &str) {
     let error = load(text).expect_err(text);

@@ -1,6 +1,7 @@
 use super::{TemporaryDirectory, mode_of};
 use crate::private_files::{
-    PrivateFileError, ensure_private_dir, read_private, sync_directory, write_atomic,
+    PrivateFileError, ensure_own_dir, ensure_private_dir, read_private, sync_directory,
+    write_atomic,
 };
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -74,6 +75,13 @@ fn a_directory_that_others_may_use_is_refused_and_left_as_it_is() {
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         check_refused(ensure_private_dir(&path), &format!("(mode {mode:o}); run `chmod 700`"));
+        assert_eq!(mode_of(&path), mode);
+    }
+    for (mode, accepted) in [(0o755, true), (0o700, true), (0o775, false), (0o777, false)] {
+        let path = directory.join(&format!("own-{mode:o}"));
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(ensure_own_dir(&path).is_ok(), accepted, "{mode:o}");
         assert_eq!(mode_of(&path), mode);
     }
     let file = directory.file("file", "", 0o600);

@@ -75,7 +75,8 @@ fn a_server_starts_again_as_it_was_started() {
     let folder = Folder::new();
     let server = stand_in(&folder, READY, SOON).expect("it is ready");
     let first = server.process_id();
-    let mut server = server.restart().restart_with(&[("MORE", "1")]);
+    let data = server.data().to_str().expect("UTF-8").to_owned();
+    let mut server = server.restart().restart_with(&[("DATA", &data)]);
     assert_ne!(server.process_id(), first);
     assert_eq!(server.kill().signal(), Some(Signal::KILL.as_raw()));
     let starts = fs::read_to_string(folder.join("starts")).expect("it was written");

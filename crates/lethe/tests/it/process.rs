@@ -124,15 +124,20 @@ impl Server {
     /// arguments and environment. Ports change; clients made before are of no more use.
     #[track_caller]
     pub(crate) fn restart(self) -> Self {
-        self.restart_with(&[])
+        let environment = self.launch.environment.clone();
+        self.restart_in(environment)
     }
 
-    /// The same, with another environment: other failpoints.
+    /// The same, with this environment instead of the one before: with another crash point, or none.
     #[track_caller]
-    pub(crate) fn restart_with(mut self, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn restart_with(self, environment: &[(&str, &str)]) -> Self {
+        self.restart_in(owned(environment))
+    }
+
+    #[track_caller]
+    fn restart_in(mut self, environment: BTreeMap<String, String>) -> Self {
         self.kill();
-        let mut launch = self.launch.clone();
-        launch.environment.extend(owned(environment));
+        let launch = Launch { environment, ..self.launch.clone() };
         drop(self);
         Self::launch(launch).unwrap_or_else(|refused| panic!("{refused:?}"))
     }

@@ -1,0 +1,96 @@
+//! The table of refusals: every one has its type, status, page and members.
+
+use http::StatusCode;
+use lethe_engine::EngineError as E;
+use lethe_http::{BadRequest, Fallback};
+use lethe_types::{KeyId, KeyState, Permission, StableState, Transition};
+
+use super::support::Api;
+use crate::error::{fallback_type, problem_type};
+use crate::problems::{ALL, ProblemType};
+
+/// One of each, with the status that the contract gives it.
+fn engine_errors() -> Vec<(E, u16)> {
+    let suspended = KeyState::Stable(StableState::Suspended);
+    let no_edge = suspended.after(Transition::Suspend).unwrap_err();
+    vec![
+        (E::AlgorithmNotAvailable("x".into()), 501),
+        (E::AuditUnavailable, 503),
+        (E::AuthenticationNotSuccessful, 401),
+        (E::CryptographicFailure, 422),
+        (E::DestructionInProgress(KeyId([0; 16])), 409),
+        (E::EntropyUnavailable, 503),
+        (E::IdempotencyKeyReused, 422),
+        (E::IncompatibleUse { algorithm: "x", operation: "y" }, 422),
+        (E::Internal("secret detail"), 500),
+        (E::InvalidField { field: "x", why: "y".into() }, 422),
+        (E::ItemNotFound("key"), 404),
+        (E::ObjectDestroyed(KeyId([0; 16])), 410),
+        (E::PermissionDenied(Permission::KeysRead), 403),
+        (E::RevisionMismatch, 412),
+        (E::ServerLimitExceeded("versions of one key"), 429),
+        (E::ShuttingDown, 503),
+        (E::StorageFull, 507),
+        (E::StorageUnavailable, 503),
+        (E::UnknownAlgorithm("x".into()), 422),
+        (E::WrongStateForUse { state: suspended, operation: "encrypt" }, 409),
+        (E::WrongKeyLifecycleState(no_edge), 409),
+    ]
+}
+
+#[test]
+fn every_refusal_of_the_engine_has_the_type_of_its_code() {
+    for (error, status) in engine_errors() {
+        let problem = problem_type(&error);
+        assert_eq!(problem.code, error.code().replace('_', "-"), "{error:?}");
+        assert_eq!(problem.status.as_u16(), status, "{error:?}");
+    }
+}
+
+#[test]
+fn every_fallback_has_a_type_with_the_status_of_http() {
+    let allow = http::HeaderValue::from_static("GET");
+    for cause in [
+        Fallback::BadRequest(BadRequest::BrokenBody),
+        Fallback::BodyTimeout,
+        Fallback::BodyTooLarge { limit_bytes: 1 },
+        Fallback::HandlerPanicked,
+        Fallback::HeadersTooLarge,
+        Fallback::LengthRequired,
+        Fallback::MethodNotAllowed { allow },
+        Fallback::NotFound,
+        Fallback::Overloaded,
+        Fallback::ShuttingDown,
+        Fallback::Timeout,
+        Fallback::UriTooLong,
+    ] {
+        assert_eq!(fallback_type(&cause).status, cause.status(), "{cause:?}");
+    }
+}
+
+#[test]
+fn the_list_is_sorted_and_each_entry_is_whole() {
+    assert!(ALL.is_sorted_by(|one, other| one.code < other.code));
+    for problem in ALL {
+        assert_eq!(problem.uri, format!("/problems/{}", problem.code));
+        assert!(problem.status.is_client_error() || problem.status.is_server_error());
+        assert!(!problem.title.is_empty() && problem.explanation.ends_with('.'));
+        assert_eq!(problem.explanation.matches('`').count() % 2, 0, "{}", problem.code);
+        assert!(problem.code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+        assert_eq!(ProblemType::find(problem.code), Some(*problem));
+    }
+    assert_eq!(ProblemType::find("nonsense"), None);
+}
+
+#[tokio::test]
+async fn every_problem_has_a_page() {
+    let api = Api::new().await;
+    for problem in ALL {
+        let answer = api.get(problem.uri).await;
+        assert_eq!(answer.head.status, StatusCode::OK, "{}", problem.code);
+        let page = String::from_utf8(answer.body.to_vec()).unwrap();
+        assert!(page.contains(problem.title) && page.contains(problem.code), "{page}");
+        assert!(!page.contains('`'), "{page}");
+    }
+    super::support::problem(&api.get("/problems/nonsense").await, 404, "not-found");
+}

@@ -1,0 +1,197 @@
+//! A door over an engine whose store, slot, clock and audit trail are in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, Request};
+use lethe_crypto::SystemEntropy;
+use lethe_engine::audit::{AuditEvent, AuditSink, AuditUnavailable};
+use lethe_engine::record::{Grant, Scope};
+use lethe_engine::{CreatePrincipalRequest, Engine, Parts};
+use lethe_erasure::slot::MemSlot;
+use lethe_http::testing::{Answer, DoorUnderTest};
+use lethe_store::MemStore;
+use lethe_types::{Clock, Permission, Permissions, UnixMillis};
+use serde_json::Value;
+
+use crate::problems::ProblemType;
+use crate::{NativeDoor, ServiceView};
+
+/// The moment at which all tests play, in milliseconds.
+pub(super) const NOW_MS: u64 = 1_790_000_000_000;
+
+/// A door, its engine, and the token of a principal who may do everything.
+pub(super) struct Api {
+    pub(super) door: DoorUnderTest,
+    pub(super) engine: Arc<Engine>,
+    pub(super) token: String,
+    pub(super) service: Arc<Service>,
+    pub(super) audit: Arc<Audit>,
+}
+
+impl Api {
+    pub(super) async fn new() -> Self {
+        let audit = Arc::new(Audit::default());
+        let engine = Engine::start(Parts {
+            store: Arc::new(MemStore::new()),
+            slot: Box::new(MemSlot::new()),
+            clock: Arc::new(FixedClock),
+            entropy: Arc::new(SystemEntropy),
+            audit: audit.clone(),
+            origin: Some("lethe.test/log".to_owned()),
+        });
+        let engine = Arc::new(engine.expect("the engine starts"));
+        let service = Arc::new(Service::default());
+        let door = NativeDoor::new(engine.clone(), service.clone());
+        let door = DoorUnderTest::new(Arc::new(door));
+        let token = token(&engine, "acme", Permissions::all()).await;
+        Self { door, engine, token, service, audit }
+    }
+
+    /// A token of a new principal in the realm `acme` with these permissions on all of it.
+    pub(super) async fn token_with(&self, permissions: &[Permission]) -> String {
+        token(&self.engine, "acme", permissions.iter().copied().collect()).await
+    }
+
+    /// Sends a request with the token, `headers`, and `body` as it is.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if !headers.iter().any(|(name, _)| *name == "authorization") {
+            request = request.header("authorization", format!("Bearer {}", self.token));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.door.send(request.body(body.into()).expect("the request is well-formed")).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], "").await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, &[], "").await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send(Method::POST, path, &[("content-type", "application/json")], body).await
+    }
+
+    /// The id of a new key.
+    pub(super) async fn key(&self, algorithm: &str) -> String {
+        let body = format!(r#"{{"name":"customer","algorithm":"{algorithm}"}}"#);
+        let answer = self.post("/v1/keys", &body).await;
+        assert_eq!(answer.head.status, 201, "{:?}", answer.body);
+        member(&json(&answer), "id")
+    }
+}
+
+async fn token(engine: &Engine, realm: &str, permissions: Permissions) -> String {
+    let realm = engine.ensure_realm(&realm.parse().expect("a name")).await.expect("a realm");
+    let admin = engine.system_caller(realm, "test").expect("a caller");
+    let request = CreatePrincipalRequest {
+        name: "someone".parse().expect("a name"),
+        grants: vec![Grant { permissions, scope: Scope::Realm }],
+        token_lifetime: None,
+    };
+    let new = engine.create_principal(&admin, request).await.expect("a principal");
+    String::from_utf8(new.token.expose().to_vec()).expect("a token is text")
+}
+
+/// The body as JSON.
+#[track_caller]
+pub(super) fn json(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body)
+        .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&answer.body)))
+}
+
+/// The text of a member.
+#[track_caller]
+pub(super) fn member(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_else(|| panic!("no text `{name}` in {value}")).to_owned()
+}
+
+#[track_caller]
+pub(super) fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+    answer.head.headers.get(name).map(|value| value.to_str().expect("visible ASCII"))
+}
+
+pub(super) fn b64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+pub(super) fn unb64(text: &str) -> Vec<u8> {
+    STANDARD.decode(text).expect("base64")
+}
+
+/// Checks everything that holds for every problem, and gives it.
+#[track_caller]
+pub(super) fn problem(answer: &Answer, status: u16, code: &str) -> Value {
+    let problem = json(answer);
+    assert_eq!(answer.head.status.as_u16(), status, "{problem}");
+    assert_eq!(header(answer, "content-type"), Some("application/problem+json"));
+    assert_eq!(problem["type"], format!("/problems/{code}"), "{problem}");
+    assert_eq!(problem["status"], status);
+    assert_eq!(problem["request_id"].as_str(), header(answer, "x-request-id"));
+    let known = ProblemType::find(code).unwrap_or_else(|| panic!("`{code}` is not in the list"));
+    assert_eq!(problem["title"], known.title);
+    assert!(!member(&problem, "detail").is_empty());
+    problem
+}
+
+#[derive(Debug)]
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(NOW_MS)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(NOW_MS)
+    }
+}
+
+/// Counts events; full on demand.
+#[derive(Debug, Default)]
+pub(super) struct Audit {
+    pub(super) events: AtomicU64,
+    pub(super) full: AtomicBool,
+}
+
+impl AuditSink for Audit {
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditUnavailable> {
+        assert_eq!(event.request.len(), 32);
+        if self.full.load(Ordering::SeqCst) {
+            return Err(AuditUnavailable);
+        }
+        self.events.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Ready unless told otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Service {
+    pub(super) broken: AtomicBool,
+}
+
+impl ServiceView for Service {
+    fn ready(&self) -> Result<(), String> {
+        let is_broken = self.broken.load(Ordering::SeqCst);
+        if is_broken { Err("the disk is on fire".to_owned()) } else { Ok(()) }
+    }
+
+    fn metrics(&self) -> String {
+        "lethe_keys 1\n".to_owned()
+    }
+}

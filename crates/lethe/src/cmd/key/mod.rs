@@ -1,0 +1,344 @@
+//! `lethe key`: make, see, use and destroy keys.
+
+mod destroy;
+mod uses;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use lethe_types::KeyId;
+use serde_json::Value;
+use ureq::http::Method;
+
+use super::vault;
+use crate::client::{Client, Member, TEXT, object, query_value};
+use crate::connection::ConnectionArguments;
+use crate::failure::Failure;
+use crate::files::{NewFile, PUBLIC_MODE};
+use crate::output::{Output, member, printable, table};
+
+/// Keys asked for at a time.
+const PAGE_KEYS: usize = 500;
+
+/// What to do with keys.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: ConnectionArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a key
+    Create {
+        /// A label for people; need not be unique
+        name: String,
+        /// A name of `lethe key algorithms`
+        #[arg(long)]
+        algorithm: String,
+        /// The vault to put it in (id or name); without it the default vault
+        #[arg(long)]
+        vault: Option<String>,
+    },
+    /// List keys, oldest first
+    List(List),
+    /// See a key, also a destroyed one, with how it ended
+    Show {
+        /// Its id
+        id: KeyId,
+    },
+    /// Add a version, which protects new data from now on
+    Rotate {
+        /// The key
+        id: KeyId,
+    },
+    /// Encrypt a file; the ciphertext comes in base64
+    Encrypt(uses::Encrypt),
+    /// Decrypt what `encrypt` made
+    Decrypt(uses::Decrypt),
+    /// Sign a file; the signature comes in base64
+    Sign(uses::Sign),
+    /// Check a signature; exits with 0 only if it is valid
+    Verify(uses::Verify),
+    /// Compute the message authentication code of a file, in base64
+    Mac(uses::Mac),
+    /// Check a message authentication code; exits with 0 only if it is valid
+    MacVerify(uses::MacVerify),
+    /// Print the public key of a key pair, in PEM
+    PublicKey {
+        /// The key
+        id: KeyId,
+        /// Of this version; without it of the current one
+        #[arg(long)]
+        version: Option<u32>,
+    },
+    /// List the algorithms of the server
+    Algorithms,
+    /// Destroy a key, for good and at once: there is no way back
+    Destroy(destroy::Destroy),
+    /// Fetch the receipt of a destruction
+    Receipt {
+        /// The destroyed key
+        id: KeyId,
+        /// A new file to write it to; without it standard output
+        #[arg(long, short = 'o', value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Args, Debug)]
+struct List {
+    /// Destroyed keys too
+    #[arg(long)]
+    all: bool,
+    /// Only keys in this vault (id or name)
+    #[arg(long)]
+    vault: Option<String>,
+    /// Only keys of exactly this name
+    #[arg(long)]
+    name: Option<String>,
+}
+
+pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
+    let client = arguments.connection.connect()?;
+    match arguments.command {
+        Command::Create { name, algorithm, vault } => {
+            create(&client, &name, &algorithm, vault.as_deref(), output)
+        }
+        Command::List(wanted) => list(&client, &wanted, output),
+        Command::Show { id } => show(&client.get(&path(id))?.json()?, output),
+        Command::Rotate { id } => {
+            let answer = client.post(&format!("{}/rotate", path(id)), &object(&[]))?;
+            show(&answer.json()?, output)
+        }
+        Command::Encrypt(wanted) => uses::encrypt(&client, &wanted, output),
+        Command::Decrypt(wanted) => uses::decrypt(&client, &wanted, output),
+        Command::Sign(wanted) => uses::sign(&client, &wanted, output),
+        Command::Verify(wanted) => uses::verify(&client, &wanted, output),
+        Command::Mac(wanted) => uses::mac(&client, &wanted, output),
+        Command::MacVerify(wanted) => uses::mac_verify(&client, &wanted, output),
+        Command::PublicKey { id, version } => public_key(&client, id, version, output),
+        Command::Algorithms => algorithms(&client, output),
+        Command::Destroy(wanted) => destroy::run(&client, &wanted, output),
+        Command::Receipt { id, out } => receipt(&client, id, out, output),
+    }
+}
+
+fn path(id: KeyId) -> String {
+    format!("/v1/keys/{id}")
+}
+
+fn create(
+    client: &Client,
+    name: &str,
+    algorithm: &str,
+    vault: Option<&str>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let vault = vault.map(|vault| vault::resolve(client, vault)).transpose()?;
+    let mut members = vec![("name", Member::Text(name)), ("algorithm", Member::Text(algorithm))];
+    members.extend(vault.as_deref().map(|vault| ("vault", Member::Text(vault))));
+    show(&client.post("/v1/keys", &object(&members))?.json()?, output)
+}
+
+/// Prints page after page, so that a million keys need no more memory than a page.
+fn list(client: &Client, wanted: &List, output: &mut Output) -> Result<(), Failure> {
+    let mut query = format!("/v1/keys?limit={PAGE_KEYS}");
+    if wanted.all {
+        query.push_str("&destroyed=true");
+    }
+    if let Some(vault) = &wanted.vault {
+        query.push_str(&format!("&vault={}", vault::resolve(client, vault)?));
+    }
+    if let Some(name) = &wanted.name {
+        query.push_str(&format!("&name={}", query_value(name)));
+    }
+    let mut cursor: Option<String> = None;
+    let mut keys = 0_u64;
+    loop {
+        let page = match &cursor {
+            None => client.get(&query)?.json()?,
+            Some(cursor) => client.get(&format!("{query}&cursor={}", query_value(cursor)))?.json()?,
+        };
+        for key in page.get("keys").and_then(Value::as_array).into_iter().flatten() {
+            list_row(key, keys, output)?;
+            keys += 1;
+        }
+        let next = member(&page, "next");
+        if next.is_empty() {
+            break;
+        }
+        if cursor.as_ref() == Some(&next) {
+            return Err(Failure::Failed("the server's list goes round in a circle".to_owned()));
+        }
+        cursor = Some(next);
+    }
+    match (output.is_json(), keys) {
+        (true, 0) => output.line("{\"keys\":[]}"),
+        (true, _) => output.line("\n]}"),
+        (false, 0) => output.line("no keys"),
+        (false, _) => Ok(()),
+    }
+}
+
+/// Widths are fixed, since the rows are not known beforehand; the name stands last.
+fn list_row(key: &Value, before: u64, output: &mut Output) -> Result<(), Failure> {
+    if output.is_json() {
+        let opening = if before == 0 { "{\"keys\":[\n" } else { ",\n" };
+        return output.bytes(format!("{opening}{key}").as_bytes());
+    }
+    let line = |[id, algorithm, state, created, name]: [&str; 5]| {
+        printable(&format!("{id:32}  {algorithm:18}  {state:9}  {created:24}  {name}"))
+    };
+    if before == 0 {
+        output.line(&line(["ID", "ALGORITHM", "STATE", "CREATED", "NAME"]))?;
+    }
+    let cells = ["id", "algorithm", "state", "created", "name"].map(|name| member(key, name));
+    output.line(&line(cells.each_ref().map(String::as_str)))
+}
+
+fn show(key: &Value, output: &mut Output) -> Result<(), Failure> {
+    if output.is_json() {
+        return output.json(key);
+    }
+    output.fields(&fields(key))
+}
+
+fn fields(key: &Value) -> Vec<(&'static str, String)> {
+    let mut fields: Vec<(&str, String)> =
+        ["id", "name", "algorithm", "vault", "state", "created", "changed"]
+            .map(|name| (name, member(key, name)))
+            .into();
+    fields.push(("version", member(key, "current_version")));
+    if let Some(versions) = key.get("versions").and_then(Value::as_array).filter(|v| v.len() > 1) {
+        fields.push(("versions", versions.len().to_string()));
+    }
+    let uses = member(key, "uses_since_start");
+    match member(key, "last_used").as_str() {
+        "" => fields.push(("uses", format!("{uses} since the server started"))),
+        last => fields.push(("uses", format!("{uses} since the server started, last {last}"))),
+    }
+    for (name, text) in [("imported", "from outside"), ("exported", "copies may exist outside")] {
+        if key.get(name).and_then(Value::as_bool) == Some(true) {
+            fields.push((name, text.to_owned()));
+        }
+    }
+    if let Some(end) = key.get("destruction") {
+        fields.retain(|(name, _)| *name != "uses");
+        fields.push(("requested", member(end, "requested")));
+        fields.push(("unusable since", member(end, "unusable_since")));
+        let by = format!("principal {}, door {}", member(end, "by"), member(end, "door"));
+        fields.push(("by", by));
+        fields.push(("reason", member(end, "reason")));
+        fields.push(("log entry", member(end, "log_index")));
+    }
+    fields
+}
+
+fn public_key(
+    client: &Client,
+    id: KeyId,
+    version: Option<u32>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let query = version.map(|version| format!("?version={version}")).unwrap_or_default();
+    let path = format!("{}/public-key{query}", path(id));
+    let answer = client.send(Method::GET, &path, "*/*", None)?;
+    if output.is_json() {
+        let pem = String::from_utf8_lossy(answer.body.expose()).into_owned();
+        return output.json(&serde_json::json!({ "public_key": pem }));
+    }
+    output.bytes(answer.body.expose())
+}
+
+fn algorithms(client: &Client, output: &mut Output) -> Result<(), Failure> {
+    let answer = client.get("/v1/algorithms")?.json()?;
+    if output.is_json() {
+        return output.json(&answer);
+    }
+    let words = |value: &Value, name: &str| {
+        let words = value.get(name).and_then(Value::as_array).into_iter().flatten();
+        words.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let algorithms = answer.get("algorithms").and_then(Value::as_array).into_iter().flatten();
+    let rows: Vec<Vec<String>> = algorithms
+        .map(|one| {
+            let cells = [
+                member(one, "name"),
+                member(one, "strength_bits"),
+                words(one, "uses"),
+                words(one, "signature_schemes"),
+            ];
+            cells.map(|cell| printable(&cell)).into()
+        })
+        .collect();
+    for line in table(&["NAME", ">BITS", "USES", "SIGNATURE SCHEMES"], &rows) {
+        output.line(&line)?;
+    }
+    Ok(())
+}
+
+fn receipt(
+    client: &Client,
+    id: KeyId,
+    out: Option<PathBuf>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let file = out.as_deref().filter(|path| path.as_os_str() != "-");
+    let file = file.map(|path| NewFile::create(path, PUBLIC_MODE)).transpose()?;
+    let form = if output.is_json() { crate::client::JSON } else { TEXT };
+    let answer = client.send(Method::GET, &format!("{}/receipt", path(id)), form, None)?;
+    match file {
+        Some(file) => file.keep(answer.body.expose()),
+        None => output.bytes(answer.body.expose()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_told_in_fields() {
+        let key = json!({
+            "id": "1", "name": "n", "algorithm": "aes256-gcm", "vault": "2", "state": "active",
+            "created": "c", "changed": "d", "current_version": 2,
+            "versions": [{"version": 1}, {"version": 2}], "imported": true, "exported": false,
+            "uses_since_start": 7, "last_used": "t",
+        });
+        let told = fields(&key);
+        for expected in [
+            ("version", "2"),
+            ("versions", "2"),
+            ("uses", "7 since the server started, last t"),
+            ("imported", "from outside"),
+        ] {
+            assert!(told.contains(&(expected.0, expected.1.to_owned())), "{told:?}");
+        }
+        assert!(!told.iter().any(|(name, _)| *name == "exported"));
+    }
+
+    #[test]
+    fn a_destroyed_key_is_told_with_its_end() {
+        let key = json!({
+            "id": "1", "state": "destroyed", "versions": [], "current_version": null,
+            "destruction": {"requested": "r", "unusable_since": "u", "by": "p", "door": "native",
+                "reason": "because", "log_index": 9},
+        });
+        let told = fields(&key);
+        assert!(told.contains(&("by", "principal p, door native".to_owned())), "{told:?}");
+        assert!(told.contains(&("log entry", "9".to_owned())), "{told:?}");
+        assert!(!told.iter().any(|(name, _)| *name == "uses"), "{told:?}");
+    }
+
+    #[test]
+    fn rows_keep_their_columns_and_escape_names() {
+        let mut output = Output::new(false);
+        let key = json!({"id": "1", "name": "a\u{1b}[2J"});
+        list_row(&key, 0, &mut output).unwrap();
+    }
+}

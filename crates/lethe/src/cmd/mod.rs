@@ -1,0 +1,10 @@
+//! The commands.
+
+pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod key;
+pub(crate) mod principal;
+pub(crate) mod receipt;
+pub(crate) mod serve;
+pub(crate) mod vault;

@@ -1,0 +1,171 @@
+//! Servers of this very executable as child processes in a scratch directory, for `demo` and
+//! `bench`. Whatever ends the command, its processes end with it and its directory goes.
+
+mod process;
+mod scratch;
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::connection::DevServer;
+use crate::failure::Failure;
+
+pub(crate) use process::{ChildProcess, Ended, NotReady};
+pub(crate) use scratch::Scratch;
+
+/// How long a server may take until it listens.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// What a server says when it listens, before the name of its `dev.json`.
+const READY: &str = "lethe ready ";
+
+/// The setting without which a server refuses file systems that may keep what was overwritten.
+const ACCEPT_FILESYSTEM: &str = "slot.accept_filesystem";
+
+/// The scratch directory of a command, and its child processes.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    scratch: Scratch,
+    children: process::Children,
+}
+
+impl Sandbox {
+    /// A new directory in `parent`, or where the system keeps temporary files.
+    ///
+    /// # Errors
+    /// [`Failure::Failed`] if it cannot be made.
+    pub(crate) fn new(parent: Option<&Path>) -> Result<Arc<Self>, Failure> {
+        let scratch = Scratch::new(parent)?;
+        Ok(Arc::new(Self { scratch, children: process::Children::default() }))
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Leaves the directory where it is when the command ends.
+    pub(crate) fn keep(&self) {
+        self.scratch.keep();
+    }
+
+    /// Starts this executable with `arguments` and waits for the line that begins with `ready`.
+    ///
+    /// # Errors
+    /// [`NotReady`]; the process has ended then.
+    pub(crate) fn start(
+        &self,
+        arguments: &[&str],
+        ready: &str,
+    ) -> Result<(ChildProcess, String), NotReady> {
+        self.children.start(arguments, ready, READY_WITHIN)
+    }
+
+    /// Starts `serve --dev` on `data`, with free ports.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub(crate) fn serve(&self, data: &Path) -> Result<LocalServer, NotReady> {
+        let refused = match self.serve_with(data, &[]) {
+            Ok(server) => return Ok(server),
+            Err(refused) => refused,
+        };
+        // Where the temporary files are in memory or on an overlay, the server is right to refuse;
+        // for data that is thrown away in a moment it may go on.
+        if refused.said.contains(ACCEPT_FILESYSTEM) {
+            let accept = format!("{ACCEPT_FILESYSTEM}=true");
+            let server = self.serve_with(data, &["--set", &accept])?;
+            return Ok(LocalServer { accepts_any_filesystem: true, ..server });
+        }
+        Err(refused)
+    }
+
+    fn serve_with(&self, data: &Path, more: &[&str]) -> Result<LocalServer, NotReady> {
+        let directory = data.to_str().ok_or_else(|| NotReady::because("its path is not UTF-8"))?;
+        let parent = std::process::id().to_string();
+        let mut arguments = vec!["serve", "--dev", "--port-base", "0", "--data", directory];
+        arguments.extend(["--end-with-parent", &parent]);
+        arguments.extend(more);
+        let (process, line) = self.start(&arguments, READY)?;
+        let dev_json = line.strip_prefix(READY).map(PathBuf::from).unwrap_or_default();
+        let directory = dev_json.parent().unwrap_or(data);
+        match DevServer::read(directory) {
+            Ok(dev) => Ok(LocalServer { process, dev, accepts_any_filesystem: false }),
+            Err(why) => Err(NotReady::because(&why)),
+        }
+    }
+
+    fn end_all(&self) {
+        self.children.kill_all();
+        self.scratch.remove();
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.end_all();
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct LocalServer {
+    /// Its process.
+    pub(crate) process: ChildProcess,
+    /// How to reach it.
+    pub(crate) dev: DevServer,
+    /// Its file system is one on which erasing proves nothing.
+    pub(crate) accepts_any_filesystem: bool,
+}
+
+/// Does `work` in another thread; if the user interrupts it, ends what `sandbox` holds and returns.
+///
+/// # Errors
+/// Those of `work`, and [`Failure::Failed`] for an interruption.
+pub(crate) fn interruptible(
+    sandbox: Arc<Sandbox>,
+    work: impl FnOnce(&Sandbox) -> Result<(), Failure> + Send + 'static,
+) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::Failed(format!("cannot wait: {error}"));
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let (sender, done) = tokio::sync::oneshot::channel();
+        let shared = Arc::clone(&sandbox);
+        // Not joined if interrupted: it ends with the process, which is about to end. The children
+        // follow this thread, so that it must be the one that starts them.
+        let worker = std::thread::Builder::new().spawn(move || {
+            let result = work(&shared);
+            drop(shared);
+            // Nobody listens only after an interruption.
+            let _ = sender.send(result);
+        });
+        worker.map_err(failed)?;
+        tokio::select! {
+            result = done => result.unwrap_or_else(|_| {
+                sandbox.end_all();
+                Err(Failure::Failed("stopped by a fault of its own".to_owned()))
+            }),
+            _ = interrupt.recv() => Err(interrupted(&sandbox)),
+            _ = terminate.recv() => Err(interrupted(&sandbox)),
+        }
+    })
+}
+
+fn interrupted(sandbox: &Sandbox) -> Failure {
+    sandbox.end_all();
+    Failure::Failed("interrupted; everything that it started is gone".to_owned())
+}
+
+/// Time since a fixed point; never goes back.
+pub(crate) fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).expect("the monotonic clock is not negative")
+}
+
+#[cfg(test)]
+mod tests;

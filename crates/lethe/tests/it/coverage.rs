@@ -1,0 +1,169 @@
+//! No route without an authentication test, no decision without an audit event, no change without
+//! a leaf. The routes are those that the server itself lists.
+
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use crate::client::{Client, JSON};
+use crate::keys::{create, encrypt, problem};
+use crate::process::{Folder, Server};
+
+/// Routes that answer everybody; this list may only shrink.
+const PUBLIC: &[&str] = &[
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/problems/{code}",
+    "/v1/docs",
+    "/v1/log/checkpoint",
+    "/v1/log/tile/{path}",
+    "/v1/log/vkey",
+    "/v1/openapi.json",
+];
+
+fn routes(client: &Client) -> Vec<(Method, String)> {
+    let openapi = client.get("/v1/openapi.json").expect(200).json();
+    let mut routes = Vec::new();
+    for (path, item) in openapi["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("methods").keys() {
+            let method = method.to_ascii_uppercase();
+            if let Ok(method) = Method::from_bytes(method.as_bytes()) {
+                routes.push((method, path.clone()));
+            }
+        }
+    }
+    assert!(routes.len() >= 25, "{routes:?}");
+    routes
+}
+
+fn is_public(path: &str) -> bool {
+    PUBLIC.contains(&path) || path.starts_with("/v1/docs") || path.starts_with("/v1/log/tile/")
+}
+
+/// A body that the route would accept, so that only the missing right can be the reason to refuse.
+fn body_for(path: &str) -> Value {
+    match path.rsplit('/').next().unwrap_or_default() {
+        "keys" => json!({"name": "x", "algorithm": "aes256-gcm"}),
+        "vaults" => json!({"name": "x"}),
+        "principals" => json!({"name": "x", "grants": []}),
+        "encrypt" => json!({"plaintext": ""}),
+        "decrypt" => json!({"ciphertext": ""}),
+        "agree" => json!({"public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}),
+        "verify" if path.contains("/mac/") => json!({"message": "", "mac": ""}),
+        "verify" => json!({"message": "", "signature": ""}),
+        _ => json!({"message": ""}),
+    }
+}
+
+fn call(client: &Client, method: &Method, path: &str, ids: &[(&str, &str)]) -> crate::client::Answer {
+    let mut path_now = path.to_owned();
+    for (name, id) in ids {
+        path_now = path_now.replace(name, id);
+    }
+    let body = body_for(path).to_string();
+    let body: &[u8] =
+        if *method == Method::POST && !path.ends_with("/rotate") { body.as_bytes() } else { b"" };
+    let headers: &[(&str, &str)] = if body.is_empty() { &[] } else { &[JSON] };
+    client.send(method.clone(), &path_now, headers, body)
+}
+
+#[test]
+fn every_route_refuses_callers_without_token_without_rights_and_of_other_realms() {
+    let folder = Folder::new();
+    let server = Server::start_dev(&folder.join("data"), &[], &[]);
+    let admin = server.native();
+    let key = create(&admin, "aes256-gcm");
+    let text = encrypt(&admin, &key);
+    let someone = json!({"name": "nobody", "grants": []});
+    let new = admin.post("/v1/principals", &someone).expect(201).json();
+    let nobody = server.native().with_token(new["token"].as_str().expect("a token"));
+    let principal = new["id"].as_str().expect("an id").to_owned();
+    let checkpoint = admin.get("/v1/log/checkpoint").expect(200).text();
+    let ids = [("{id}", key.as_str())];
+    let principal_ids = [("{id}", principal.as_str())];
+    for (method, path) in routes(&admin) {
+        if is_public(&path) {
+            continue;
+        }
+        let ids = if path.starts_with("/v1/principals") { &principal_ids } else { &ids };
+        let refused = call(&server.native().without_token(), &method, &path, ids);
+        let seen = (refused.status, problem(&refused));
+        assert_eq!(seen, (401, "authentication-not-successful".to_owned()), "{method} {path}");
+        assert_eq!(refused.header("www-authenticate"), Some("Bearer"), "{method} {path}");
+        let wrong = server.native().with_token("lethe_nonsense");
+        assert_eq!(call(&wrong, &method, &path, ids).status, 401, "{method} {path}");
+        let refused = call(&nobody, &method, &path, ids);
+        match (method.as_str(), path.as_str()) {
+            // A list shows what the caller may see: nothing. Algorithms are no secret.
+            ("GET", "/v1/keys") => {
+                assert_eq!(refused.expect(200).json()["keys"], json!([]));
+            }
+            ("GET", "/v1/algorithms") => assert_eq!(refused.status, 200),
+            _ => {
+                let seen = (refused.status, problem(&refused));
+                assert_eq!(seen, (403, "permission-denied".to_owned()), "{method} {path}");
+            }
+        }
+    }
+    let changed = admin.get("/v1/log/checkpoint").expect(200).text();
+    assert_eq!(changed, checkpoint, "a refused call left a leaf in the log");
+    assert!(crate::keys::opens(&admin, &key, &text));
+}
+
+fn audit_lines(server: &Server) -> Vec<Value> {
+    let file = server.data().join("audit/audit.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+#[test]
+fn every_decision_has_one_audit_line_and_every_change_one_leaf() {
+    let folder = Folder::new();
+    let mut server = Server::start_dev(&folder.join("data"), &[], &[]);
+    let client = server.native();
+    let size = |client: &Client| -> u64 {
+        let text = client.get("/v1/log/checkpoint").expect(200).text();
+        text.lines().nth(1).and_then(|line| line.parse().ok()).expect("a size")
+    };
+    let before = size(&client);
+    let key = create(&client, "aes256-gcm");
+    let path = format!("/v1/keys/{key}");
+    assert_eq!(size(&client), before + 1);
+    let text = encrypt(&client, &key);
+    client.post(&format!("{path}/rotate"), &json!({})).expect(200);
+    assert_eq!(size(&client), before + 2);
+    crate::keys::decrypt(&client, &key, &text).expect(200);
+    client.get(&path).expect(200);
+    client.delete(&path).expect(200);
+    assert_eq!(size(&client), before + 3);
+    client.delete(&path).expect(410);
+    encrypt_refused(&client, &path);
+    server.native().with_token("nonsense").get(&path).expect(401);
+    assert_eq!(size(&client), before + 3);
+    assert!(server.terminate().success());
+    let lines = audit_lines(&server);
+    let from = lines.iter().position(|line| line["operation"] == "key.create").expect("the create");
+    let seen: Vec<(&str, &str)> = lines[from..]
+        .iter()
+        .map(|line| (line["operation"].as_str().unwrap(), line["outcome"].as_str().unwrap()))
+        .collect();
+    let want = [
+        ("key.create", "allowed"),
+        ("key.encrypt", "allowed"),
+        ("key.rotate", "allowed"),
+        ("key.decrypt", "allowed"),
+        ("key.read", "allowed"),
+        ("key.destroy", "allowed"),
+        ("key.destroy", "refused"),
+        ("key.encrypt", "refused"),
+        ("authenticate", "refused"),
+    ];
+    assert_eq!(seen, want);
+    let token = server.door("native", "token").to_owned();
+    let all = std::fs::read_to_string(server.data().join("audit/audit.jsonl")).unwrap();
+    assert!(!all.contains(&token[6..]) && !all.contains(&text), "no secret in the trail");
+}
+
+fn encrypt_refused(client: &Client, path: &str) {
+    client.post(&format!("{path}/encrypt"), &json!({"plaintext": ""})).expect(410);
+}
