@@ -21,6 +21,8 @@ pub struct AuditEvent<'a> {
     pub operation: &'static str,
     /// On which key.
     pub key: Option<KeyId>,
+    /// On which principal or vault.
+    pub subject: Option<[u8; 16]>,
     /// The refusal's code, or `None` if it was allowed and done.
     pub refusal: Option<&'static str>,
     /// The request, as the door numbers them.
@@ -43,6 +45,12 @@ impl core::error::Error for AuditUnavailable {}
 
 /// Takes audit events. The real one writes JSON lines to a file from a bounded queue.
 pub trait AuditSink: Send + Sync {
+    /// Whether an event would be taken now: asked before a change that cannot be undone.
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`], as [`AuditSink::record`] would answer.
+    fn ready(&self) -> Result<(), AuditUnavailable>;
+
     /// Queues `event`. When it returns `Ok` the event will be written, or every later call fails.
     ///
     /// # Errors

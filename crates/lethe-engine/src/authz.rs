@@ -81,6 +81,12 @@ impl PrincipalEntry {
         Self { record, revision, everywhere, vaults, keys }
     }
 
+    /// The store revision that the record was written at.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
     /// The stored record.
     #[must_use]
     pub fn record(&self) -> &PrincipalRecord {
@@ -190,6 +196,13 @@ pub(crate) fn is_live(principal: &PrincipalRecord, now: UnixMillis) -> bool {
 }
 
 impl Caller {
+    /// When the credential that the caller came with ends by itself.
+    pub(crate) fn credential_expires(&self) -> Option<UnixMillis> {
+        let credentials = &self.principal.record.credentials;
+        let used = credentials.iter().find(|credential| Some(credential.id) == self.credential);
+        used.and_then(|credential| credential.expires)
+    }
+
     /// Whether the caller may see the key.
     pub(crate) fn may_read(&self, record: &crate::record::KeyRecord) -> bool {
         let read = Permission::KeysRead;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 use lethe_crypto::registry::UsableKey;
 use lethe_store::Revision;
+use lethe_types::limits::SCAN_ENTRIES_MAX;
 use lethe_types::{CredentialId, KeyId, PrincipalId, RealmId, RealmName, UnixMillis, VaultId};
 use parking_lot::RwLock;
 
@@ -177,14 +178,23 @@ impl Catalogue {
         wanted: impl Fn(&KeyEntry) -> bool,
     ) -> Vec<Arc<KeyEntry>> {
         use std::ops::Bound::{Excluded, Unbounded};
-        let by_age = self.by_age.read();
-        let Some(ages) = by_age.get(&realm) else { return Vec::new() };
-        let from = after.map_or(Unbounded, Excluded);
-        ages.range((from, Unbounded))
-            .filter_map(|&(_, id)| self.key(id))
-            .filter(|entry| wanted(entry))
-            .take(limit)
-            .collect()
+        let mut found = Vec::new();
+        let mut after = after;
+        while found.len() < limit {
+            // In pieces, so that a long scan does not hold up who wants to publish.
+            let piece: Vec<(UnixMillis, KeyId)> = {
+                let by_age = self.by_age.read();
+                let Some(ages) = by_age.get(&realm) else { break };
+                let from = after.map_or(Unbounded, Excluded);
+                ages.range((from, Unbounded)).take(SCAN_ENTRIES_MAX).copied().collect()
+            };
+            let Some(&last) = piece.last() else { break };
+            after = Some(last);
+            let entries = piece.into_iter().filter_map(|(_, id)| self.key(id));
+            let missing = limit - found.len();
+            found.extend(entries.filter(|entry| wanted(entry)).take(missing));
+        }
+        found
     }
 
     pub(crate) fn realm(&self, realm: RealmId) -> Option<Arc<RealmRecord>> {

@@ -1,12 +1,12 @@
 //! What may be done to a key in its state: pure decisions over a record.
 
 use lethe_store::Revision;
-use lethe_types::limits::REASON_BYTES_MAX;
+use lethe_types::limits::{KEY_VERSIONS_MAX, REASON_BYTES_MAX, RECORD_BYTES_MAX};
 use lethe_types::{KeyState, Transition};
 
 use crate::EngineError;
 use crate::catalogue::KeyEntry;
-use crate::record::KeyRecord;
+use crate::record::{KeyRecord, KeyVersion};
 
 /// Whether the entry is still the one that the caller saw.
 ///
@@ -48,6 +48,20 @@ pub(crate) fn may_rotate(record: &KeyRecord) -> Result<(), EngineError> {
         Err(EngineError::WrongStateForUse { state: record.state, operation: "rotate" })
     }
 }
+
+/// Whether one more version keeps the record within what the store takes as one value.
+pub(crate) fn has_room_for_a_version(record: &KeyRecord) -> bool {
+    let bytes = |version: &KeyVersion| {
+        let public = version.public_key_der.as_ref().map_or(0, |der| der.len());
+        version.sealed.len() + public + VERSION_OVERHEAD_BYTES
+    };
+    let held: usize = record.versions.iter().map(bytes).sum();
+    let next = record.versions.iter().map(bytes).max().unwrap_or(0);
+    record.versions.len() < KEY_VERSIONS_MAX && held + next <= RECORD_BYTES_MAX
+}
+
+/// What a stored version has beside its sealed material and public key, at most.
+const VERSION_OVERHEAD_BYTES: usize = 64;
 
 /// Whether `reason` can stand in a log entry's detail.
 ///

@@ -1,5 +1,7 @@
 //! Puts receipts together: at once for a destruction that was just made, later from the tombstone.
 
+use std::sync::Arc;
+
 use lethe_log::{DestroyedDetail, Entry, Prover, Receipt, Salt, Subject};
 
 use crate::catalogue::KeyEntry;
@@ -11,22 +13,19 @@ const BROKEN: EngineError =
     EngineError::Internal("a tombstone without what its receipt is made of");
 
 /// The receipt of a destruction that was just made.
-///
-/// # Errors
-/// [`EngineError::Internal`] if the parts do not belong together.
-pub(crate) fn from_parts(parts: &ReceiptParts) -> Result<Receipt, EngineError> {
+pub(crate) fn from_parts(parts: ReceiptParts) -> (Arc<KeyEntry>, Receipt) {
     let record = parts.entry.record();
-    let destruction = record.destruction.as_deref().ok_or(BROKEN)?;
-    Ok(Receipt {
-        entry: parse_entry(&parts.leaf)?,
+    let receipt = Receipt {
+        entry: parts.told.entry,
         subject: Subject::Key { key: record.id, realm: record.realm },
-        detail: parse_detail(destruction)?,
+        detail: parts.told.detail,
         salt: Salt(*record.salt),
         erasure: parts.erasure_note.to_string(),
         index: parts.index,
-        inclusion: parts.proof.clone(),
+        inclusion: parts.proof,
         checkpoint: parts.checkpoint.to_string(),
-    })
+    };
+    (parts.entry, receipt)
 }
 
 impl Engine {
@@ -55,9 +54,10 @@ impl Engine {
 
     /// Inclusion of entry `index` in the newest signed checkpoint, and that checkpoint.
     fn prove(&self, index: u64) -> Result<(Vec<lethe_log::Hash>, String), EngineError> {
-        // The tree is cloned so that no reader holds up the committer while tiles are read.
-        let tree = self.shared.log.read().clone();
+        // The head first: the tree may be ahead of it, never behind. The tree is cloned so that no
+        // reader holds up the committer while tiles are read.
         let head = self.shared.head.load_full();
+        let tree = self.shared.log.read().clone();
         let reader = crate::log_view::StoredTiles(&*self.shared.store);
         let inclusion = Prover::new(&tree, &reader)
             .inclusion(index, head.size)

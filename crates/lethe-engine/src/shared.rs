@@ -85,6 +85,12 @@ impl Shared {
         Ok(record.algorithm.load(&material)?)
     }
 
+    /// Refuses every change from here on.
+    pub(crate) fn halt(&self, why: &'static str) {
+        self.halted_because.store(Some(Arc::new(why)));
+        self.halted.store(true, Ordering::Release);
+    }
+
     pub(crate) fn is_halted(&self) -> bool {
         self.halted.load(Ordering::Acquire)
     }

@@ -13,7 +13,7 @@ use http::{Method, Uri, Version};
 use crate::decode::Query;
 
 /// A complete request: its whole body is there.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     /// Everything but the body.
     pub head: Arc<RequestHead>,
@@ -44,27 +44,34 @@ impl Request {
     }
 }
 
+impl fmt::Debug for Request {
+    /// Never the bytes of the body: they may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} with {} bytes", self.head, self.body.len())
+    }
+}
+
 /// Most parameters in the path of one route.
 pub(crate) const PARAMS_MAX: usize = 4;
 
 /// The parameters of one path. Kept as ranges into it, since most need no decoding.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Params(pub(crate) [Option<Param>; PARAMS_MAX]);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Param {
     pub(crate) name: &'static str,
     pub(crate) value: Value,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Value {
     Decoded(Box<str>),
     Plain(Range<usize>),
 }
 
 /// A request without its body.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestHead {
     /// The method as sent, also HEAD where GET answers.
     pub method: Method,
@@ -123,6 +130,13 @@ impl RequestHead {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+}
+
+impl fmt::Debug for RequestHead {
+    /// Neither headers nor query: both may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.request_id, self.method, self.path())
     }
 }
 

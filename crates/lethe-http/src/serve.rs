@@ -148,7 +148,7 @@ pub async fn serve(
     environment: Environment,
 ) -> Result<Running, ServeError> {
     let http_metrics = HttpMetrics::new(Arc::clone(&environment.metrics));
-    let detached = Arc::new(Tracker::new());
+    let detached = Arc::new(Tracker::default());
     let (phase, phase_seen) = watch::channel(Phase::Serving);
     let mut bound = Vec::with_capacity(listeners.len());
     for listener in listeners {

@@ -66,7 +66,7 @@ impl DoorUnderTest {
             options,
             clock: Arc::new(CountingClock::default()),
             metrics: metrics.listener("test").expect("a fresh registry takes it"),
-            detached: Arc::new(Tracker::new()),
+            detached: Arc::new(Tracker::default()),
             phase: phase_seen,
         };
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));

@@ -241,6 +241,10 @@ impl AuditFile {
 }
 
 impl AuditSink for AuditFile {
+    fn ready(&self) -> Result<(), AuditUnavailable> {
+        self.shared.has_room()
+    }
+
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditUnavailable> {
         let is_left_out = self.shared.options.events == AuditedEvents::Management
             && event.refusal.is_none()
@@ -271,6 +275,9 @@ pub(crate) enum StartError {
     File(std::io::Error),
     Thread(std::io::Error),
 }
+
+/// An event's line is rarely longer.
+const LINE_BYTES_ORDINARY: usize = 512;
 
 const WRITER_ENDED: &str = "the writer of the audit trail ended unexpectedly";
 
@@ -310,6 +317,18 @@ impl Queue {
 
 impl Shared {
     /// Queues the line of one event. This is the lock that every request takes: keep it short.
+    /// Whether a line of ordinary length would be taken now.
+    fn has_room(&self) -> Result<(), AuditUnavailable> {
+        let queue = self.queue.lock();
+        let queued = usize::try_from(queue.queued()).unwrap_or(usize::MAX);
+        let bytes = queue.lines.len() + queue.bytes_in_writer + LINE_BYTES_ORDINARY;
+        let is_refused = queue.failure.is_some()
+            || queue.is_closing
+            || queued >= self.options.queue_events_max
+            || bytes > self.options.queue_bytes_max;
+        if is_refused { Err(AuditUnavailable) } else { Ok(()) }
+    }
+
     fn push(&self, line: &[u8]) -> Result<(), AuditUnavailable> {
         let mut queue = self.queue.lock();
         let queued = usize::try_from(queue.queued()).unwrap_or(usize::MAX);

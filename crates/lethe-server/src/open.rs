@@ -49,13 +49,9 @@ pub(crate) fn slot(
     if let Some(parent) = path.parent() {
         ensure_private_dir(parent)?;
     }
-    let make = match lethe_engine::prepare(store)? {
-        StoreState::New if path.exists() => {
-            let why = "the slot exists but the store is new";
-            return Err(ServeError::SlotMismatch { path: path.clone(), why });
-        }
-        StoreState::New => true,
-        StoreState::Unfinished => !path.exists(),
+    let make = match lethe_engine::prepare(store, &SystemEntropy)? {
+        // An existing slot is looked at by the engine, which touches it only if it is its own.
+        StoreState::New | StoreState::Unfinished => !path.exists(),
         StoreState::Ready => false,
     };
     let seal = seal(&config.seal, make)?;

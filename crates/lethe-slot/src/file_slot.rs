@@ -1,156 +1,93 @@
 //! Two sectors of 4,096 bytes in a file that never grows, shrinks or moves.
 //!
-//! Image `g` lies in sector `g mod 2`. The file stays open; every change is one `pwrite` and one
-//! `fdatasync`, and an erasure is two of them, random bytes and then zeros, and a read back.
+//! Image `g` lies in sector `g mod 2`. The file stays open and locked; every change is one
+//! `pwrite` and one `fdatasync`, and an erasure is two of them, random bytes and then zeros, and a
+//! read back. What the sectors hold is remembered ([`Sector`]), not read again: a batch costs three
+//! syncs, one read and no decryption, and a read after a failed sync cannot deceive.
 
-use std::fs::{File, OpenOptions};
+use core::fmt;
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lethe_erasure::seal::{SEAL_SALT_BYTES, Seal, decode_sector, encode_sector, salt_of};
+use lethe_erasure::seal::{
+    SEAL_SALT_BYTES, Seal, SectorFault, SectorProblem, decode_sector, encode_sector, salt_of,
+};
 use lethe_erasure::slot::{
     ErasableSlot, EraseEvidence, EraseMethod, ErasureClass, Loaded, SLOT_IMAGE_BYTES, SlotError,
     SlotImage, SlotKind, sector_of,
 };
 use lethe_types::Entropy;
-use rustix::fs::{OFlags, fstatfs};
+use rustix::fs::fstatfs;
+use zeroize::Zeroize;
 
-use crate::filesystem::{FilesystemPolicy, RefusedFilesystem, refused_filesystem};
-use crate::key_file::{OWNER_ONLY, sync_parent};
+use crate::error::FileSlotError;
+use crate::files::{self, Access, OWNER_ONLY, is_a_link, open_existing};
+use crate::filesystem::{FilesystemPolicy, refused_filesystem};
+use crate::medium::Medium;
+use crate::sector::{SECTORS, Sector, SectorBytes, sector_number};
 
 /// Bytes of a slot file.
 pub const FILE_SLOT_BYTES: u64 = 8_192;
 
-const SECTOR_BYTES: u64 = 4_096;
-const SECTORS: [usize; 2] = [0, 1];
-
-/// Why a slot file cannot be used. Nothing was overwritten.
-#[derive(Debug)]
-pub enum FileSlotError {
-    /// There is a file already, and a new one was asked for.
-    AlreadyExists(PathBuf),
-    /// The random source failed.
-    Entropy,
-    /// The file system does not erase by overwriting.
-    Filesystem {
-        /// The file.
-        path: PathBuf,
-        /// Which file system, and why not.
-        refused: RefusedFilesystem,
-    },
-    /// The operating system refused.
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is no file.
-    Missing(PathBuf),
-    /// Others than the owner may read or write it.
-    Permissions {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// It does not have [`FILE_SLOT_BYTES`] bytes, or is no plain file.
-    Size(PathBuf),
-}
-
-impl core::fmt::Display for FileSlotError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::AlreadyExists(path) => {
-                write!(f, "the slot `{}` exists and is not overwritten", path.display())
-            }
-            Self::Entropy => f.write_str("the random source failed while making a slot"),
-            Self::Filesystem { path, refused } => write!(
-                f,
-                "the slot `{}` would lie on a file system that cannot erase: {refused}; put it \
-                 elsewhere, or set `slot.accept_filesystem = true`",
-                path.display()
-            ),
-            Self::Io { path, .. } => write!(f, "cannot use the slot `{}`", path.display()),
-            Self::Missing(path) => write!(
-                f,
-                "the slot `{}` is missing: put it back, nothing opens without it",
-                path.display()
-            ),
-            Self::Permissions { path, mode } => write!(
-                f,
-                "the slot `{}` has mode {mode:04o}: others may use it; make it 0600",
-                path.display()
-            ),
-            Self::Size(path) => write!(
-                f,
-                "the slot `{}` is damaged: it is not a file of {FILE_SLOT_BYTES} bytes",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl core::error::Error for FileSlotError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Io { source, .. } => Some(source),
-            Self::AlreadyExists(_)
-            | Self::Entropy
-            | Self::Filesystem { .. }
-            | Self::Missing(_)
-            | Self::Permissions { .. }
-            | Self::Size(_) => None,
-        }
-    }
-}
-
-/// The slot in a file.
+/// The slot in a file. The file is locked (`flock`) until this is dropped.
 pub struct FileSlot {
-    file: File,
+    medium: Box<dyn Medium>,
+    contents: Contents,
     path: PathBuf,
     seal: Box<dyn Seal>,
-    salt: [u8; SEAL_SALT_BYTES],
     entropy: Arc<dyn Entropy>,
     device_id: String,
 }
 
+/// What a slot file holds, as far as this process knows.
+pub(crate) struct Contents {
+    sectors: [Sector; 2],
+    salt: [u8; SEAL_SALT_BYTES],
+}
+
 impl FileSlot {
-    /// Makes an empty slot at `path`, 0600, durably.
+    /// Makes an empty slot at `path`, 0600, durably, and locks it.
     ///
     /// # Errors
-    /// [`FileSlotError`]. A file that was made but not filled, by a crash in between, is refused
-    /// later as damaged; it never held a root and can be removed.
+    /// [`FileSlotError`]. A file that was made but not finished is removed; after a crash in
+    /// between it stays and is refused later as damaged. It never held a root and can be removed.
     pub fn create(
         path: &Path,
         seal: Box<dyn Seal>,
         entropy: Arc<dyn Entropy>,
         policy: FilesystemPolicy,
     ) -> Result<Self, FileSlotError> {
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::AlreadyExists => FileSlotError::AlreadyExists(path.to_owned()),
-            _ => FileSlotError::Io { path: path.to_owned(), source },
-        };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(OWNER_ONLY);
-        let file = options.open(path).map_err(failed)?;
-        if let Err(error) = check_filesystem(&file, path, policy) {
-            // Ours and still empty: it would only be in the way of the next try.
-            let _stays = std::fs::remove_file(path);
-            return Err(error);
-        }
-        // Written out, so that the blocks are there and no later write needs new ones.
-        file.write_all_at(&[0; 2 * SLOT_IMAGE_BYTES], 0).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        sync_parent(path).map_err(failed)?;
-        let mut salt = [0; SEAL_SALT_BYTES];
-        entropy.fill(&mut salt).map_err(|_| FileSlotError::Entropy)?;
-        Self::new(file, path, seal, salt, entropy)
+        Self::create_if(path, seal, entropy, |file| check_filesystem(magic_of(file), path, policy))
     }
 
-    /// Opens the slot at `path`.
+    pub(crate) fn create_if(
+        path: &Path,
+        seal: Box<dyn Seal>,
+        entropy: Arc<dyn Entropy>,
+        check: impl FnOnce(&File) -> Result<(), FileSlotError>,
+    ) -> Result<Self, FileSlotError> {
+        let failed = |source: io::Error| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                FileSlotError::AlreadyExists(path.to_owned())
+            } else {
+                FileSlotError::Io { path: path.to_owned(), source }
+            }
+        };
+        let (file, (contents, device_id)) = files::make(path, failed, |file| {
+            lock(file, path)?;
+            check(file)?;
+            // Written out, so that the blocks are there and no later write needs new ones.
+            file.write_all_at(&[0; 2 * SLOT_IMAGE_BYTES], 0).map_err(failed)?;
+            Ok((Contents::read(file, path, &*seal, &*entropy)?, device_id(file).map_err(failed)?))
+        })?;
+        let path = path.to_owned();
+        Ok(Self { medium: Box::new(file), contents, path, seal, entropy, device_id })
+    }
+
+    /// Opens the slot at `path` and locks it. A symbolic link is not followed.
     ///
     /// # Errors
     /// [`FileSlotError`].
@@ -160,74 +97,82 @@ impl FileSlot {
         entropy: Arc<dyn Entropy>,
         policy: FilesystemPolicy,
     ) -> Result<Self, FileSlotError> {
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => FileSlotError::Missing(path.to_owned()),
-            _ => FileSlotError::Io { path: path.to_owned(), source },
+        let failed = |source: io::Error| {
+            if source.kind() == io::ErrorKind::NotFound {
+                FileSlotError::Missing(path.to_owned())
+            } else if is_a_link(&source) {
+                FileSlotError::SymbolicLink(path.to_owned())
+            } else {
+                FileSlotError::Io { path: path.to_owned(), source }
+            }
         };
-        // A link could lead the erasure to another place than the one that was written.
-        let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).custom_flags(no_follow);
-        let file = options.open(path).map_err(failed)?;
+        let file = open_existing(path, Access::ReadWrite).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() || metadata.len() != FILE_SLOT_BYTES {
+        if !metadata.is_file() {
             return Err(FileSlotError::Size(path.to_owned()));
         }
         let mode = metadata.mode() & 0o7777;
         if mode & !OWNER_ONLY != 0 {
             return Err(FileSlotError::Permissions { path: path.to_owned(), mode });
         }
-        check_filesystem(&file, path, policy)?;
-        let mut salt = None;
-        for sector in SECTORS {
-            let mut bytes = [0; SLOT_IMAGE_BYTES];
-            file.read_exact_at(&mut bytes, offset(sector)).map_err(failed)?;
-            salt = salt.or(salt_of(&bytes));
+        lock(&file, path)?;
+        // Looked at under the lock: who makes a slot locks it first, and may remove it again.
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.nlink() == 0 {
+            return Err(FileSlotError::Missing(path.to_owned()));
         }
-        let salt = match salt {
-            Some(salt) => salt,
-            None => {
-                let mut fresh = [0; SEAL_SALT_BYTES];
-                entropy.fill(&mut fresh).map_err(|_| FileSlotError::Entropy)?;
-                fresh
-            }
-        };
-        Self::new(file, path, seal, salt, entropy)
+        if metadata.len() != FILE_SLOT_BYTES {
+            return Err(FileSlotError::Size(path.to_owned()));
+        }
+        check_filesystem(magic_of(&file), path, policy)?;
+        let device_id = device_id(&file).map_err(failed)?;
+        Self::over(Box::new(file), path, seal, entropy, device_id)
     }
 
-    fn new(
-        file: File,
+    /// The slot in a file that is open, locked and of the right shape.
+    pub(crate) fn over(
+        medium: Box<dyn Medium>,
         path: &Path,
         seal: Box<dyn Seal>,
-        salt: [u8; SEAL_SALT_BYTES],
         entropy: Arc<dyn Entropy>,
+        device_id: String,
     ) -> Result<Self, FileSlotError> {
-        let failed = |source| FileSlotError::Io { path: path.to_owned(), source };
-        let metadata = file.metadata().map_err(failed)?;
-        let device_id = format!("device {} inode {}", metadata.dev(), metadata.ino());
-        Ok(Self { file, path: path.to_owned(), seal, salt, entropy, device_id })
+        let contents = Contents::read(&*medium, path, &*seal, &*entropy)?;
+        Ok(Self { medium, contents, path: path.to_owned(), seal, entropy, device_id })
     }
 
-    fn read(&self, sector: usize) -> Result<Box<[u8; SLOT_IMAGE_BYTES]>, SlotError> {
-        let mut bytes = Box::new([0; SLOT_IMAGE_BYTES]);
-        self.file.read_exact_at(&mut *bytes, offset(sector)).map_err(|e| self.broken(e))?;
-        Ok(bytes)
+    /// Writes over `sector`. Until the caller knows better its contents are uncertain, and
+    /// `may_hold` is what can be among them.
+    fn write(
+        &mut self,
+        sector: usize,
+        bytes: &[u8; SLOT_IMAGE_BYTES],
+        may_hold: Option<u64>,
+    ) -> Result<(), SlotError> {
+        self.contents.sectors[sector] = Sector::Uncertain { may_hold };
+        self.write_synced(sector, bytes)
     }
 
-    fn write(&self, sector: usize, bytes: &[u8; SLOT_IMAGE_BYTES]) -> Result<(), SlotError> {
-        self.file.write_all_at(bytes, offset(sector)).map_err(|e| self.broken(e))?;
-        self.file.sync_data().map_err(|e| self.broken(e))
+    fn write_synced(&self, sector: usize, bytes: &[u8; SLOT_IMAGE_BYTES]) -> Result<(), SlotError> {
+        let written = self.medium.write_all_at(bytes, offset(sector));
+        written.and_then(|()| self.medium.sync()).map_err(|error| self.broken(error))
+    }
+
+    /// Makes certain that an image found at start is durable, by writing the same bytes again.
+    fn confirm(&mut self, sector: usize) -> Result<(), SlotError> {
+        if let Sector::Found { generation, sealed } = &self.contents.sectors[sector] {
+            let generation = *generation;
+            // A crash within it: where the bytes were durable they stay what they are, whatever
+            // part is written; where they were not, the image in the other sector is still there.
+            // A failure: the bytes are kept, and the next try writes them again.
+            self.write_synced(sector, sealed.expose())?;
+            self.contents.sectors[sector] = Sector::Written { generation };
+        }
+        Ok(())
     }
 
     fn broken(&self, source: io::Error) -> SlotError {
         SlotError::Backend(Box::new(FileSlotError::Io { path: self.path.clone(), source }))
-    }
-
-    /// The generation of the image in `sector`, if there is one.
-    fn generation_in(&self, sector: usize) -> Result<Option<u64>, SlotError> {
-        let bytes = self.read(sector)?;
-        let image = decode_sector(&bytes, number(sector), &*self.seal);
-        Ok(image.ok().flatten().map(|image| image.generation))
     }
 }
 
@@ -240,12 +185,25 @@ impl ErasableSlot for FileSlot {
         ErasureClass::Overwrite
     }
 
+    /// A sector in which a write of this process failed counts as damaged, whatever reads there.
     fn load(&self) -> Result<Loaded, SlotError> {
         let mut loaded = Loaded::default();
         for sector in SECTORS {
-            match decode_sector(&*self.read(sector)?, number(sector), &*self.seal) {
-                Ok(Some(image)) => loaded.images.push(image),
-                Ok(None) => {}
+            let number = sector_number(sector);
+            let decoded = match &self.contents.sectors[sector] {
+                Sector::Empty => Ok(None),
+                Sector::Found { sealed, .. } => decode_sector(sealed.expose(), number, &*self.seal),
+                Sector::Uncertain { .. } => {
+                    Err(SectorFault { sector: number, problem: SectorProblem::Damaged })
+                }
+                Sector::Unreadable(fault) => Err(*fault),
+                Sector::Written { .. } => {
+                    let bytes = read(&*self.medium, sector).map_err(|error| self.broken(error))?;
+                    decode_sector(bytes.expose(), number, &*self.seal)
+                }
+            };
+            match decoded {
+                Ok(image) => loaded.images.extend(image),
                 Err(fault) => loaded.faults.push(fault),
             }
         }
@@ -253,30 +211,48 @@ impl ErasableSlot for FileSlot {
     }
 
     fn put_new(&mut self, image: &SlotImage) -> Result<(), SlotError> {
-        let sector = sector_of(image.generation);
+        let generation = image.generation;
+        let sector = sector_of(generation);
         // The same generation again is a call that is repeated after a failure.
-        if let Some(generation) = self.generation_in(sector)?
-            && generation != image.generation
-        {
+        let held = self.contents.sectors[sector].may_hold().filter(|held| *held != generation);
+        if let Some(generation) = held {
             return Err(SlotError::SectorInUse { generation });
         }
-        let bytes = encode_sector(image, number(sector), &*self.seal, &self.salt, &*self.entropy)?;
+        let salt = &self.contents.salt;
+        let number = sector_number(sector);
+        let mut bytes = encode_sector(image, number, &*self.seal, salt, &*self.entropy)?;
         // A crash within the write leaves a torn sector, which does not open, and the other one.
-        self.write(sector, &bytes)
+        let written = self.write(sector, &bytes, Some(generation));
+        bytes.zeroize();
+        written?;
+        self.contents.sectors[sector] = Sector::Written { generation };
+        Ok(())
     }
 
     fn erase_all_but(&mut self, generation: u64) -> Result<EraseEvidence, SlotError> {
         let kept = sector_of(generation);
-        if self.generation_in(kept)? != Some(generation) {
+        if self.contents.sectors[kept].holds() != Some(generation) {
             return Err(SlotError::NoSuchImage { generation });
         }
         let erased = 1 - kept;
-        let generation_erased = self.generation_in(erased)?;
+        let generation_erased = self.contents.sectors[erased].may_hold();
         let mut noise = Box::new([0; SLOT_IMAGE_BYTES]);
         self.entropy.fill(&mut *noise).map_err(|_| SlotError::Entropy)?;
-        self.write(erased, &noise)?;
-        self.write(erased, &[0; SLOT_IMAGE_BYTES])?;
-        let is_read_back_clean = self.read(erased)?.iter().all(|byte| *byte == 0);
+        if generation_erased.is_some() {
+            // If the erased image is the one that is durable, it must not go before this one is.
+            // Beside mere debris nothing depends on it, and the only image is left untouched.
+            self.confirm(kept)?;
+        }
+        // A crash from here on leaves the kept image and, in the other sector, something that does
+        // not open, or still the old image: the next start erases it.
+        self.write(erased, &noise, generation_erased)?;
+        self.write(erased, &[0; SLOT_IMAGE_BYTES], generation_erased)?;
+        self.medium.forget_cache().map_err(|error| self.broken(error))?;
+        let read_back = read(&*self.medium, erased).map_err(|error| self.broken(error))?;
+        let is_read_back_clean = read_back.expose().iter().all(|byte| *byte == 0);
+        if is_read_back_clean {
+            self.contents.sectors[erased] = Sector::Empty;
+        }
         Ok(EraseEvidence {
             kind: self.kind(),
             class: self.class(),
@@ -288,20 +264,71 @@ impl ErasableSlot for FileSlot {
     }
 }
 
-impl core::fmt::Debug for FileSlot {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Debug for FileSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FileSlot({})", self.path.display())
     }
 }
 
-fn check_filesystem(
-    file: &File,
+impl Contents {
+    /// Reads both sectors, from the medium and not from what an earlier process left in memory:
+    /// that may be bytes whose sync failed.
+    fn read(
+        medium: &dyn Medium,
+        path: &Path,
+        seal: &dyn Seal,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, FileSlotError> {
+        let failed = |source| FileSlotError::Io { path: path.to_owned(), source };
+        medium.sync().and_then(|()| medium.forget_cache()).map_err(failed)?;
+        let bytes = [read(medium, 0).map_err(failed)?, read(medium, 1).map_err(failed)?];
+        let salt = match bytes.iter().find_map(|bytes| salt_of(bytes.expose())) {
+            Some(salt) => salt,
+            None => {
+                let mut fresh = [0; SEAL_SALT_BYTES];
+                entropy.fill(&mut fresh).map_err(|_| FileSlotError::Entropy)?;
+                fresh
+            }
+        };
+        let [even, odd] = bytes;
+        Ok(Self { sectors: [Sector::found(0, even, seal), Sector::found(1, odd, seal)], salt })
+    }
+}
+
+fn read(medium: &dyn Medium, sector: usize) -> io::Result<SectorBytes> {
+    SectorBytes::try_init_with(|bytes| medium.read_exact_at(bytes, offset(sector)))
+}
+
+fn offset(sector: usize) -> u64 {
+    SECTOR_BYTES * u64::from(sector_number(sector))
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), FileSlotError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(FileSlotError::InUse(path.to_owned())),
+        Err(TryLockError::Error(source)) => {
+            Err(FileSlotError::Io { path: path.to_owned(), source })
+        }
+    }
+}
+
+fn device_id(file: &File) -> io::Result<String> {
+    let metadata = file.metadata()?;
+    Ok(format!("device {} inode {}", metadata.dev(), metadata.ino()))
+}
+
+/// The `statfs` number of the file system that the file lies on.
+fn magic_of(file: &File) -> io::Result<u64> {
+    Ok(u64::from_ne_bytes(fstatfs(file)?.f_type.to_ne_bytes()))
+}
+
+pub(crate) fn check_filesystem(
+    magic: io::Result<u64>,
     path: &Path,
     policy: FilesystemPolicy,
 ) -> Result<(), FileSlotError> {
-    let failed = |source| FileSlotError::Io { path: path.to_owned(), source };
-    let stat = fstatfs(file).map_err(|error| failed(error.into()))?;
-    let magic = u64::from_ne_bytes(stat.f_type.to_ne_bytes());
+    let magic = magic.map_err(|source| FileSlotError::Io { path: path.to_owned(), source })?;
     match (refused_filesystem(magic), policy) {
         (Some(refused), FilesystemPolicy::Refuse) => {
             Err(FileSlotError::Filesystem { path: path.to_owned(), refused })
@@ -310,10 +337,4 @@ fn check_filesystem(
     }
 }
 
-fn offset(sector: usize) -> u64 {
-    SECTOR_BYTES * u64::from(number(sector))
-}
-
-fn number(sector: usize) -> u8 {
-    u8::from(sector != 0)
-}
+const SECTOR_BYTES: u64 = 4_096;

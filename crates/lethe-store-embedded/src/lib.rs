@@ -63,8 +63,22 @@ struct Shared {
     /// Whether a failed commit may come back after a crash; see `writer.rs`. No read is answered
     /// while this is set.
     is_in_doubt: AtomicBool,
+    /// Whether the writing thread ended by a panic. Its last commit may be on the disk and unknown
+    /// here, so no read is answered any more; only a new start shows what is there.
+    is_writer_dead: AtomicBool,
     commits: AtomicU64,
     transactions: AtomicU64,
+    #[cfg(test)]
+    death: tests::dying::Death,
+}
+
+impl Shared {
+    /// What every call answers once the writing thread has died. From here on no read succeeds.
+    fn writer_died(&self) -> StoreError {
+        self.is_writer_dead.store(true, Ordering::Release);
+        let reason = "the writing thread has died; the store must be opened anew".to_owned();
+        StoreError::Unavailable { reason }
+    }
 }
 
 /// The way to the writing thread.
@@ -126,17 +140,29 @@ impl EmbeddedStore {
         // is closed meanwhile; the lock is not held while waiting.
         let link = self.link.lock().as_ref().map(|link| link.jobs.clone());
         let jobs = link.ok_or(StoreError::Closed)?;
-        let gone = || StoreError::Unavailable { reason: "the writing thread has died".to_owned() };
+        // While this call holds a sender the thread ends only by a panic. The answer may be dropped
+        // before the thread has unwound, so the death is noted here: a read that this caller makes
+        // next must not see the state from before a commit that is on the disk.
+        let gone = || self.shared.writer_died();
         let (answer, answered) = sync_channel(1);
         jobs.send(job(answer)).map_err(|_| gone())?;
         answered.recv().unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Lets a read begin: the store is open and what it shows is certain.
-    fn settled(&self) -> Result<(), StoreError> {
+    /// The store is open and its writing thread lives.
+    fn alive(&self) -> Result<(), StoreError> {
         if self.link.lock().is_none() {
             return Err(StoreError::Closed);
         }
+        if self.shared.is_writer_dead.load(Ordering::Acquire) {
+            return Err(self.shared.writer_died());
+        }
+        Ok(())
+    }
+
+    /// Lets a read begin: the store is open and what it shows is certain.
+    fn settled(&self) -> Result<(), StoreError> {
+        self.alive()?;
         if self.shared.is_in_doubt.load(Ordering::Acquire) {
             self.ask(|answer| Job::Settle { answer })?;
         }
@@ -180,6 +206,7 @@ impl Store for EmbeddedStore {
     }
 
     fn watch(&self, after: Revision) -> Result<Box<dyn Watch>, StoreError> {
+        self.alive()?;
         self.shared.feed.watch(after)
     }
 
@@ -202,9 +229,7 @@ impl Store for EmbeddedStore {
         // First the readers, so that the last checkpoint finds nobody in its way.
         self.readers.close();
         drop(jobs);
-        let panicked =
-            || StoreError::Unavailable { reason: "the writing thread has died".to_owned() };
-        let outcome = thread.join().unwrap_or_else(|_| Err(panicked()));
+        let outcome = thread.join().unwrap_or_else(|_| Err(self.shared.writer_died()));
         self.shared.feed.close();
         drop(lock);
         outcome

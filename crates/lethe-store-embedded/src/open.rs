@@ -216,8 +216,11 @@ impl EmbeddedStore {
             feed: CommitFeed::new(newest),
             spaces: RwLock::new(spaces.into_iter().collect()),
             is_in_doubt: AtomicBool::new(false),
+            is_writer_dead: AtomicBool::new(false),
             commits: AtomicU64::new(0),
             transactions: AtomicU64::new(0),
+            #[cfg(test)]
+            death: crate::tests::dying::Death::default(),
         });
         let (jobs, queue) = sync_channel(writer::QUEUE_JOBS_MAX);
         let for_thread = Arc::clone(&shared);

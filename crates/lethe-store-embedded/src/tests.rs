@@ -1,6 +1,7 @@
-//! The contract over real files; opening, grouping, full disks, killed processes, erased values;
-//! agreement with the store in memory.
+//! The contract over real files; opening, grouping, full disks, killed processes, a writing thread
+//! that dies, erased values; agreement with the store in memory.
 
+pub(crate) mod dying;
 mod erasing;
 mod filling;
 mod grouping;

@@ -17,11 +17,18 @@
 //!
 //! A full disk leaves no doubt: the engine reports it when a page could not be written wholly, and
 //! the page with the mark of the commit is the last.
+//!
+//! # Death
+//! If the thread panics, its last commit may be durable and published to nobody. What this process
+//! knows is then older than the disk, and the next start would contradict any read. So the death is
+//! noted before any caller learns of it, and every call answers `Unavailable` until the store is
+//! opened anew.
 
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::thread;
 
 use lethe_store::{Batch, Revision, Space, StoreError, Tidied, Write};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Statement};
@@ -52,6 +59,7 @@ pub(crate) fn run(
     shared: &Shared,
     jobs: &Receiver<Job>,
 ) -> Result<(), StoreError> {
+    let _witness = DeathWitness { shared };
     let mut writer = Writer { connection: &connection, shared, statements: BTreeMap::new() };
     writer.work(jobs);
     let settled = writer.settle();
@@ -59,6 +67,19 @@ pub(crate) fn run(
     drop(writer);
     let closed = connection.close().map_err(|(_, error)| store_error(error));
     settled.and(folded.map(|_| ())).and(closed)
+}
+
+/// Notes a death of the thread that no caller was waiting to see.
+struct DeathWitness<'s> {
+    shared: &'s Shared,
+}
+
+impl Drop for DeathWitness<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            drop(self.shared.writer_died());
+        }
+    }
 }
 
 struct Writer<'c> {
@@ -162,10 +183,14 @@ impl Writer<'_> {
                 Err(error) => Err(self.roll_back(store_error(error))),
             };
         }
+        #[cfg(test)]
+        self.shared.death.strike(crate::tests::dying::Moment::BeforeCommit);
         // A crash from here on: the next start finds the whole group or nothing of it. A crash
         // after it: all of the group is there.
         match self.connection.execute_batch("COMMIT") {
             Ok(()) => {
+                #[cfg(test)]
+                self.shared.death.strike(crate::tests::dying::Moment::AfterCommit);
                 self.shared.transactions.fetch_add(1, Ordering::Relaxed);
                 Ok(verdicts)
             }

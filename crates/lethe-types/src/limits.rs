@@ -23,6 +23,19 @@ pub const REASON_BYTES_MAX: usize = 1_024;
 /// Most versions one key can have. A record is one stored value, so that it must stay small.
 pub const KEY_VERSIONS_MAX: usize = 1_000;
 
+/// Most bytes of the versions of one stored key record: below the store's bound for a value, with
+/// room for the rest of the record.
+pub const RECORD_BYTES_MAX: usize = 900_000;
+
+/// Most vaults of one realm.
+pub const VAULTS_MAX: usize = 10_000;
+
+/// Most principals of one realm, revoked ones included.
+pub const PRINCIPALS_MAX: usize = 100_000;
+
+/// Entries of a list that are looked at before others get a turn.
+pub const SCAN_ENTRIES_MAX: usize = 4_096;
+
 /// Most keys on one page of a list.
 pub const PAGE_KEYS_MAX: usize = 1_000;
 
@@ -38,8 +51,8 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long the answer of a request with an `Idempotency-Key` is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
-/// Most remembered idempotent answers of one realm; beyond it the oldest are forgotten.
-pub const IDEMPOTENCY_ENTRIES_MAX: usize = 100_000;
+/// Most remembered idempotent answers of the installation; beyond it the oldest are forgotten.
+pub const IDEMPOTENCY_ENTRIES_MAX: usize = 1_000_000;
 
 /// Most plans that wait for the committer. Over it a mutation is refused at once, with nothing changed.
 pub const COMMIT_QUEUE_PLANS_MAX: usize = 16_384;

@@ -10,7 +10,7 @@ use lethe_types::SecretVec;
 use serde::Deserialize;
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use ureq::http::{Method, Request};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
@@ -95,9 +95,9 @@ impl Client {
         accept: &'static str,
         body: Option<&SecretVec>,
     ) -> Result<Answer, Failure> {
-        let answer = self.exchange(method, path, accept, body).map_err(|why| {
-            Failure::Failed(format!("no answer from {}: {why}", self.base))
-        })?;
+        let answer = self
+            .exchange(method, path, accept, body)
+            .map_err(|why| Failure::Failed(format!("no answer from {}: {why}", self.base)))?;
         if (200..300).contains(&answer.status) {
             return Ok(answer);
         }
@@ -131,7 +131,7 @@ impl Client {
         let known = body.content_length().and_then(|bytes| usize::try_from(bytes).ok());
         let body = body.into_reader();
         let body = read_bounded(body, "the answer", known.unwrap_or(0), ANSWER_BYTES_MAX)?;
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+        Ok(Answer { status: parts.status.as_u16(), body })
     }
 }
 
@@ -140,7 +140,9 @@ fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, Failure> {
     let mut found = Vec::new();
     for item in parse_pem(pem) {
         // A key beside the certificate is not looked at.
-        if let PemItem::Certificate(certificate) = item.map_err(|error| wrong(&error.to_string()))? {
+        if let PemItem::Certificate(certificate) =
+            item.map_err(|error| wrong(&error.to_string()))?
+        {
             found.push(certificate);
         }
     }
@@ -172,8 +174,6 @@ fn explain(error: &ureq::Error) -> String {
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: u16,
-    /// The header fields.
-    pub(crate) headers: HeaderMap,
     /// The body.
     pub(crate) body: SecretVec,
 }
@@ -214,11 +214,13 @@ pub(crate) enum Member<'a> {
 pub(crate) fn object(members: &[(&str, Member<'_>)]) -> SecretVec {
     let room = |(name, value): &(&str, Member<'_>)| {
         // Twice the quotes, a colon and a comma; of text every character may be escaped.
-        name.len() + 6 + match value {
-            Member::Bytes(bytes) => bytes.len().div_ceil(3) * 4,
-            Member::Number(_) => 10,
-            Member::Text(text) => text.len() * 6,
-        }
+        name.len()
+            + 6
+            + match value {
+                Member::Bytes(bytes) => bytes.len().div_ceil(3) * 4,
+                Member::Number(_) => 10,
+                Member::Text(text) => text.len() * 6,
+            }
     };
     let mut out = Vec::with_capacity(2 + members.iter().map(room).sum::<usize>());
     out.push(b'{');

@@ -91,9 +91,9 @@ impl Settings {
             .map_err(|error| wrong(&format!("`{}` is not a URL: {error}", self.base)))?;
         let host = uri.host().unwrap_or_default();
         match uri.scheme_str() {
-            Some("https") if self.ca_pem.is_none() => Err(wrong(
-                "LETHE_CA_FILE is not set: no authority is trusted unless it is named",
-            )),
+            Some("https") if self.ca_pem.is_none() => {
+                Err(wrong("LETHE_CA_FILE is not set: no authority is trusted unless it is named"))
+            }
             Some("https") => Ok(self),
             Some("http") if is_loopback(host) => Ok(self),
             Some("http") => Err(wrong(&format!(
@@ -179,10 +179,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-fn token(
-    value: Option<OsString>,
-    file: Option<OsString>,
-) -> Result<Option<SecretVec>, Failure> {
+fn token(value: Option<OsString>, file: Option<OsString>) -> Result<Option<SecretVec>, Failure> {
     let token = match (value, file) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
@@ -291,10 +288,10 @@ mod tests {
         );
         let url = ("LETHE_URL", "http://127.0.0.1:2");
         let settings = find(Some(scratch.path()), &[url]).unwrap();
-        assert_eq!((settings.base.as_str(), settings.ca_pem.as_deref()), (
-            "https://127.0.0.1:1",
-            Some(b"pem".as_slice())
-        ));
+        assert_eq!(
+            (settings.base.as_str(), settings.ca_pem.as_deref()),
+            ("https://127.0.0.1:1", Some(b"pem".as_slice()))
+        );
         assert_eq!(settings.token.unwrap().expose(), b"t");
         write("token", "mine\n");
         let file = scratch.path().join("token");

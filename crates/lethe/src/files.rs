@@ -78,13 +78,6 @@ pub(crate) fn from_base64(what: &str, text: &[u8]) -> Result<SecretVec, Failure>
     decoded.map_err(|error| Failure::Failed(format!("{what} is not base64: {error}")))
 }
 
-/// `bytes` in base64 with a newline.
-pub(crate) fn to_base64_line(bytes: &[u8]) -> Vec<u8> {
-    let mut line = STANDARD.encode(bytes).into_bytes();
-    line.push(b'\n');
-    line
-}
-
 /// A new file that is there, empty, before the deed whose result it is going to hold, so that a
 /// result that cannot be had twice is not lost for want of a place. It goes away again unless it
 /// is [kept](NewFile::keep).
@@ -180,7 +173,6 @@ mod tests {
         check("aG k=", None);
         check("aGk=aGk=", None);
         check("a-_=", None);
-        assert_eq!(to_base64_line(b"hi"), b"aGk=\n");
     }
 
     #[test]
@@ -191,7 +183,8 @@ mod tests {
         assert!(!path.exists());
         NewFile::create(&path, PRIVATE_MODE).unwrap().keep(b"result").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"result");
-        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
         let refused = NewFile::create(&path, PRIVATE_MODE).unwrap_err().text().unwrap();
         assert!(refused.contains("never overwritten"), "{refused}");

@@ -23,7 +23,7 @@ use output::Output;
 
 /// A key management server whose deletes are immediate, final and provable.
 #[derive(Debug, Parser)]
-#[command(name = "lethe", version, after_help = AFTER_HELP, propagate_version = true)]
+#[command(name = "lethe", version, after_help = AFTER_HELP)]
 struct Cli {
     /// JSON for programs, on standard output; failures too, on standard error
     #[arg(long, global = true)]

@@ -148,11 +148,10 @@ mod tests {
 
     #[test]
     fn tables_are_aligned() {
-        let rows = [vec!["a".to_owned(), "1".to_owned(), "x".to_owned()], vec![
-            "bcd".to_owned(),
-            "1000".to_owned(),
-            "ü y".to_owned(),
-        ]];
+        let rows = [
+            vec!["a".to_owned(), "1".to_owned(), "x".to_owned()],
+            vec!["bcd".to_owned(), "1000".to_owned(), "ü y".to_owned()],
+        ];
         let lines = table(&["NAME", ">N", "REST"], &rows);
         assert_eq!(lines, ["NAME     N  REST", "a        1  x", "bcd   1000  ü y"]);
         assert_eq!(table(&["A", "B"], &[]), ["A  B"]);

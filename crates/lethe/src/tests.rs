@@ -1,3 +1,86 @@
 use clap::CommandFactory as _;
+
+use super::*;
+
 #[test]
-fn the_command_line_is_consistent() { crate::Cli::command().debug_assert(); }
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[track_caller]
+fn parses(line: &str) {
+    if let Err(error) = Cli::try_parse_from(line.split_whitespace()) {
+        panic!("{line}: {error}");
+    }
+}
+
+#[track_caller]
+fn refused(line: &str) {
+    assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+}
+
+const ID: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn every_command_of_the_documentation_parses() {
+    let key = |rest: &str| parses(&format!("lethe key {}", rest.replace("ID", ID)));
+    parses("lethe serve");
+    parses("lethe serve --dev --port-base 0 --data d --clock-offset 73h --set a.b=1 --set c=2");
+    parses("lethe serve --config lethe.toml");
+    parses("lethe demo --keep");
+    parses("lethe bench --connections 1,16 --seconds 3 --only encrypt,destroy --data-under /x");
+    parses("lethe bench --dev d --pid 7");
+    parses("lethe completions bash");
+    parses("lethe receipt verify f --data d --json");
+    parses("lethe vault --dev d list");
+    parses("lethe vault list --dev d");
+    parses("lethe principal create n --grant keys.create,keys.read --token-lifetime 30d");
+    parses(&format!("lethe principal revoke {ID}"));
+    key("create n --algorithm aes256-gcm --vault v");
+    key("list --all --dev d");
+    key("show ID");
+    key("rotate ID");
+    key("encrypt ID --in a --out b --aad x");
+    key("decrypt ID");
+    key("sign ID --in -");
+    key("verify ID --signature s");
+    key("mac ID");
+    key("mac-verify ID --mac m");
+    key("destroy ID --reason why --receipt r --yes");
+    key("receipt ID -o r");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let key = |rest: &str| refused(&format!("lethe key {}", rest.replace("ID", ID)));
+    refused("lethe");
+    refused("lethe serve --port-base 0");
+    refused("lethe serve --clock-offset 73h");
+    refused("lethe serve --dev --port-base 65536");
+    refused("lethe bench --dev d --data-under e");
+    refused("lethe receipt verify f");
+    refused("lethe receipt verify f --data d --vkey v");
+    refused("lethe receipt verify f --vkey nonsense");
+    refused("lethe receipt verify --data d");
+    refused("lethe principal create n");
+    refused("lethe principal show 7");
+    refused("lethe completions nosuchshell");
+    key("create n");
+    key("show 0123");
+    key("destroy");
+    key("encrypt ID --aad x --aad-file y");
+    key("verify ID");
+    key("show ID --token t");
+    for unborn in ["apikey", "audit", "backup", "restore", "doctor"] {
+        refused(&format!("lethe {unborn}"));
+    }
+}
+
+#[test]
+fn the_help_names_the_exit_codes_and_no_hidden_command() {
+    let help = Cli::command().render_long_help().to_string();
+    for expected in ["Exit codes:", "LETHE_TOKEN_FILE", "  4  data directory", "demo"] {
+        assert!(help.contains(expected), "{help}");
+    }
+    assert!(!help.contains("bench-floor"), "{help}");
+}

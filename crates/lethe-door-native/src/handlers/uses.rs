@@ -1,7 +1,7 @@
 //! Encrypt, decrypt, sign, verify, compute and check codes, agree: what most requests are for.
 //!
-//! Each is answered on the thread that serves the connection, unless its body is large or it signs
-//! with RSA.
+//! Each is answered on the thread that serves the connection, unless its body is large, or it signs
+//! or checks with a key of RSA.
 
 use std::sync::Arc;
 
@@ -49,19 +49,7 @@ fn decrypt_now(state: &State, request: &Request) -> Result<Response, Refusal> {
 }
 
 pub(crate) fn sign(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
-    let state = Arc::clone(state);
-    if signs_slowly(&state, &request) {
-        return Ok(reply::blocking(request, move |request| sign_now(&state, request)));
-    }
-    reply::by_size(request, move |request| sign_now(&state, request))
-}
-
-/// Whether the key is one of RSA, whose private operation takes milliseconds.
-fn signs_slowly(state: &State, request: &Request) -> bool {
-    let key = key_id(request).ok();
-    let algorithm = key.and_then(|key| state.engine.algorithm_of(key));
-    // Only RSA is slow to generate, for the same reason.
-    algorithm.is_some_and(|algorithm| algorithm.is_slow_to_generate())
+    by_key(state, request, sign_now)
 }
 
 fn sign_now(state: &State, request: &Request) -> Result<Response, Refusal> {
@@ -75,8 +63,7 @@ fn sign_now(state: &State, request: &Request) -> Result<Response, Refusal> {
 }
 
 pub(crate) fn verify(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
-    let state = Arc::clone(state);
-    reply::by_size(request, move |request| verify_now(&state, request))
+    by_key(state, request, verify_now)
 }
 
 fn verify_now(state: &State, request: &Request) -> Result<Response, Refusal> {
@@ -106,8 +93,7 @@ fn mac_now(state: &State, request: &Request) -> Result<Response, Refusal> {
 }
 
 pub(crate) fn mac_verify(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
-    let state = Arc::clone(state);
-    reply::by_size(request, move |request| mac_verify_now(&state, request))
+    by_key(state, request, mac_verify_now)
 }
 
 fn mac_verify_now(state: &State, request: &Request) -> Result<Response, Refusal> {
@@ -128,6 +114,29 @@ pub(crate) fn agree(state: &Arc<State>, request: Request) -> Result<Reply, Refus
     let public_key = wanted.public_key.decode("public_key")?;
     let secret = state.engine.agree(&caller, key, public_key.expose())?;
     Ok(render::secret_bytes(Member::SHARED_SECRET, secret.expose()).into())
+}
+
+/// Runs `work` on the pool for blocking work if the key is slow or the body large, and else here.
+fn by_key(
+    state: &Arc<State>,
+    request: Request,
+    work: fn(&State, &Request) -> Result<Response, Refusal>,
+) -> Result<Reply, Refusal> {
+    let state = Arc::clone(state);
+    if is_slow(&state, &request) {
+        return Ok(reply::blocking(request, move |request| work(&state, request)));
+    }
+    reply::by_size(request, move |request| work(&state, request))
+}
+
+/// Whether the key is one of RSA. Its private operation takes milliseconds; so does the expanding
+/// of a version for its first use, and a check that names no version may expand all of them.
+fn is_slow(state: &State, request: &Request) -> bool {
+    // A key that is unknown, or named wrongly, is refused at once.
+    let key = key_id(request).ok();
+    let algorithm = key.and_then(|key| state.engine.algorithm_of(key));
+    // Only RSA is slow to generate, for the same reason.
+    algorithm.is_some_and(|algorithm| algorithm.is_slow_to_generate())
 }
 
 fn decode_optional(

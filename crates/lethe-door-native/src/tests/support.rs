@@ -1,7 +1,8 @@
 //! A door over an engine whose store, slot, clock and audit trail are in memory.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -161,20 +162,26 @@ impl Clock for FixedClock {
     }
 }
 
-/// Counts events; full on demand.
+/// Counts events, and remembers which thread did the work of the newest; full on demand.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
     pub(super) events: AtomicU64,
     pub(super) full: AtomicBool,
+    pub(super) newest_thread: Mutex<Option<ThreadId>>,
 }
 
 impl AuditSink for Audit {
+    fn ready(&self) -> Result<(), AuditUnavailable> {
+        if self.full.load(Ordering::SeqCst) { Err(AuditUnavailable) } else { Ok(()) }
+    }
+
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditUnavailable> {
         assert_eq!(event.request.len(), 32);
         if self.full.load(Ordering::SeqCst) {
             return Err(AuditUnavailable);
         }
         self.events.fetch_add(1, Ordering::SeqCst);
+        *self.newest_thread.lock().expect("no test panics with it") = Some(thread::current().id());
         Ok(())
     }
 }

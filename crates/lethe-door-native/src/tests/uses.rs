@@ -1,12 +1,14 @@
 //! Uses of keys: what comes back, byte for byte.
 
 use std::sync::atomic::Ordering;
+use std::thread;
 
 use lethe_types::limits::{AAD_BYTES_MAX, PLAINTEXT_BYTES_MAX};
 use serde_json::json;
 
 use super::support::{Api, b64, header, json, member, problem, unb64};
 use crate::render::{self, Member};
+use crate::reply::INLINE_BODY_BYTES_MAX;
 use crate::wire;
 
 #[tokio::test]
@@ -116,6 +118,57 @@ async fn codes_verify_and_altered_ones_do_not() {
     assert_eq!(verify(b"hello", &mac).await, r#"{"valid":true}"#);
     assert_eq!(verify(b"jello", &mac).await, r#"{"valid":false}"#);
     assert_eq!(verify(b"hello", "AAAA").await, r#"{"valid":false}"#);
+}
+
+/// The runtime of a test has one thread, which serves; the pool for blocking work has others.
+#[tokio::test]
+async fn slow_keys_and_large_bodies_do_not_hold_up_the_thread_that_serves() {
+    let api = Api::new().await;
+    let serving = thread::current().id();
+    let check = async |id: &str, operation: &str, body: &serde_json::Value, is_pooled: bool| {
+        *api.audit.newest_thread.lock().unwrap() = None;
+        let answer = api.post(&format!("/v1/keys/{id}/{operation}"), &body.to_string()).await;
+        let worked = api.audit.newest_thread.lock().unwrap().expect("every use is audited");
+        assert_eq!(worked != serving, is_pooled, "{operation} {body:.100}");
+        answer
+    };
+    let message = b64(b"hello");
+    for (algorithm, is_slow) in [("ed25519", false), ("ecdsa-p256", false), ("rsa-2048", true)] {
+        let id = api.key(algorithm).await;
+        let signed = check(&id, "sign", &json!({"message": message}), is_slow).await;
+        let signature = member(&json(&signed), "signature");
+        // Valid, of another version, malformed; with a version and without one.
+        for (signature, version, expected) in [
+            (&signature, None, r#"{"valid":true}"#),
+            (&signature, Some(1), r#"{"valid":true}"#),
+            (&signature, Some(2), r#"{"valid":false}"#),
+            (&String::new(), None, r#"{"valid":false}"#),
+        ] {
+            let body = json!({"message": message, "signature": signature, "version": version});
+            assert_eq!(check(&id, "verify", &body, is_slow).await.body, expected);
+        }
+        // Refused, but on the same thread as if the key had this use.
+        for version in [None, Some(1)] {
+            let body = json!({"message": message, "mac": "AAAA", "version": version});
+            let refused = check(&id, "mac/verify", &body, is_slow).await;
+            problem(&refused, 422, "incompatible-use");
+        }
+        let large = json!({"message": b64(&vec![7; INLINE_BODY_BYTES_MAX]), "signature": ""});
+        assert_eq!(check(&id, "verify", &large, true).await.body, r#"{"valid":false}"#);
+    }
+    let id = api.key("hmac-sha256").await;
+    for version in [None, Some(1)] {
+        let body = json!({"message": message, "mac": "AAAA", "version": version});
+        let answer = check(&id, "mac/verify", &body, false).await;
+        assert_eq!(answer.body, r#"{"valid":false}"#);
+    }
+    let large = json!({"message": b64(&vec![7; INLINE_BODY_BYTES_MAX]), "mac": ""});
+    assert_eq!(check(&id, "mac/verify", &large, true).await.body, r#"{"valid":false}"#);
+
+    // There is no such key, so nothing slow can come of it.
+    let body = json!({"message": message, "signature": ""});
+    let unknown = check("00000000000000000000000000000000", "verify", &body, false).await;
+    assert_eq!(unknown.head.status, 404);
 }
 
 #[tokio::test]

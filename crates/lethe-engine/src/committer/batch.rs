@@ -9,14 +9,15 @@ use lethe_log::{
     SlotFact, Subject, VersionDetail, Word, write_object,
 };
 use lethe_store::Write;
-use lethe_types::{KeyId, RealmId, Secret, UnixMillis};
+use lethe_types::{KeyId, PrincipalId, RealmId, Secret, UnixMillis};
 
+use super::outcome::Told;
 use super::{Change, Committer, Submission};
 use crate::catalogue::KeyEntry;
 use crate::idempotency::Remembered;
 use crate::record::codec::{encode_key, encode_principal, encode_realm, encode_vault};
 use crate::record::{Destruction, KeyRecord, KeyVersion};
-use crate::{EngineError, keys, lifecycle, seal};
+use crate::{EngineError, authz, keys, lifecycle, seal, system};
 
 /// Name and version of this program in every log entry.
 pub(crate) const SOFTWARE: &str = concat!("lethe/", env!("CARGO_PKG_VERSION"));
@@ -24,6 +25,9 @@ pub(crate) const SOFTWARE: &str = concat!("lethe/", env!("CARGO_PKG_VERSION"));
 /// Submissions that are committed together.
 pub(super) struct Batch {
     pub(super) items: Vec<Item>,
+    /// Submissions that lost to another one of this batch or before; they plan again once the
+    /// batch is published, so that they see what they lost to.
+    pub(super) lost: Vec<Submission>,
 }
 
 /// One submission on its way.
@@ -55,7 +59,8 @@ impl Item {
 pub(super) struct Drafted {
     pub(super) record: Option<KeyRecord>,
     pub(super) writes: Vec<Write>,
-    pub(super) entry: Arc<[u8]>,
+    pub(super) entry: Vec<u8>,
+    pub(super) told: Option<Told>,
     pub(super) remembered: Option<([u8; 32], Remembered)>,
 }
 
@@ -64,6 +69,7 @@ pub(super) struct Drafted {
 struct Taken {
     keys: BTreeSet<KeyId>,
     places: BTreeSet<[u8; 32]>,
+    principals: BTreeSet<PrincipalId>,
     names: BTreeSet<String>,
 }
 
@@ -73,17 +79,32 @@ impl Committer {
     pub(super) fn plan(&self, submissions: Vec<Submission>) -> Batch {
         let mut taken = Taken::default();
         let mut items = Vec::with_capacity(submissions.len());
+        let mut lost = Vec::new();
         for submission in submissions {
-            if self.is_current(&submission, &mut taken) {
+            if !self.may_still_act(&submission) {
+                submission.refuse(EngineError::AuthenticationNotSuccessful);
+            } else if self.is_current(&submission, &mut taken) {
                 if let Change::DestroyKey { seen, .. } = &submission.change {
                     seen.set_closing(true);
                 }
                 items.push(Item { submission, leaf: None, drafted: None });
             } else {
-                submission.conflict();
+                lost.push(submission);
             }
         }
-        Batch { items }
+        Batch { items, lost }
+    }
+
+    /// Whether who asked has not been revoked since: what a revoked principal left in the queue, or
+    /// still computes, is not carried out.
+    fn may_still_act(&self, submission: &Submission) -> bool {
+        let asked = submission.principal.record();
+        if asked.id == system::PRINCIPAL {
+            return true;
+        }
+        let now = self.shared.clock.now();
+        let known = self.shared.catalogue.principal(asked.realm, asked.id);
+        known.is_some_and(|entry| authz::is_live(entry.record(), now))
     }
 
     fn is_current(&self, submission: &Submission, taken: &mut Taken) -> bool {
@@ -106,12 +127,16 @@ impl Committer {
                 !others.iter().any(|other| other.name == vault.name)
                     && taken.names.insert(format!("vault {} {}", vault.realm, vault.name))
             }
-            Change::RevokePrincipal { record, seen } => catalogue
-                .principal(record.realm, record.id)
-                .is_some_and(|now| Arc::ptr_eq(&now, seen) && now.revision == seen.revision),
+            Change::RevokePrincipal { record, seen } => {
+                catalogue
+                    .principal(record.realm, record.id)
+                    .is_some_and(|now| Arc::ptr_eq(&now, seen))
+                    && taken.principals.insert(record.id)
+            }
         };
         let now = self.shared.clock.now();
         current
+            && !taken.principals.contains(&submission.principal.record().id)
             && submission.change.key().is_none_or(|key| taken.keys.insert(key))
             && submission.idempotency.as_ref().is_none_or(|idempotency| {
                 !self.shared.idempotency.contains(&idempotency.place, now)
@@ -190,7 +215,7 @@ impl Committer {
 }
 
 /// A key's record, other rows, and the log entry.
-type Parts = (Option<KeyRecord>, Vec<Write>, Arc<[u8]>);
+type Parts = (Option<KeyRecord>, Vec<Write>, Entry);
 
 /// What every draft of a batch shares.
 struct Draft<'a> {
@@ -210,6 +235,7 @@ impl Draft<'_> {
         let actor = Actor { id: by.id, name: by.name.as_str().to_owned() };
         let door = submission.door;
         let key = submission.change.key();
+        let mut told_detail = None;
         let (record, writes, entry) = match &submission.change {
             Change::CreateKey { record, material } => {
                 let mut record = record.clone();
@@ -225,7 +251,9 @@ impl Draft<'_> {
                 (Some(record), Vec::new(), entry)
             }
             Change::DestroyKey { seen, requested, reason } => {
-                let (record, entry) = self.tombstone(seen, *requested, reason, actor, door)?;
+                let (record, entry, detail) =
+                    self.tombstone(seen, *requested, reason, actor, door)?;
+                told_detail = Some(detail);
                 (Some(record), Vec::new(), entry)
             }
             Change::CreateRealm { realm, vault } => {
@@ -256,7 +284,9 @@ impl Draft<'_> {
             let request = idempotency.request;
             (idempotency.place, Remembered { request, key, at: self.now })
         });
-        Ok(Drafted { record, writes, entry, remembered })
+        let json = entry.to_json().map_err(|_| EngineError::Internal("a log entry"))?;
+        let told = told_detail.map(|detail| Told { entry, detail });
+        Ok(Drafted { record, writes, entry: json.into_bytes(), told, remembered })
     }
 
     fn principal(
@@ -309,7 +339,7 @@ impl Draft<'_> {
         reason: &str,
         actor: Actor,
         door: &str,
-    ) -> Result<(KeyRecord, Arc<[u8]>), EngineError> {
+    ) -> Result<(KeyRecord, Entry, DestroyedDetail), EngineError> {
         let mut record = seen.record().clone();
         record.state = lifecycle::after_destroy(&record)?;
         record.changed = self.now;
@@ -333,9 +363,9 @@ impl Draft<'_> {
                 .map(|version| VersionDetail { created: version.created, version: version.number })
                 .collect(),
         };
-        let detail = detail.to_json().map_err(|_| EngineError::Internal("detail of a receipt"))?;
+        let json = detail.to_json().map_err(|_| EngineError::Internal("detail of a receipt"))?;
         let subject = Subject::Key { key: record.id, realm: record.realm };
-        let entry = self.entry(EntryType::KeyDestroyed, subject, &record.salt, &detail, door)?;
+        let entry = self.entry(EntryType::KeyDestroyed, subject, &record.salt, &json, door)?;
         record.destruction = Some(Box::new(Destruction {
             requested: requested.min(self.now),
             unusable_since: self.now,
@@ -345,9 +375,9 @@ impl Draft<'_> {
             epoch: self.facts.epoch_to,
             log_index: self.log_index,
             leaves: versions.iter().map(|version| version.leaf).collect(),
-            detail: detail.into(),
+            detail: json.into(),
         }));
-        Ok((record, entry))
+        Ok((record, entry, detail))
     }
 
     fn key_entry(
@@ -356,7 +386,7 @@ impl Draft<'_> {
         record: &KeyRecord,
         actor: &Actor,
         door: &str,
-    ) -> Result<Arc<[u8]>, EngineError> {
+    ) -> Result<Entry, EngineError> {
         let subject = Subject::Key { key: record.id, realm: record.realm };
         let detail = detail(actor, record.name.as_str())?;
         self.entry(kind, subject, &record.salt, &detail, door)
@@ -369,9 +399,9 @@ impl Draft<'_> {
         salt: &[u8; 32],
         detail: &str,
         door: &str,
-    ) -> Result<Arc<[u8]>, EngineError> {
+    ) -> Result<Entry, EngineError> {
         let salt = Salt(*salt);
-        let entry = Entry {
+        Ok(Entry {
             entry_type,
             time: self.now,
             tree_id: self.committer.shared.tree_id,
@@ -381,9 +411,7 @@ impl Draft<'_> {
             subject: Some(Commitment::to_subject(&salt, &subject)),
             detail: Some(Commitment::to_detail(&salt, detail)),
             erasure: (entry_type == EntryType::KeyDestroyed).then(|| self.facts.clone()),
-        };
-        let json = entry.to_json().map_err(|_| EngineError::Internal("a log entry"))?;
-        Ok(json.into_bytes().into())
+        })
     }
 }
 
@@ -428,7 +456,7 @@ impl Drafted {
         if let Some(record) = &self.record {
             writes.push(put(keys::key(record.created, record.id), encode_key(record)));
         }
-        writes.push(put(keys::leaf(log_index), self.entry.to_vec()));
+        writes.push(put(keys::leaf(log_index), self.entry.clone()));
         if let Some((place, remembered)) = &self.remembered {
             writes.push(put(keys::idempotent(place), remembered.encode()));
         }

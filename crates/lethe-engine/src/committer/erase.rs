@@ -49,7 +49,7 @@ impl Committer {
             writes.extend(draft.to_writes(index));
         }
         let settled = self.unsettled.writes();
-        let forgotten = self.forget_expired(&mut writes);
+        let forgotten = self.forget_expired(batch, &mut writes);
         writes.extend(staged_writes(&staged, &append));
         writes.extend(settled);
         let revision = self.commit(writes)?;
@@ -66,9 +66,12 @@ impl Committer {
         Ok(Durable { revision, first_index, head, erasure_note, proofs })
     }
 
-    fn forget_expired(&self, writes: &mut Vec<Write>) -> Vec<[u8; 32]> {
+    fn forget_expired(&self, batch: &Batch, writes: &mut Vec<Write>) -> Vec<[u8; 32]> {
         const AT_ONCE: usize = 256;
-        let expired = self.shared.idempotency.expired(self.shared.clock.now(), AT_ONCE);
+        let mut expired = self.shared.idempotency.expired(self.shared.clock.now(), AT_ONCE);
+        // A key that comes again after its time is written anew by this batch.
+        let places = || batch.items.iter().filter_map(|item| item.submission.idempotency.as_ref());
+        expired.retain(|place| !places().any(|written| written.place == *place));
         writes.extend(expired.iter().map(|place| Write::Delete { key: keys::idempotent(place) }));
         expired
     }
@@ -230,24 +233,28 @@ impl Committer {
             if let Some((place, remembered)) = drafted.remembered {
                 self.shared.idempotency.insert(place, remembered);
             }
-            let entry = drafted.record.map(|record| {
+            let entry = drafted.record.map(|mut record| {
+                if let Some(destruction) = &mut record.destruction {
+                    // Only recovery needs the leaves, and receipts read the detail back.
+                    destruction.leaves = Vec::new();
+                    destruction.detail = Box::default();
+                }
                 let usage = usage_of(&item.submission.change);
                 let entry = Arc::new(KeyEntry::new(record, durable.revision, usage));
                 self.shared.catalogue.publish_key(entry.clone());
                 entry
             });
             self.publish_others(&item.submission.change, durable.revision);
-            let committed = match (entry, &durable.erasure_note) {
-                (Some(entry), Some(note)) if entry.record().state.is_destroyed() => {
-                    Outcome::Destroyed(Box::new(ReceiptParts {
-                        entry,
-                        leaf: drafted.entry,
-                        index,
-                        proof,
-                        checkpoint: durable.head.text.clone(),
-                        erasure_note: note.clone(),
-                    }))
-                }
+            let told = drafted.told.zip(durable.erasure_note.as_ref());
+            let committed = match (entry, told) {
+                (Some(entry), Some((told, note))) => Outcome::Destroyed(Box::new(ReceiptParts {
+                    entry,
+                    told,
+                    index,
+                    proof,
+                    checkpoint: durable.head.text.clone(),
+                    erasure_note: note.clone(),
+                })),
                 (Some(entry), _) => Outcome::Key { entry, log_index: Some(index) },
                 (None, _) => Outcome::Done,
             };
@@ -273,8 +280,12 @@ impl Committer {
     }
 
     /// Nothing of the batch was made, or its outcome is unknown and the committer has halted.
+    ///
+    /// A batch that certainly failed may have failed for one of its changes: each is tried alone.
     pub(super) fn give_up(&mut self, batch: Batch, error: &EngineError) {
         let halted = self.shared.is_halted();
+        let alone = batch.items.len() == 1 || *error == EngineError::StorageFull;
+        let mut again = Vec::new();
         for item in batch.items {
             if !halted {
                 if let Some((realm, leaf)) = item.reserved() {
@@ -286,7 +297,14 @@ impl Committer {
                     seen.set_closing(false);
                 }
             }
-            item.submission.refuse(error.clone());
+            if halted || alone {
+                item.submission.refuse(error.clone());
+            } else {
+                again.push(item.submission);
+            }
+        }
+        for submission in again {
+            self.commit_batch(vec![submission]);
         }
     }
 }

@@ -20,7 +20,6 @@ mod settle;
 mod submission;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,6 +32,7 @@ use lethe_types::UnixMillis;
 use lethe_types::limits::{COMMIT_BATCH_PLANS_MAX, COMMIT_QUEUE_PLANS_MAX};
 use parking_lot::Mutex;
 
+use batch::Batch;
 pub(crate) use batch::SOFTWARE;
 pub(crate) use outcome::{Committed, ReceiptParts};
 pub(crate) use settle::Unsettled;
@@ -76,6 +76,12 @@ impl Queue {
             .name("lethe-committer".to_owned())
             .spawn(move || committer.run(&receiver))?;
         Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// A queue that takes nothing: for tests that drive a committer themselves.
+    #[cfg(test)]
+    pub(crate) fn closed() -> Self {
+        Self { sender: Mutex::new(None), thread: Mutex::new(None) }
     }
 
     fn sender(&self) -> Option<SyncSender<Submission>> {
@@ -127,6 +133,7 @@ impl Committer {
     }
 
     fn run(mut self, receiver: &Receiver<Submission>) {
+        let _guard = HaltOnPanic(self.shared.clone());
         loop {
             match receiver.recv_timeout(IDLE_BEFORE_SETTLING) {
                 Ok(first) => {
@@ -151,10 +158,17 @@ impl Committer {
             return;
         }
         let mut batch = self.plan(submissions);
+        let lost = std::mem::take(&mut batch.lost);
         failpoint::hit("commit.planned");
-        if batch.items.is_empty() {
-            return;
+        if !batch.items.is_empty() {
+            self.commit_planned(batch);
         }
+        for submission in lost {
+            submission.conflict();
+        }
+    }
+
+    fn commit_planned(&mut self, mut batch: Batch) {
         let result = self.stage(&mut batch).and_then(|staged| {
             failpoint::hit("commit.staged");
             self.make_durable(&mut batch, staged)
@@ -175,8 +189,18 @@ impl Committer {
 
     /// Nothing more is changed until a restart has found out where store and slot stand.
     fn halt(&self, why: &'static str) {
-        self.shared.halted_because.store(Some(Arc::new(why)));
-        self.shared.halted.store(true, Ordering::Release);
+        self.shared.halt(why);
+    }
+}
+
+/// A committer that panics leaves store and slot in a state that only a restart can tell.
+struct HaltOnPanic(Arc<Shared>);
+
+impl Drop for HaltOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.halt("the committer failed; restart to recover");
+        }
     }
 }
 

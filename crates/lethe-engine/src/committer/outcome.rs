@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lethe_log::Hash;
+use lethe_log::{DestroyedDetail, Entry, Hash};
 
 use crate::catalogue::KeyEntry;
 
@@ -22,12 +22,19 @@ pub(crate) enum Committed {
     },
 }
 
+/// The log entry of a destruction and the detail that it commits to.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) entry: Entry,
+    pub(crate) detail: DestroyedDetail,
+}
+
 /// What a receipt is made of; put together off the committer's thread.
 #[derive(Debug)]
 pub(crate) struct ReceiptParts {
     pub(crate) entry: Arc<KeyEntry>,
-    /// The log entry, as logged.
-    pub(crate) leaf: Arc<[u8]>,
+    /// What the receipt tells, as it was logged.
+    pub(crate) told: Told,
     pub(crate) index: u64,
     pub(crate) proof: Vec<Hash>,
     pub(crate) checkpoint: Arc<str>,

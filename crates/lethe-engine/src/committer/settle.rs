@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use lethe_erasure::tree::NodeAddress;
-use lethe_store::Write;
+use lethe_store::{Tidied, Write};
 use lethe_types::RealmId;
 
 use super::Committer;
@@ -90,7 +90,7 @@ impl Committer {
             self.settled();
         }
         if self.unsettled.untidy {
-            self.unsettled.untidy = self.shared.store.tidy().is_err();
+            self.unsettled.untidy = !matches!(self.shared.store.tidy(), Ok(Tidied::Complete));
         }
     }
 }

@@ -47,8 +47,9 @@ impl Change {
 /// Why a submission was not committed.
 #[derive(Debug)]
 pub(crate) enum CommitError {
-    /// What it was planned against has changed: plan again.
-    Conflict,
+    /// What it was planned against has changed: plan again, or send the change again if it still
+    /// stands.
+    Conflict(Box<Change>),
     /// It failed, and nothing was changed unless the error says otherwise.
     Refused(EngineError),
 }
@@ -72,6 +73,6 @@ impl Submission {
     }
 
     pub(crate) fn conflict(self) {
-        let _gone = self.reply.send(Err(CommitError::Conflict));
+        let _gone = self.reply.send(Err(CommitError::Conflict(Box::new(self.change))));
     }
 }

@@ -91,6 +91,7 @@ impl Engine {
             door,
             operation: "authenticate",
             key: None,
+            subject: None,
             refusal: Some(error.code()),
             request: hex(&request, &mut digits),
             log_index: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lethe_crypto::registry::{Algorithm, Material};
 use lethe_types::{KeyId, KeyName, KeyState, VaultId};
 
-use super::Planned;
+use super::{Planned, Touched};
 use crate::authz::{self, Caller, CreateKey};
 use crate::catalogue::KeyEntry;
 use crate::committer::{Change, Committed};
@@ -112,18 +112,24 @@ impl Engine {
     ) -> Result<Arc<KeyEntry>, EngineError> {
         let PreparedKey { step, idempotency } = prepared;
         let mut new = match step {
-            Step::Existing(entry) => return Ok(entry),
+            Step::Existing(entry) => {
+                let id = entry.record().id;
+                self.audit::<CreateKey>(caller, self.shared.clock.now(), Some(id), None)?;
+                return Ok(entry);
+            }
             Step::New(new) => Some(new),
         };
         let result = self
-            .change(caller, idempotency.as_ref(), || {
+            .change(caller, idempotency.as_ref(), |returned| {
                 if let Some(entry) = self.remembered(idempotency.as_ref())? {
                     return Ok(Planned::Done(Committed::Key { entry, log_index: None }));
                 }
-                // A creation loses a race only against the same idempotency key, which the line
-                // above has then found.
+                // It lost to the same idempotency key, and that one was not committed either.
+                if let Some(change) = returned {
+                    return Ok(Planned::Change(change));
+                }
                 let (record, material) =
-                    *new.take().ok_or(EngineError::Internal("a creation lost a race"))?;
+                    *new.take().ok_or(EngineError::Internal("a creation that vanished"))?;
                 Ok(Planned::Change(Box::new(Change::CreateKey { record, material })))
             })
             .await;
@@ -131,7 +137,8 @@ impl Engine {
         match result {
             Ok(Committed::Key { entry, log_index }) => {
                 let id = entry.record().id;
-                self.audit_change::<CreateKey>(caller, now, Some(id), None, log_index)?;
+                let touched = Touched { key: Some(id), log_index, ..Touched::default() };
+                self.audit_done::<CreateKey>(caller, now, touched);
                 Ok(entry)
             }
             Ok(Committed::Destroyed(_) | Committed::Done) => {

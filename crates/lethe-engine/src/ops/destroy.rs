@@ -6,7 +6,7 @@ use lethe_log::Receipt;
 use lethe_store::Revision;
 use lethe_types::KeyId;
 
-use super::Planned;
+use super::{Planned, Touched};
 use crate::authz::{self, Caller, Destroy, ReadKey};
 use crate::catalogue::KeyEntry;
 use crate::committer::{Change, Committed};
@@ -53,7 +53,8 @@ impl Engine {
         let now = self.shared.clock.now();
         match result {
             Ok((destroyed, log_index)) => {
-                self.audit_change::<Destroy>(caller, now, Some(key), None, log_index)?;
+                let touched = Touched { key: Some(key), log_index, ..Touched::default() };
+                self.audit_done::<Destroy>(caller, now, touched);
                 Ok(destroyed)
             }
             Err(error) => {
@@ -72,7 +73,7 @@ impl Engine {
         lifecycle::check_reason(&reason)?;
         let requested = self.shared.clock.now();
         let committed = self
-            .change(caller, idempotency.as_ref(), || {
+            .change(caller, idempotency.as_ref(), |_| {
                 let entry = self.load(key)?;
                 let proof = authz::check::<Destroy>(caller, entry)?;
                 let seen = proof.entry().clone();
@@ -88,8 +89,8 @@ impl Engine {
         match committed {
             Committed::Destroyed(parts) => {
                 let index = parts.index;
-                let receipt = crate::receipt::from_parts(&parts)?;
-                Ok((Destroyed { entry: parts.entry, receipt }, Some(index)))
+                let (entry, receipt) = crate::receipt::from_parts(*parts);
+                Ok((Destroyed { entry, receipt }, Some(index)))
             }
             Committed::Key { entry, .. } => {
                 let receipt = self.receipt_of(&entry)?;

@@ -32,16 +32,21 @@ impl Engine {
         key: Option<KeyId>,
         refusal: Option<&EngineError>,
     ) -> Result<(), EngineError> {
-        self.audit_change::<Op>(caller, now, key, refusal, None)
+        self.record::<Op>(caller, now, Touched { key, ..Touched::default() }, refusal)
     }
 
-    fn audit_change<Op: Operation>(
+    /// Queues the event of a change that is made. It cannot be undone any more, so that a trail that
+    /// fails just now does not change the answer; the trail's health tells of it.
+    fn audit_done<Op: Operation>(&self, caller: &Caller, now: UnixMillis, touched: Touched) {
+        let _told_by_health = self.record::<Op>(caller, now, touched, None);
+    }
+
+    fn record<Op: Operation>(
         &self,
         caller: &Caller,
         now: UnixMillis,
-        key: Option<KeyId>,
+        touched: Touched,
         refusal: Option<&EngineError>,
-        log_index: Option<u64>,
     ) -> Result<(), EngineError> {
         let mut digits = [0; 32];
         let event = AuditEvent {
@@ -51,24 +56,28 @@ impl Engine {
             credential: caller.credential,
             door: caller.door,
             operation: Op::NAME,
-            key,
+            key: touched.key,
+            subject: touched.subject,
             refusal: refusal.map(EngineError::code),
             request: hex(&caller.request, &mut digits),
-            log_index,
+            log_index: touched.log_index,
         };
         self.shared.audit.record(&event).map_err(|_| EngineError::AuditUnavailable)
     }
 
     /// Hands changes to the committer until one is not lost to a race. `plan` is called again with
-    /// every try, so that it sees what the winner of the race left.
+    /// every try, so that it sees what the winner of the race left; it gets back the change that lost.
     async fn change(
         &self,
         caller: &Caller,
         idempotency: Option<&IdempotencyKey>,
-        mut plan: impl FnMut() -> Result<Planned, EngineError>,
+        mut plan: impl FnMut(Option<Box<Change>>) -> Result<Planned, EngineError>,
     ) -> Result<Committed, EngineError> {
+        let mut returned = None;
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let change = match plan()? {
+            // No change without a trail: what cannot be recorded is not begun.
+            self.shared.audit.ready().map_err(|_| EngineError::AuditUnavailable)?;
+            let change = match plan(returned.take())? {
                 Planned::Change(change) => *change,
                 Planned::Done(committed) => return Ok(committed),
             };
@@ -80,15 +89,26 @@ impl Engine {
                 idempotency: idempotency.cloned(),
                 reply,
             })?;
-            // The committer answers everything it took; a dropped sender means that it ended.
-            match answer.await.unwrap_or(Err(CommitError::Refused(EngineError::ShuttingDown))) {
-                Ok(committed) => return Ok(committed),
-                Err(CommitError::Refused(error)) => return Err(error),
-                Err(CommitError::Conflict) => {}
+            match answer.await {
+                Ok(Ok(committed)) => return Ok(committed),
+                Ok(Err(CommitError::Refused(error))) => return Err(error),
+                Ok(Err(CommitError::Conflict(change))) => returned = Some(change),
+                // The committer answers everything it took, unless it ended.
+                Err(_) if self.shared.is_halted() => return Err(EngineError::StorageUnavailable),
+                Err(_) => return Err(EngineError::ShuttingDown),
             }
         }
         Err(EngineError::ServerLimitExceeded("retries of an operation that loses every race"))
     }
+}
+
+/// What a decision was about.
+#[derive(Clone, Copy, Default)]
+struct Touched {
+    key: Option<KeyId>,
+    /// A principal or vault.
+    subject: Option<[u8; 16]>,
+    log_index: Option<u64>,
 }
 
 /// What an operation's plan says.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lethe_types::limits::GRANTS_MAX;
-use lethe_types::{CredentialId, PrincipalId, PrincipalName, Secret, SecretVec};
+use lethe_types::limits::{GRANTS_MAX, PRINCIPALS_MAX};
+use lethe_types::{CredentialId, PrincipalId, PrincipalName, Secret, SecretVec, UnixMillis};
 
-use super::Planned;
 use super::authenticate::token_text;
+use super::{Planned, Touched};
 use crate::authz::{self, Caller, CreatePrincipal, PrincipalEntry, ReadPrincipal, RevokePrincipal};
 use crate::committer::Change;
 use crate::record::{Credential, Grant, PrincipalRecord, Scope};
@@ -34,7 +34,7 @@ pub struct NewPrincipal {
 }
 
 impl Engine {
-    /// Makes a principal with a bearer token.
+    /// Makes a principal with a bearer token, which does not outlive the caller's own.
     ///
     /// # Errors
     /// [`EngineError::PermissionDenied`] also if a grant holds what the caller lacks itself;
@@ -46,7 +46,14 @@ impl Engine {
     ) -> Result<NewPrincipal, EngineError> {
         let now = self.shared.clock.now();
         let result = self.create_principal_unaudited(caller, request).await;
-        self.audit::<CreatePrincipal>(caller, now, None, result.as_ref().err())?;
+        match &result {
+            Ok(new) => {
+                let subject = Some(new.entry.record().id.0);
+                let touched = Touched { subject, ..Touched::default() };
+                self.audit_done::<CreatePrincipal>(caller, now, touched);
+            }
+            Err(error) => self.audit::<CreatePrincipal>(caller, now, None, Some(error))?,
+        }
         result
     }
 
@@ -56,6 +63,9 @@ impl Engine {
         request: CreatePrincipalRequest,
     ) -> Result<NewPrincipal, EngineError> {
         authz::check_realm::<CreatePrincipal>(caller, None)?;
+        if self.shared.catalogue.principals(caller.realm()).len() >= PRINCIPALS_MAX {
+            return Err(EngineError::ServerLimitExceeded("principals of one realm"));
+        }
         if request.grants.len() > GRANTS_MAX {
             return Err(EngineError::ServerLimitExceeded("grants of one principal"));
         }
@@ -72,7 +82,10 @@ impl Engine {
             id: CredentialId::random(entropy)?,
             hash: self.shared.pepper.hash(secret.expose()),
             created: now,
-            expires: request.token_lifetime.map(|lifetime| now.saturating_add(lifetime)),
+            expires: earlier(
+                request.token_lifetime.map(|lifetime| now.saturating_add(lifetime)),
+                caller.credential_expires(),
+            ),
         };
         let token = token_text(credential.id, secret.expose());
         let mut salt = Box::new([0; 32]);
@@ -88,7 +101,7 @@ impl Engine {
             salt,
         };
         let id = record.id;
-        self.change(caller, None, || {
+        self.change(caller, None, |_| {
             Ok(Planned::Change(Box::new(Change::CreatePrincipal(record.clone()))))
         })
         .await?;
@@ -124,7 +137,11 @@ impl Engine {
     ) -> Result<Arc<PrincipalEntry>, EngineError> {
         let now = self.shared.clock.now();
         let result = self.revoke_principal_unaudited(caller, principal).await;
-        self.audit::<RevokePrincipal>(caller, now, None, result.as_ref().err())?;
+        let touched = Touched { subject: Some(principal.0), ..Touched::default() };
+        match &result {
+            Ok(_) => self.audit_done::<RevokePrincipal>(caller, now, touched),
+            Err(error) => self.record::<RevokePrincipal>(caller, now, touched, Some(error))?,
+        }
         result
     }
 
@@ -135,7 +152,7 @@ impl Engine {
     ) -> Result<Arc<PrincipalEntry>, EngineError> {
         authz::check_realm::<RevokePrincipal>(caller, None)?;
         let now = self.shared.clock.now();
-        self.change(caller, None, || {
+        self.change(caller, None, |_| {
             let seen = self.find_principal(caller, principal)?;
             if !authz::is_live(seen.record(), now) {
                 return Ok(Planned::Done(crate::committer::Committed::Done));
@@ -187,5 +204,13 @@ impl Engine {
     ) -> Result<Arc<PrincipalEntry>, EngineError> {
         let found = self.shared.catalogue.principal(caller.realm(), principal);
         found.ok_or(EngineError::ItemNotFound("principal"))
+    }
+}
+
+/// The earlier of two ends, either of which may be never.
+fn earlier(one: Option<UnixMillis>, other: Option<UnixMillis>) -> Option<UnixMillis> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

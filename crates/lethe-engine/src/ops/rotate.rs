@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use lethe_store::Revision;
 use lethe_types::KeyId;
-use lethe_types::limits::KEY_VERSIONS_MAX;
 
-use super::Planned;
+use super::{Planned, Touched};
 use crate::authz::{self, Caller, RotateKey};
 use crate::catalogue::KeyEntry;
 use crate::committer::{Change, Committed};
@@ -25,13 +24,13 @@ impl Engine {
         expected: Option<Revision>,
     ) -> Result<Arc<KeyEntry>, EngineError> {
         let result = self
-            .change(caller, None, || {
+            .change(caller, None, |_| {
                 let entry = self.load(key)?;
                 let proof = authz::check::<RotateKey>(caller, entry)?;
                 let seen = proof.entry().clone();
                 lifecycle::expect_revision(&seen, expected)?;
                 lifecycle::may_rotate(seen.record())?;
-                if seen.record().versions.len() >= KEY_VERSIONS_MAX {
+                if !lifecycle::has_room_for_a_version(seen.record()) {
                     return Err(EngineError::ServerLimitExceeded("versions of one key"));
                 }
                 let material = seen.record().algorithm.generate(&*self.shared.entropy)?;
@@ -41,7 +40,8 @@ impl Engine {
         let now = self.shared.clock.now();
         match result {
             Ok(Committed::Key { entry, log_index }) => {
-                self.audit_change::<RotateKey>(caller, now, Some(key), None, log_index)?;
+                let touched = Touched { key: Some(key), log_index, ..Touched::default() };
+                self.audit_done::<RotateKey>(caller, now, touched);
                 Ok(entry)
             }
             Ok(Committed::Destroyed(_) | Committed::Done) => {

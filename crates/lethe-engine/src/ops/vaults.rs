@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use lethe_types::limits::VAULTS_MAX;
 use lethe_types::{RealmId, RealmName, VaultId, VaultName};
 
-use super::Planned;
+use super::{Planned, Touched};
 use crate::authz::{self, Caller, CreateVault, ReadVault};
 use crate::committer::{Change, Committed};
 use crate::record::{RealmRecord, VaultRecord};
@@ -36,7 +37,7 @@ impl Engine {
             request: [0; 16],
         };
         let mut change = Some(Box::new(Change::CreateRealm { realm, vault }));
-        self.change(&caller, None, || {
+        self.change(&caller, None, |_| {
             if let Some(change) = change.take() {
                 return Ok(Planned::Change(change));
             }
@@ -44,7 +45,8 @@ impl Engine {
             Ok(Planned::Done(Committed::Done))
         })
         .await?;
-        self.audit::<CreateVault>(&caller, now, None, None)?;
+        let touched = Touched { subject: Some(id.0), ..Touched::default() };
+        self.audit_done::<CreateVault>(&caller, now, touched);
         let realm = self.shared.catalogue.realm_by_name(name);
         realm.map(|realm| realm.id).ok_or(EngineError::Internal("a realm that vanished"))
     }
@@ -60,7 +62,13 @@ impl Engine {
     ) -> Result<Arc<VaultRecord>, EngineError> {
         let now = self.shared.clock.now();
         let result = self.create_vault_unaudited(caller, name).await;
-        self.audit::<CreateVault>(caller, now, None, result.as_ref().err())?;
+        match &result {
+            Ok(vault) => {
+                let touched = Touched { subject: Some(vault.id.0), ..Touched::default() };
+                self.audit_done::<CreateVault>(caller, now, touched);
+            }
+            Err(error) => self.audit::<CreateVault>(caller, now, None, Some(error))?,
+        }
         result
     }
 
@@ -72,8 +80,11 @@ impl Engine {
         authz::check_realm::<CreateVault>(caller, None)?;
         let id = VaultId::random(&*self.shared.entropy)?;
         let vault = self.new_vault(caller.realm(), id, name)?;
-        self.change(caller, None, || {
+        self.change(caller, None, |_| {
             let taken = self.shared.catalogue.vaults(caller.realm());
+            if taken.len() >= VAULTS_MAX {
+                return Err(EngineError::ServerLimitExceeded("vaults of one realm"));
+            }
             if taken.iter().any(|other| other.name == vault.name) {
                 let why = "there is a vault of that name already".to_owned();
                 return Err(EngineError::InvalidField { field: "name", why });

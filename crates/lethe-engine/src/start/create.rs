@@ -15,14 +15,14 @@ use crate::{keys, seal, system};
 
 pub(super) fn create(parts: &mut Parts) -> Result<(), StartError> {
     let entropy = &*parts.entropy;
-    let tree_id = TreeId::random(entropy)?;
+    let tree_id = super::recover::tree_id(parts)?;
+    check_slot(parts, tree_id)?;
     let (mut tree, mut nodes) = Tree::create(tree_id, ARITY_LOG2_DEFAULT, entropy)?;
     let origin = match &parts.origin {
         Some(origin) => origin.clone(),
         None => derived_origin(tree_id),
     };
     let mut batch = Batch::new()
-        .put(keys::meta("tree_id"), tree_id.0.to_vec())
         .put(keys::meta("epoch"), tree.epoch().to_be_bytes().to_vec())
         .put(keys::meta("origin"), origin.into_bytes());
     let secrets = [system::LOG_SEED, system::PEPPER];
@@ -65,14 +65,23 @@ pub(super) fn create(parts: &mut Parts) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The slot may hold the root of a creation that was cut short; it goes.
+/// The slot is empty, or holds the root of this creation, which was cut short. Anything else may be
+/// the only root of another installation and is not touched.
+fn check_slot(parts: &Parts, tree_id: TreeId) -> Result<(), StartError> {
+    let held = parts.slot.load()?;
+    let foreign = held.images.iter().any(|image| image.tree_id != tree_id);
+    // A sector that does not open may be another installation's under another seal.
+    if foreign || !held.faults.is_empty() { Err(StartError::SlotInUse) } else { Ok(()) }
+}
+
+/// The slot may hold the root of this creation when it was cut short; it goes.
 fn put_first_image(parts: &mut Parts, tree: &Tree) -> Result<(), StartError> {
     let mut image = tree.first_image(BatchId::random(&*parts.entropy)?);
     let before = parts.slot.load()?;
     let newest = before.images.iter().map(|image| image.generation).max();
     image.generation = newest.unwrap_or(0) + 1;
     parts.slot.put_new(&image)?;
-    if newest.is_some() || !before.faults.is_empty() {
+    if newest.is_some() {
         parts.slot.erase_all_but(image.generation)?;
     }
     Ok(())

@@ -55,8 +55,8 @@ impl fmt::Display for StartError {
             Self::Recovery(error) => error.fmt(f),
             Self::Slot(error) => error.fmt(f),
             Self::SlotInUse => f.write_str(
-                "the slot holds a root but the store holds nothing: the data directory is not the \
-                 one that belongs to this slot",
+                "the slot holds something but the store is new: it is not the slot of this data; \
+                 nothing was changed in it",
             ),
             Self::Store(error) => error.fmt(f),
             Self::Thread(_) => f.write_str("cannot start a thread"),

@@ -16,7 +16,7 @@ use lethe_crypto::token::Pepper;
 use lethe_erasure::slot::ErasableSlot;
 use lethe_log::{Hash, LogSigner};
 use lethe_store::{Batch, Store};
-use lethe_types::{Clock, Entropy};
+use lethe_types::{Clock, Entropy, TreeId};
 use parking_lot::{Mutex, RwLock};
 
 pub use error::StartError;
@@ -72,13 +72,18 @@ const FORMAT_READY: &[u8] = b"lethe/1";
 ///
 /// # Errors
 /// [`StartError`]; nothing was changed.
-pub fn prepare(store: &dyn Store) -> Result<StoreState, StartError> {
+pub fn prepare(store: &dyn Store, entropy: &dyn Entropy) -> Result<StoreState, StartError> {
     match store.get(&keys::meta("format"))? {
         Some(format) if format.value == FORMAT_READY => Ok(StoreState::Ready),
         Some(format) if format.value == FORMAT_UNFINISHED => Ok(StoreState::Unfinished),
         Some(_) => Err(StartError::Format),
         None => {
-            let mark = Batch::new().put(keys::meta("format"), FORMAT_UNFINISHED.to_vec());
+            // The identifier comes first, so that a later start can tell the slot of this creation
+            // from that of another installation.
+            let tree_id = TreeId::random(entropy)?;
+            let mark = Batch::new()
+                .put(keys::meta("format"), FORMAT_UNFINISHED.to_vec())
+                .put(keys::meta("tree_id"), tree_id.0.to_vec());
             store.commit(mark)?;
             Ok(StoreState::New)
         }
@@ -110,8 +115,15 @@ impl Engine {
     /// # Errors
     /// [`StartError`]. Nothing may be served; what was stored is as before, except that a batch
     /// which a crash had cut short may have been carried further.
-    pub fn start(mut parts: Parts) -> Result<Self, StartError> {
-        if prepare(&*parts.store)? != StoreState::Ready {
+    pub fn start(parts: Parts) -> Result<Self, StartError> {
+        let (shared, committer) = Self::assemble(parts)?;
+        let queue = Queue::start(committer).map_err(StartError::Thread)?;
+        Ok(Self { shared, queue })
+    }
+
+    /// Everything but the committer's thread.
+    pub(crate) fn assemble(mut parts: Parts) -> Result<(Arc<Shared>, Committer), StartError> {
+        if prepare(&*parts.store, &*parts.entropy)? != StoreState::Ready {
             create::create(&mut parts)?;
         }
         let recovered = recover::recover(&mut parts)?;
@@ -149,8 +161,7 @@ impl Engine {
             revision,
             catalogued.image,
         );
-        let queue = Queue::start(committer).map_err(StartError::Thread)?;
-        Ok(Self { shared, queue })
+        Ok((shared, committer))
     }
 }
 

@@ -34,8 +34,7 @@ pub(super) struct Catalogued {
 /// Chooses the root, erases any other, removes leftover nodes.
 pub(super) fn recover(parts: &mut Parts) -> Result<Recovered, StartError> {
     let store = &*parts.store;
-    let tree_id = meta(parts, "tree_id")?;
-    let tree_id = TreeId(tree_id.try_into().map_err(|_| StartError::Damaged("the tree's id"))?);
+    let tree_id = tree_id(parts)?;
     let epoch = meta(parts, "epoch")?;
     let epoch = epoch.try_into().map(u64::from_be_bytes);
     let epoch = epoch.map_err(|_| StartError::Damaged("the tree's epoch"))?;
@@ -138,7 +137,8 @@ fn cut_again(
 }
 
 /// The old root is gone, but a crash came before the note about it was stored. The moment is now at
-/// the latest; nobody was told an earlier one.
+/// the latest. If the destruction was answered before the crash, that receipt holds an earlier note
+/// of the same erasure; both are true, and the earlier one says more.
 fn store_note(
     parts: &Parts,
     tree: &Tree,
@@ -163,6 +163,12 @@ fn store_note(
     let text = note.sign(signer).map_err(|_| ()).map_err(damaged)?;
     parts.store.commit(Batch::new().put(keys::erased(tree.epoch()), text.into_bytes()))?;
     Ok(())
+}
+
+/// The identifier that the store was created with.
+pub(super) fn tree_id(parts: &Parts) -> Result<TreeId, StartError> {
+    let stored = meta(parts, "tree_id")?;
+    Ok(TreeId(stored.try_into().map_err(|_| StartError::Damaged("the tree's id"))?))
 }
 
 pub(super) fn meta(parts: &Parts, name: &str) -> Result<Vec<u8>, StartError> {

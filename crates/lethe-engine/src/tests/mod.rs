@@ -1,4 +1,5 @@
 mod access;
+mod batch;
 mod crash;
 mod life;
 mod support;

@@ -74,6 +74,10 @@ pub(super) struct TestAudit {
 }
 
 impl AuditSink for TestAudit {
+    fn ready(&self) -> Result<(), AuditUnavailable> {
+        if self.full.load(Ordering::SeqCst) { Err(AuditUnavailable) } else { Ok(()) }
+    }
+
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditUnavailable> {
         if self.full.load(Ordering::SeqCst) {
             return Err(AuditUnavailable);
@@ -111,14 +115,18 @@ impl World {
     }
 
     pub(super) fn start_with(&self, slot: Box<dyn ErasableSlot>) -> Result<Engine, StartError> {
-        Engine::start(Parts {
+        Engine::start(self.parts(slot))
+    }
+
+    pub(super) fn parts(&self, slot: Box<dyn ErasableSlot>) -> Parts {
+        Parts {
             store: self.store.clone(),
             slot,
             clock: self.clock.clone(),
             entropy: Arc::new(SystemEntropy),
             audit: self.audit.clone(),
             origin: Some("lethe.test/log".to_owned()),
-        })
+        }
     }
 }
 

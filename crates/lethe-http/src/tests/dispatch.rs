@@ -225,6 +225,16 @@ async fn every_answer_is_counted_under_its_operation() {
 }
 
 #[tokio::test]
+async fn what_is_shown_of_a_request_holds_no_credential() {
+    let show = |request: Request| super::support::text(format!("{request:?}"));
+    let spec = super::support::route(http::Method::POST, "/a/{id}", Kind::Read, Handler::new(show));
+    let door = DoorUnderTest::new(Arc::new(TestDoor::new().0.with_routes(vec![spec])));
+    let headers = [("authorization", "Bearer hunter2")];
+    let answer = door.send(request("POST", "/a/b?token=hunter2", &headers, "hunter2")).await;
+    check(&answer, 200, "5a5a5a5a5a5a5a5a5a5a5a5a00000000 POST /a/b with 7 bytes");
+}
+
+#[tokio::test]
 #[should_panic(expected = "no path parameter `key`")]
 async fn a_parameter_that_the_route_does_not_have_is_a_bug() {
     let head = Arc::new(RequestHead {

@@ -80,11 +80,7 @@ async fn a_client_that_sends_a_large_body_first_still_reads_the_refusal() {
 #[tokio::test]
 async fn a_client_that_asks_before_it_sends_is_answered() {
     let server = Server::start(ListenerOptions::default()).await;
-    let ask = |length| {
-        format!(
-            "POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
-        )
-    };
+    let ask = |length| post(length, "").replace("host: a", "host: a\r\nexpect: 100-continue");
     let mut client = server.connect().await;
     client.write(&ask(2)).await;
     assert_eq!(client.answer().await.status(), 100);

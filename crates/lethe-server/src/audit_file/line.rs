@@ -1,8 +1,8 @@
 //! One event as one line of JSON (RFC 8259), without allocation.
 //!
 //! Members, in this order: `time` (RFC 3339, UTC, milliseconds), `realm`, `principal`,
-//! `credential`, `door`, `operation`, `key`, `outcome` (`allowed` or `refused`), `reason`,
-//! `request`, `log_index`. What an event does not have is left out.
+//! `credential`, `door`, `operation`, `key`, `subject` (a principal or vault), `outcome` (`allowed`
+//! or `refused`), `reason`, `request`, `log_index`. What an event does not have is left out.
 
 use std::cell::RefCell;
 
@@ -51,6 +51,7 @@ impl Line {
         self.text(b",\"door\":\"", event.door, NAME_BYTES_MAX);
         self.text(b",\"operation\":\"", event.operation, NAME_BYTES_MAX);
         self.id(b",\"key\":\"", event.key.as_ref().map(|id| id.as_bytes()));
+        self.id(b",\"subject\":\"", event.subject.as_ref());
         match event.refusal {
             None => self.bytes.extend_from_slice(b",\"outcome\":\"allowed\""),
             Some(reason) => {

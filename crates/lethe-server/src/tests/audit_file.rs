@@ -23,6 +23,7 @@ pub(super) fn event(request: &str) -> AuditEvent<'_> {
         door: "native",
         operation: "key.create",
         key: None,
+        subject: None,
         refusal: None,
         request,
         log_index: None,

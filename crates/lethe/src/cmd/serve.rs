@@ -11,8 +11,8 @@ use crate::failure::Failure;
 /// How the server is to be started.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// For development: a certificate authority, a principal with every right and free-standing
-    /// doors on ports 8200 and up; what clients need is in DATA/dev.json
+    /// For development: a certificate authority of its own, a principal with every right, and all
+    /// doors on ports 8200 and up; DATA/dev.json says what clients need
     #[arg(long)]
     dev: bool,
     /// Configuration file (TOML); without it the documented defaults

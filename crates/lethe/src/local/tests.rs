@@ -37,8 +37,7 @@ fn a_refusal_is_told_with_its_exit_code() {
 fn a_silent_child_is_given_up() {
     let children = process::Children::default();
     let silent = shell("echo waiting >&2; exec tail -f /dev/null");
-    let refused =
-        children.start_command(silent, "ready", Duration::from_millis(100)).unwrap_err();
+    let refused = children.start_command(silent, "ready", Duration::from_millis(100)).unwrap_err();
     assert_eq!(refused.exit_code, None);
     assert!(refused.said.contains("not ready after"), "{refused:?}");
 }

@@ -2,8 +2,11 @@
 //!
 //! A test starts its own server in its own folder and shares neither with any other test.
 
-#[expect(dead_code, reason = "waits for the tests of a running server")]
 mod client;
+mod coverage;
+mod crash;
+mod data_dir;
 mod harness;
-#[expect(dead_code, reason = "waits for the tests of a running server")]
+mod keys;
+mod native;
 mod process;

@@ -160,7 +160,9 @@ fn list(client: &Client, wanted: &List, output: &mut Output) -> Result<(), Failu
     loop {
         let page = match &cursor {
             None => client.get(&query)?.json()?,
-            Some(cursor) => client.get(&format!("{query}&cursor={}", query_value(cursor)))?.json()?,
+            Some(cursor) => {
+                client.get(&format!("{query}&cursor={}", query_value(cursor)))?.json()?
+            }
         };
         for key in page.get("keys").and_then(Value::as_array).into_iter().flatten() {
             list_row(key, keys, output)?;

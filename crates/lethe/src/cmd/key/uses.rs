@@ -13,9 +13,7 @@ use serde_json::Value;
 
 use crate::client::{Client, Member, object};
 use crate::failure::Failure;
-use crate::files::{
-    NewFile, PRIVATE_MODE, PUBLIC_MODE, STANDARD_STREAM, from_base64, read_input,
-};
+use crate::files::{NewFile, PRIVATE_MODE, PUBLIC_MODE, STANDARD_STREAM, from_base64, read_input};
 use crate::output::{Output, member};
 
 /// The key, what goes in and where the result goes.
@@ -234,10 +232,8 @@ pub(super) fn mac_verify(
     let MacVerify { id, input, mac, version } = wanted;
     let message = read_input(input, MESSAGE_BYTES_MAX)?;
     let mac = read_encoded("the code", mac)?;
-    let mut members = vec![
-        ("message", Member::Bytes(message.expose())),
-        ("mac", Member::Bytes(mac.expose())),
-    ];
+    let mut members =
+        vec![("message", Member::Bytes(message.expose())), ("mac", Member::Bytes(mac.expose()))];
     members.extend(version.map(|version| ("version", Member::Number(version))));
     let path = format!("/v1/keys/{id}/mac/verify");
     judge(&client.post(&path, &object(&members))?.json()?, "the code", output)

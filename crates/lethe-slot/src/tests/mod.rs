@@ -1,0 +1,78 @@
+mod fault;
+mod files;
+mod filesystem;
+mod measuring;
+mod medium;
+mod slot;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use lethe_crypto::SystemEntropy;
+use lethe_erasure::seal::{KeyFileSeal, Seal};
+use lethe_erasure::slot::{SlotEntry, SlotImage};
+use lethe_types::{Entropy, EntropyError, Secret, TreeId};
+
+use crate::{FileSlot, FileSlotError, FilesystemPolicy};
+
+/// A folder of its own for each test, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        let name = format!("lethe-slot-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn slot(&self) -> PathBuf {
+        self.0.join("root.slot")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.0.join("root.key")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _left = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A random source that has failed.
+struct NoEntropy;
+
+impl Entropy for NoEntropy {
+    fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
+        Err(EntropyError)
+    }
+}
+
+fn seal(byte: u8) -> Box<dyn Seal> {
+    Box::new(KeyFileSeal::new(Secret::init_with(|key| key.fill(byte))))
+}
+
+fn try_create(folder: &Folder) -> Result<FileSlot, FileSlotError> {
+    let accept = FilesystemPolicy::Accept;
+    FileSlot::create(&folder.slot(), seal(1), Arc::new(SystemEntropy), accept)
+}
+
+fn create(folder: &Folder) -> FileSlot {
+    try_create(folder).unwrap()
+}
+
+fn open(folder: &Folder, seal: Box<dyn Seal>) -> Result<FileSlot, FileSlotError> {
+    FileSlot::open(&folder.slot(), seal, Arc::new(SystemEntropy), FilesystemPolicy::Accept)
+}
+
+fn image(generation: u64) -> SlotImage {
+    let root = Secret::init_with(|root| root.fill(0xA5));
+    let current = SlotEntry { epoch: generation, not_after_s: 0, tag: [3; 16], root };
+    SlotImage { generation, tree_id: TreeId([9; 16]), current, retained: Vec::new() }
+}
