@@ -129,7 +129,8 @@ impl Caller {
         self.principal.everywhere
     }
 
-    /// The permissions that the caller lacks of `wanted` on `scope`: nobody may give away more than they have.
+    /// The permissions that the caller lacks of `wanted` on `scope`: nobody may give away more than
+    /// they have.
     pub(crate) fn lacks(&self, wanted: Permissions, scope: Scope) -> Option<Permission> {
         let (vault, key) = match scope {
             Scope::Realm => (None, None),

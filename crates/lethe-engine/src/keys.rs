@@ -1,4 +1,5 @@
-//! Where everything lies in the store: one space per kind, keys in the order in which they are read.
+//! Where everything lies in the store: one space per kind, keys in the order in which they are
+//! read.
 
 use lethe_erasure::tree::NodeAddress;
 use lethe_store::{Space, StoreKey};

@@ -66,7 +66,8 @@ impl Engine {
         }
     }
 
-    /// The algorithm of a key, without asking who wants to know: tells a door whether a use is slow.
+    /// The algorithm of a key, without asking who wants to know: tells a door whether a use is
+    /// slow.
     #[must_use]
     pub fn algorithm_of(&self, key: KeyId) -> Option<Algorithm> {
         self.shared.catalogue.key(key).map(|entry| entry.record().algorithm)

@@ -26,8 +26,8 @@ pub(crate) fn expect_revision(
 /// The state of the key after its destruction.
 ///
 /// # Errors
-/// [`EngineError::ObjectDestroyed`] if it is destroyed already, [`EngineError::WrongKeyLifecycleState`]
-/// if the table has no such edge.
+/// [`EngineError::ObjectDestroyed`] if it is destroyed already,
+/// [`EngineError::WrongKeyLifecycleState`] if the table has no such edge.
 pub(crate) fn after_destroy(record: &KeyRecord) -> Result<KeyState, EngineError> {
     if record.state.is_destroyed() {
         return Err(EngineError::ObjectDestroyed(record.id));

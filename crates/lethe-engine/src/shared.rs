@@ -43,7 +43,8 @@ pub(crate) struct Shared {
     pub(crate) unsettled_notes: Mutex<BTreeMap<u64, Arc<str>>>,
     pub(crate) pepper: Pepper,
     pub(crate) vkey: Arc<str>,
-    /// Raised when the state of store or slot is unknown: nothing is changed any more until a restart.
+    /// Raised when the state of store or slot is unknown: nothing is changed any more until a
+    /// restart.
     pub(crate) halted: AtomicBool,
     /// Why, for the operator.
     pub(crate) halted_because: ArcSwapOption<&'static str>,

@@ -1,4 +1,5 @@
-//! Lethe itself as a principal, and its own secrets, which live in the erasure tree like everybody's.
+//! Lethe itself as a principal, and its own secrets, which live in the erasure tree like
+//! everybody's.
 
 use lethe_types::{KeyId, Permissions, PrincipalId, RealmId, UnixMillis};
 

@@ -1,4 +1,5 @@
-//! Uses of a key: catalogue → permission → state → expanded key → answer. Nothing here touches the store.
+//! Uses of a key: catalogue → permission → state → expanded key → answer. Nothing here touches the
+//! store.
 //!
 //! The audit event is queued before the answer is given; if it cannot be, there is no answer.
 
@@ -93,7 +94,8 @@ impl Engine {
         })
     }
 
-    /// Signs `message` with the key's current version; `scheme` is the algorithm's default if `None`.
+    /// Signs `message` with the key's current version; `scheme` is the algorithm's default if
+    /// `None`.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -153,7 +155,8 @@ impl Engine {
         })
     }
 
-    /// Whether `tag` is this key's code of `message`, by `version` or any version that has material.
+    /// Whether `tag` is this key's code of `message`, by `version` or any version that has
+    /// material.
     ///
     /// # Errors
     /// See [`EngineError`]. A tag of the wrong length is not an error: it is not valid.

@@ -22,6 +22,9 @@ use crate::{ServeError, dev, doors, open, principals};
 /// The first port of `serve --dev`, unless it is told another.
 const DEV_PORT_BASE_DEFAULT: u16 = 8200;
 
+/// Bytes of a refused body that are read and thrown away, so that its sender hears why.
+const BODY_DISCARD_BYTES_MAX: usize = 4 * 1_048_576;
+
 /// How the server is to be started. All that is `None` has the default of its place.
 #[derive(Clone, Debug, Default)]
 pub struct ServeOptions {
@@ -185,6 +188,8 @@ fn listeners_of(
     let options = ListenerOptions {
         connections_max: config.limits.connections,
         requests_in_flight_max: config.limits.requests_in_flight,
+        // A client that sends a body somewhat over the limit still gets to read the refusal.
+        body_discard_bytes_max: BODY_DISCARD_BYTES_MAX,
         ..ListenerOptions::default()
     };
     let mut listeners = vec![Listener {

@@ -1,4 +1,5 @@
-//! The vocabulary of Lethe: identifiers, key states and their table, permissions, limits, secrets, time and chance.
+//! The vocabulary of Lethe: identifiers, key states and their table, permissions, limits, secrets,
+//! time and chance.
 //!
 //! Layer 0. No I/O, no async, no serialisation, no randomness and no clock of its own: both are
 //! arguments ([`Clock`], [`Entropy`]), so that every run of the layers above can be replayed.

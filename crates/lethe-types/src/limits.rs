@@ -1,11 +1,14 @@
-//! Every bound of the system, one constant each, with its unit in the name and its reason beside it.
+//! Every bound of the system, one constant each, with its unit in the name and its reason beside
+//! it.
 
 use core::time::Duration;
 
-/// Longest name of a key, vault, realm or principal, in bytes of UTF-8. Fits StoredSafe's and Encedo's labels.
+/// Longest name of a key, vault, realm or principal, in bytes of UTF-8. Fits StoredSafe's and
+/// Encedo's labels.
 pub const NAME_BYTES_MAX: usize = 256;
 
-/// Largest request body of the native door, in bytes. A megabyte of plaintext in base64 with room for JSON.
+/// Largest request body of the native door, in bytes. A megabyte of plaintext in base64 with room
+/// for JSON.
 pub const BODY_BYTES_MAX: usize = 1_500_000;
 
 /// Largest plaintext of one encrypt call, in bytes. Larger data wants a data key.
@@ -17,7 +20,8 @@ pub const AAD_BYTES_MAX: usize = 65_536;
 /// Largest message that is signed or authenticated in one call, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1_048_576;
 
-/// Longest reason text of a destruction, in bytes. It is part of a log entry, which C2SP tiles limit to 65,535.
+/// Longest reason text of a destruction, in bytes. It is part of a log entry, which C2SP tiles
+/// limit to 65,535.
 pub const REASON_BYTES_MAX: usize = 1_024;
 
 /// Most versions one key can have. A record is one stored value, so that it must stay small.
@@ -54,10 +58,12 @@ pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// Most remembered idempotent answers of the installation; beyond it the oldest are forgotten.
 pub const IDEMPOTENCY_ENTRIES_MAX: usize = 1_000_000;
 
-/// Most plans that wait for the committer. Over it a mutation is refused at once, with nothing changed.
+/// Most plans that wait for the committer. Over it a mutation is refused at once, with nothing
+/// changed.
 pub const COMMIT_QUEUE_PLANS_MAX: usize = 16_384;
 
-/// Most plans in one commit: bounds the memory of a batch and the time the first plan waits for the last.
+/// Most plans in one commit: bounds the memory of a batch and the time the first plan waits for the
+/// last.
 pub const COMMIT_BATCH_PLANS_MAX: usize = 256;
 
 /// How often an operation starts again after it lost a race for its key.

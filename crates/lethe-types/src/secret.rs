@@ -1,4 +1,5 @@
-//! Bytes that must not leak: born in place, wiped on drop, never formatted, cloned or compared in variable time.
+//! Bytes that must not leak: born in place, wiped on drop, never formatted, cloned or compared in
+//! variable time.
 
 use core::fmt;
 use subtle::ConstantTimeEq;

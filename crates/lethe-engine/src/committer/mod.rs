@@ -2,7 +2,8 @@
 //! destructions final in the slot, publishes, and only then answers.
 //!
 //! Order of a batch, and what a crash just after each step means:
-//! 1. *planned*: the keys that go are closed for use. Nothing is stored; after a crash they are live.
+//! 1. *planned*: the keys that go are closed for use. Nothing is stored; after a crash they are
+//!    live.
 //! 2. *durable*: tombstones, re-keyed tree nodes, log leaves and the log's head are in the store,
 //!    in one transaction. After a crash the next start carries the destruction on.
 //! 3. *root written*: the slot holds the old root and the new one. Either opens a complete tree.
@@ -10,8 +11,8 @@
 //! 5. Checkpoint and erasure note are signed, the catalogue is published, requests are answered.
 //! 6. *settled*, lazily, in the next transaction: superseded nodes go, the erasure note is stored.
 //!
-//! A batch may make and destroy keys together: the erasure tree writes new record keys under the old
-//! root as well, so that a batch cut short between 2 and 3 loses none of them.
+//! A batch may make and destroy keys together: the erasure tree writes new record keys under the
+//! old root as well, so that a batch cut short between 2 and 3 loses none of them.
 
 mod batch;
 mod erase;

@@ -1,4 +1,5 @@
-//! Bearer tokens: `lethe_` and the unpadded base64url of credential id (16 bytes) and secret (32 bytes).
+//! Bearer tokens: `lethe_` and the unpadded base64url of credential id (16 bytes) and secret (32
+//! bytes).
 //!
 //! The id finds the credential without a search; the secret is compared with its keyed hash in
 //! constant time.
@@ -114,7 +115,8 @@ impl Engine {
         (genuine && live).then_some((principal, id))
     }
 
-    /// Lethe itself acting in `realm`, with every permission: for the server's own set-up and scheduler.
+    /// Lethe itself acting in `realm`, with every permission: for the server's own set-up and
+    /// scheduler.
     ///
     /// # Errors
     /// [`EngineError::ItemNotFound`] if there is no such realm.

@@ -101,7 +101,8 @@ impl Engine {
         Ok(PreparedKey { step: Step::New(Box::new((record, material))), idempotency })
     }
 
-    /// Stores a prepared key. When it returns `Ok` the key is durable and every later request sees it.
+    /// Stores a prepared key. When it returns `Ok` the key is durable and every later request sees
+    /// it.
     ///
     /// # Errors
     /// See [`EngineError`]. [`EngineError::StorageUnavailable`]: the key may exist; it has no user.

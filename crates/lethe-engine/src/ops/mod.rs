@@ -35,8 +35,8 @@ impl Engine {
         self.record::<Op>(caller, now, Touched { key, ..Touched::default() }, refusal)
     }
 
-    /// Queues the event of a change that is made. It cannot be undone any more, so that a trail that
-    /// fails just now does not change the answer; the trail's health tells of it.
+    /// Queues the event of a change that is made. It cannot be undone any more, so that a trail
+    /// that fails just now does not change the answer; the trail's health tells of it.
     fn audit_done<Op: Operation>(&self, caller: &Caller, now: UnixMillis, touched: Touched) {
         let _told_by_health = self.record::<Op>(caller, now, touched, None);
     }
@@ -66,7 +66,8 @@ impl Engine {
     }
 
     /// Hands changes to the committer until one is not lost to a race. `plan` is called again with
-    /// every try, so that it sees what the winner of the race left; it gets back the change that lost.
+    /// every try, so that it sees what the winner of the race left; it gets back the change that
+    /// lost.
     async fn change(
         &self,
         caller: &Caller,

@@ -44,7 +44,8 @@ impl Engine {
         result
     }
 
-    /// Up to `limit` (at most [`PAGE_KEYS_MAX`]) keys that the caller may see, oldest first, after `after`.
+    /// Up to `limit` (at most [`PAGE_KEYS_MAX`]) keys that the caller may see, oldest first, after
+    /// `after`.
     ///
     /// Keys that the caller may not see are left out, as if they were not there.
     ///

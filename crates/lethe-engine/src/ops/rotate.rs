@@ -1,4 +1,5 @@
-//! Add a version to a key: new data is protected by it, older versions still open what they protected.
+//! Add a version to a key: new data is protected by it, older versions still open what they
+//! protected.
 
 use std::sync::Arc;
 

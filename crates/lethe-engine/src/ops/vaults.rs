@@ -12,7 +12,8 @@ use crate::record::{RealmRecord, VaultRecord};
 use crate::{Engine, EngineError, system};
 
 impl Engine {
-    /// The realm of that name, made with a default vault if it is not there yet. For the server's set-up.
+    /// The realm of that name, made with a default vault if it is not there yet. For the server's
+    /// set-up.
     ///
     /// # Errors
     /// See [`EngineError`].

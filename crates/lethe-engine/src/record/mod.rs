@@ -9,7 +9,8 @@ use lethe_types::{
     RealmName, UnixMillis, VaultId, VaultName,
 };
 
-/// A key: identity, metadata and its versions. After its destruction the same record is the tombstone.
+/// A key: identity, metadata and its versions. After its destruction the same record is the
+/// tombstone.
 #[derive(Clone, Debug)]
 pub struct KeyRecord {
     /// Identity over all versions.
@@ -95,7 +96,8 @@ pub struct Destruction {
     pub epoch: u64,
     /// Index of the `key.destroyed` leaf in the log.
     pub log_index: u64,
-    /// The slots of the erasure tree that held the record keys; cut again at start if the batch was cut short.
+    /// The slots of the erasure tree that held the record keys; cut again at start if the batch was
+    /// cut short.
     pub leaves: Vec<u64>,
     /// The opened detail of the log entry: canonical JSON, exactly as committed to.
     pub detail: Box<str>,

@@ -1,8 +1,8 @@
 //! A new installation: an empty tree, Lethe's own secrets, a log with its first entry.
 //!
-//! Order: everything is stored, then the slot gets the root, then the store is marked ready. A crash
-//! before the mark leaves an installation that never held a key; the next start makes it anew, over
-//! the same rows.
+//! Order: everything is stored, then the slot gets the root, then the store is marked ready. A
+//! crash before the mark leaves an installation that never held a key; the next start makes it
+//! anew, over the same rows.
 
 use lethe_erasure::tree::{ARITY_LOG2_DEFAULT, Committed, NodeWrite, Tree};
 use lethe_log::{Entry, EntryType, LogTree, leaf_hash};

@@ -66,7 +66,8 @@ const FORMAT_UNFINISHED: &[u8] = b"unfinished";
 /// `meta/format` of the installations that this build reads.
 const FORMAT_READY: &[u8] = b"lethe/1";
 
-/// What `store` holds; marks an empty one, so that a crash during creation is told from a lost store.
+/// What `store` holds; marks an empty one, so that a crash during creation is told from a lost
+/// store.
 ///
 /// To be called before the slot is opened or made: it tells which of the two to do.
 ///

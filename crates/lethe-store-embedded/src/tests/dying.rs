@@ -53,7 +53,7 @@ fn check_nothing_is_answered(store: &EmbeddedStore) {
     check_unavailable(store.get(&key(1)));
     check_unavailable(store.get(&key(2)));
     check_unavailable(store.range(ALPHA, b"", 10));
-    check_unavailable(store.range(lethe_store::Space::named("never-used"), b"", 10));
+    check_unavailable(store.range(lethe_store::Space::named("never_used"), b"", 10));
     check_unavailable(store.snapshot(&mut |_, _, _| panic!("a row is shown")));
     check_unavailable(store.watch(START));
     check_unavailable(store.commit(put(3, b"3")));

@@ -55,7 +55,12 @@ fn body_for(path: &str) -> Value {
     }
 }
 
-fn call(client: &Client, method: &Method, path: &str, ids: &[(&str, &str)]) -> crate::client::Answer {
+fn call(
+    client: &Client,
+    method: &Method,
+    path: &str,
+    ids: &[(&str, &str)],
+) -> crate::client::Answer {
     let mut path_now = path.to_owned();
     for (name, id) in ids {
         path_now = path_now.replace(name, id);

@@ -105,15 +105,15 @@ fn a_missing_slot_store_or_key_file_is_refused() {
 
 #[test]
 fn a_damaged_slot_key_file_or_store_is_refused() {
-    for (file, offset) in
-        [("slot/root.slot", 100), ("slot/root.key", 3), ("store/store.sqlite", 0)]
+    for (file, offset) in [("slot/root.slot", 100), ("slot/root.key", 3), ("store/store.sqlite", 0)]
     {
         let folder = Folder::new();
         let (data, ..) = stopped(&folder);
         let place = data.join(file);
         let mut bytes = fs::read(&place).expect("readable");
         // Both sectors of the slot, so that no good one is left.
-        let at: Vec<usize> = if file.ends_with("slot") { vec![offset, 4096 + offset] } else { vec![offset] };
+        let at: Vec<usize> =
+            if file.ends_with("slot") { vec![offset, 4096 + offset] } else { vec![offset] };
         for at in at {
             bytes[at] ^= 0x40;
         }

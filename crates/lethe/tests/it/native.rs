@@ -139,7 +139,12 @@ fn bad_requests_each_get_a_stated_problem_and_change_nothing() {
         ("/v1/keys", "[]", 400, "malformed-json"),
         ("/v1/keys", "{\"name\":\"x\"}", 400, "malformed-json"),
         ("/v1/keys", "{\"name\":7,\"algorithm\":\"aes256-gcm\"}", 400, "malformed-json"),
-        ("/v1/keys", "{\"name\":\"x\",\"algorithm\":\"aes256-gcm\",\"z\":1}", 400, "malformed-json"),
+        (
+            "/v1/keys",
+            "{\"name\":\"x\",\"algorithm\":\"aes256-gcm\",\"z\":1}",
+            400,
+            "malformed-json",
+        ),
         ("/v1/keys", "{\"name\":\"\",\"algorithm\":\"aes256-gcm\"}", 422, "invalid-field"),
         ("/v1/keys", "{\"name\":\" x\",\"algorithm\":\"aes256-gcm\"}", 422, "invalid-field"),
         ("/v1/keys", &long_name, 422, "invalid-field"),
@@ -148,13 +153,22 @@ fn bad_requests_each_get_a_stated_problem_and_change_nothing() {
         (&encrypt_path, "{\"plaintext\":\"YQ==\",\"aad\":5}", 400, "malformed-json"),
         (&encrypt_path, "{\"plaintext\":\"YQ==\"} x", 400, "malformed-json"),
         (&encrypt_path, &huge, 413, "body-too-large"),
-        ("/v1/keys/zz/encrypt", "{\"plaintext\":\"\"}", 404, "item-not-found"),
-        (&format!("/v1/keys/{}/encrypt", "0".repeat(32)), "{\"plaintext\":\"\"}", 404, "item-not-found"),
+        ("/v1/keys/zz/encrypt", "{\"plaintext\":\"\"}", 422, "invalid-field"),
+        (
+            &format!("/v1/keys/{}/encrypt", "0".repeat(32)),
+            "{\"plaintext\":\"\"}",
+            404,
+            "item-not-found",
+        ),
     ];
     for (path, body, status, want) in cases {
         let refused = client.send(Method::POST, path, &[JSON], body.as_bytes());
         let shown: String = body.chars().take(60).collect();
-        assert_eq!((refused.status, problem(&refused).as_str()), (*status, *want), "{path} {shown}");
+        assert_eq!(
+            (refused.status, problem(&refused).as_str()),
+            (*status, *want),
+            "{path} {shown}"
+        );
     }
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let refused = client.send(Method::POST, "/v1/keys", &form, b"name=x");
@@ -223,7 +237,10 @@ fn the_public_pages_answer_without_a_token() {
     let checkpoint = client.get("/v1/log/checkpoint").expect(200).text();
     let vkey = client.get("/v1/log/vkey").expect(200).text();
     assert_eq!(checkpoint.lines().next(), vkey.split('+').next());
-    assert_eq!(vkey.trim(), std::fs::read_to_string(server.data().join("log.vkey")).unwrap().trim());
+    assert_eq!(
+        vkey.trim(),
+        std::fs::read_to_string(server.data().join("log.vkey")).unwrap().trim()
+    );
     let openapi = client.get("/v1/openapi.json").expect(200).json();
     assert!(openapi["openapi"].as_str().expect("a version").starts_with("3.1"));
     assert!(client.get("/v1/docs").status < 400);

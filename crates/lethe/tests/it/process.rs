@@ -128,7 +128,8 @@ impl Server {
         self.restart_in(environment)
     }
 
-    /// The same, with this environment instead of the one before: with another crash point, or none.
+    /// The same, with this environment instead of the one before: with another crash point, or
+    /// none.
     #[track_caller]
     pub(crate) fn restart_with(self, environment: &[(&str, &str)]) -> Self {
         self.restart_in(owned(environment))
@@ -182,11 +183,6 @@ impl Server {
     /// The number of the process, for looking at its memory and its open files.
     pub(crate) fn process_id(&self) -> u32 {
         self.process.child.id()
-    }
-
-    /// What the process wrote to its log so far.
-    pub(crate) fn stderr(&self) -> String {
-        self.process.stderr()
     }
 }
 

@@ -53,9 +53,8 @@ pub(super) fn show(sandbox: &Sandbox, screen: &mut Screen) -> Result<(), Failure
     check_receipt(server, &places, &proof, screen)?;
     let seconds = screen.elapsed().as_secs_f64();
     screen.say("")?;
-    screen.say(&format!(
-        "All of this happened just now, in {seconds:.1} s: real processes, files and keys, a real attack."
-    ))
+    let what = "real processes, files and keys, and a real attack";
+    screen.say(&format!("All of this happened just now, in {seconds:.1} s: {what}."))
 }
 
 /// What lies where in the scratch directory.
@@ -138,10 +137,10 @@ fn take_backup(places: &Places, screen: &mut Screen) -> Result<(), Failure> {
     screen.begin("A backup is taken of the running server; call it yesterday's")?;
     let (files, bytes) = copy_files(&places.data.join("store"), &places.backup)?;
     screen.tell(&format!(
-        "{files} files, {} bytes: all three keys, sealed. The root key that opens them is not among",
+        "{files} files, {} bytes: all three keys, sealed. The root key that opens them is not",
         thousands(bytes)
     ))?;
-    screen.tell("them: it lies apart, in the slot, which is in no backup.")?;
+    screen.tell("among them: it lies apart, in the slot, which is in no backup.")?;
     // For the control in `restore` alone.
     copy_files(&places.data.join("slot"), &places.old_slot)?;
     Ok(())
@@ -252,7 +251,8 @@ fn control(
     expect("the control decrypts B's record", text == leaver.record)?;
     end(server.process, "the control")?;
     screen.tell(
-        "Control: with yesterday's root key, of which the demo kept a copy, this backup does open:",
+        "Control: with yesterday's root key, of which the demo kept a copy, this backup does \
+         open:",
     )?;
     screen.tell(&format!("\"{text}\" So what is missing above is the erased root."))
 }
