@@ -1,8 +1,8 @@
 //! The bodies of requests and answers, with the names that the native API gives them.
 //!
-//! Requests borrow from the body. Answers are made from the engine's values in [`mod@view`]; those
-//! of the uses are written by hand (`render.rs`) and stand here for the OpenAPI document and for
-//! the test that holds both to the same text.
+//! Requests borrow from the body. Answers are made from the engine's values in `wire/view.rs`;
+//! those of the uses are written by hand (`render.rs`) and stand here for the OpenAPI document and
+//! for the test that holds both to the same text.
 
 mod pem;
 mod view;

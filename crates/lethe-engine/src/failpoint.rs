@@ -1,6 +1,6 @@
 //! Named points of the destroy and create paths at which a crash test can stop the process.
 //!
-//! Compiled into debug builds only; in a release build [`hit`] is empty.
+//! Compiled into debug builds only; in a release build `hit` is empty.
 
 /// The points, in the order in which a destroying commit passes them.
 pub const POINTS: &[&str] = &[
@@ -18,7 +18,7 @@ pub const POINTS: &[&str] = &[
 #[cfg(debug_assertions)]
 static HOOK: std::sync::OnceLock<fn(&'static str)> = std::sync::OnceLock::new();
 
-/// Sets the function that [`hit`] calls; the first call of a process wins. Debug builds only.
+/// Sets the function that `hit` calls; the first call of a process wins. Debug builds only.
 #[cfg(debug_assertions)]
 pub fn set_hook(hook: fn(&'static str)) {
     let _already_set = HOOK.set(hook);

@@ -1,5 +1,5 @@
 //! What the engine knows about keys, vaults, realms and principals. Plain values; the stored form
-//! is in [`codec`].
+//! is in `codec`.
 
 pub(crate) mod codec;
 
