@@ -13,6 +13,7 @@ mod catalogue;
 mod committer;
 mod error;
 pub mod failpoint;
+mod head_guard;
 mod idempotency;
 mod keys;
 mod lifecycle;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 pub use authz::{Caller, PrincipalEntry};
 pub use catalogue::{KeyEntry, Usage};
 pub use error::EngineError;
+pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{

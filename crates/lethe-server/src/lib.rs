@@ -12,6 +12,7 @@ mod dev;
 pub mod dev_tls;
 mod doors;
 mod error;
+mod head_file;
 mod open;
 mod principals;
 pub mod private_files;

@@ -14,6 +14,7 @@ use lethe_types::Clock;
 use crate::ServeError;
 use crate::audit_file::AuditFile;
 use crate::config::{Config, SealConfig, SlotConfig, StoreConfig};
+use crate::head_file::HeadFile;
 use crate::private_files::ensure_private_dir;
 use crate::seal::{PassphrasePurpose, SystemSurroundings, read_passphrase};
 
@@ -94,9 +95,12 @@ pub(crate) fn engine(
     audit: Arc<AuditFile>,
 ) -> Result<Engine, ServeError> {
     let store: Arc<dyn Store> = store;
+    let SlotConfig::File { path, .. } = &config.slot;
+    let head_path = path.with_file_name("log.head");
     Ok(Engine::start(Parts {
         store,
         slot: Box::new(slot),
+        guard: Box::new(HeadFile::new(head_path)),
         clock,
         entropy: Arc::new(SystemEntropy),
         audit,

@@ -1,5 +1,6 @@
 //! A door over an engine whose store, slot, clock and audit trail are in memory.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
@@ -11,7 +12,7 @@ use http::{Method, Request};
 use lethe_crypto::SystemEntropy;
 use lethe_engine::audit::{AuditEvent, AuditSink, AuditUnavailable};
 use lethe_engine::record::{Grant, Scope};
-use lethe_engine::{CreatePrincipalRequest, Engine, Parts};
+use lethe_engine::{CreatePrincipalRequest, Engine, GuardedHead, HeadGuard, Parts};
 use lethe_erasure::slot::MemSlot;
 use lethe_http::testing::{Answer, DoorUnderTest};
 use lethe_store::MemStore;
@@ -39,6 +40,7 @@ impl Api {
         let engine = Engine::start(Parts {
             store: Arc::new(MemStore::new()),
             slot: Box::new(MemSlot::new()),
+            guard: Box::new(Forgetful),
             clock: Arc::new(FixedClock),
             entropy: Arc::new(SystemEntropy),
             audit: audit.clone(),
@@ -182,6 +184,20 @@ impl AuditSink for Audit {
         }
         self.events.fetch_add(1, Ordering::SeqCst);
         *self.newest_thread.lock().expect("no test panics with it") = Some(thread::current().id());
+        Ok(())
+    }
+}
+
+/// Keeps no log head: these tests do not restart.
+#[derive(Debug)]
+struct Forgetful;
+
+impl HeadGuard for Forgetful {
+    fn load(&self) -> Result<Option<GuardedHead>, Box<dyn Error + Send + Sync>> {
+        Ok(None)
+    }
+
+    fn keep(&mut self, _head: GuardedHead) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
 }

@@ -36,14 +36,34 @@ use parking_lot::Mutex;
 use batch::Batch;
 pub(crate) use batch::SOFTWARE;
 pub(crate) use outcome::{Committed, ReceiptParts};
-pub(crate) use settle::Unsettled;
+use settle::Unsettled;
 pub(crate) use submission::{Change, CommitError, Submission};
 
+use crate::head_guard::{GuardedHead, HeadGuard};
 use crate::shared::Shared;
 use crate::{Engine, EngineError, failpoint};
 
 /// How long the committer waits for work before it settles what is left to settle.
 const IDLE_BEFORE_SETTLING: Duration = Duration::from_millis(200);
+
+/// How often, at the most, the signed head is kept apart while there is work.
+const GUARD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The place apart for the newest signed head, and what it holds.
+struct Guard {
+    place: Box<dyn HeadGuard>,
+    size: u64,
+    kept: Duration,
+}
+
+/// What a start hands over to the committer alone.
+pub(crate) struct Owned {
+    pub(crate) slot: Box<dyn ErasableSlot>,
+    pub(crate) image: SlotImage,
+    pub(crate) allocator: Allocator,
+    pub(crate) signer: LogSigner,
+    pub(crate) guard: Box<dyn HeadGuard>,
+}
 
 /// What the committer's thread owns.
 pub(crate) struct Committer {
@@ -56,6 +76,7 @@ pub(crate) struct Committer {
     revision: Revision,
     /// What the slot holds.
     image: SlotImage,
+    guard: Guard,
     /// No erasure note says an earlier time than the log entries before it.
     last_entry_time: UnixMillis,
 }
@@ -120,17 +141,19 @@ impl Engine {
 }
 
 impl Committer {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        slot: Box<dyn ErasableSlot>,
-        allocator: Allocator,
-        signer: LogSigner,
-        unsettled: Unsettled,
-        revision: Revision,
-        image: SlotImage,
-    ) -> Self {
-        let last_entry_time = UnixMillis(0);
-        Self { shared, slot, allocator, signer, unsettled, revision, image, last_entry_time }
+    pub(crate) fn new(shared: Arc<Shared>, owned: Owned, revision: Revision) -> Self {
+        let Owned { slot, image, allocator, signer, guard } = owned;
+        Self {
+            shared,
+            slot,
+            allocator,
+            signer,
+            unsettled: Unsettled::default(),
+            revision,
+            image,
+            guard: Guard { place: guard, size: 0, kept: Duration::ZERO },
+            last_entry_time: UnixMillis(0),
+        }
     }
 
     fn run(mut self, receiver: &Receiver<Submission>) {
@@ -141,6 +164,7 @@ impl Committer {
                     let mut group = vec![first];
                     group.extend(receiver.try_iter().take(COMMIT_BATCH_PLANS_MAX - 1));
                     self.commit_batch(group);
+                    self.keep_head_at_times();
                 }
                 Err(RecvTimeoutError::Timeout) => self.settle_when_idle(),
                 Err(RecvTimeoutError::Disconnected) => {
@@ -186,6 +210,25 @@ impl Committer {
             }
             Err(error) => self.give_up(batch, &error),
         }
+    }
+
+    fn keep_head_at_times(&mut self) {
+        let now = self.shared.clock.monotonic();
+        if now.saturating_sub(self.guard.kept) >= GUARD_INTERVAL {
+            self.keep_head();
+        }
+    }
+
+    /// Keeps the signed head apart. A failure is tried again later: the guard may lag.
+    fn keep_head(&mut self) {
+        let head = {
+            let log = self.shared.log.read();
+            GuardedHead { size: log.size(), root: log.root().0 }
+        };
+        if head.size != self.guard.size && self.guard.place.keep(head).is_ok() {
+            self.guard.size = head.size;
+        }
+        self.guard.kept = self.shared.clock.monotonic();
     }
 
     /// Nothing more is changed until a restart has found out where store and slot stand.

@@ -89,6 +89,7 @@ impl Committer {
             failpoint::hit("settle.durable");
             self.settled();
         }
+        self.keep_head();
         if self.unsettled.untidy {
             self.unsettled.untidy = !matches!(self.shared.store.tidy(), Ok(Tidied::Complete));
         }

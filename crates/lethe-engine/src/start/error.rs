@@ -20,6 +20,17 @@ pub enum StartError {
     Erasure(ErasureError),
     /// The store is of a format that this build does not read.
     Format,
+    /// What was kept about the signed log cannot be read.
+    HeadGuard(Box<dyn core::error::Error + Send + Sync>),
+    /// The log does not continue the one that was signed.
+    LogForked,
+    /// The log is shorter than the one that was signed.
+    LogOlder {
+        /// Entries in the store.
+        stored: u64,
+        /// Entries that were signed.
+        signed: u64,
+    },
     /// The entries of the log do not have the root that was stored beside them.
     LogRoot,
     /// The log has another name than the one that the configuration asks for.
@@ -46,8 +57,19 @@ impl fmt::Display for StartError {
             Self::Entropy => EntropyError.fmt(f),
             Self::Erasure(error) => error.fmt(f),
             Self::Format => f.write_str("the store has a format that this version does not read"),
+            Self::HeadGuard(_) => f.write_str("cannot read how far the log was signed"),
+            Self::LogForked => f.write_str(
+                "the data is not the one whose log was signed: it is a copy that went its own \
+                 way",
+            ),
+            Self::LogOlder { stored, signed } => write!(
+                f,
+                "the data is older than its log: {signed} entries were signed, {stored} are there; \
+                 it is a rolled back copy"
+            ),
             Self::LogRoot => f.write_str(
-                "the store is damaged: the entries of the log do not have the root that was signed",
+                "the store is damaged: the entries of the log do not have the root that was stored \
+                 with them",
             ),
             Self::Origin { stored } => {
                 write!(f, "the log is called `{stored}` and cannot be renamed")
@@ -67,6 +89,7 @@ impl fmt::Display for StartError {
 impl core::error::Error for StartError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
+            Self::HeadGuard(error) => Some(error.as_ref()),
             Self::Recovery(error) => error.source(),
             Self::Slot(error) => error.source(),
             Self::Store(error) => error.source(),
@@ -75,6 +98,8 @@ impl core::error::Error for StartError {
             | Self::Entropy
             | Self::Erasure(_)
             | Self::Format
+            | Self::LogForked
+            | Self::LogOlder { .. }
             | Self::LogRoot
             | Self::Origin { .. }
             | Self::SlotInUse => None,

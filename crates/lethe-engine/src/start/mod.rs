@@ -23,7 +23,8 @@ pub use error::StartError;
 
 use crate::Engine;
 use crate::audit::AuditSink;
-use crate::committer::{Committer, Queue, Unsettled};
+use crate::committer::{Committer, Owned, Queue};
+use crate::head_guard::{self, HeadGuard};
 use crate::keys;
 use crate::shared::{Shared, SignedHead};
 
@@ -33,6 +34,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Where the root lives.
     pub slot: Box<dyn ErasableSlot>,
+    /// Where, apart from the store, the newest signed log head is kept.
+    pub guard: Box<dyn HeadGuard>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -129,6 +132,7 @@ impl Engine {
         }
         let recovered = recover::recover(&mut parts)?;
         let loaded = load::load(&parts, &recovered.tree)?;
+        head_guard::check(&*parts.guard, &loaded.log, &*parts.store)?;
         let tree_id = recovered.tree.tree_id();
         let signer = log_signer(&loaded, parts.origin.as_deref())?;
         let mut catalogued = recover::complete(&mut parts, recovered, loaded, &signer)?;
@@ -153,15 +157,14 @@ impl Engine {
             halted_because: ArcSwapOption::empty(),
         });
         let revision = parts.store.revision()?;
-        let committer = Committer::new(
-            shared.clone(),
-            parts.slot,
-            catalogued.allocator,
+        let owned = Owned {
+            slot: parts.slot,
+            image: catalogued.image,
+            allocator: catalogued.allocator,
             signer,
-            Unsettled::default(),
-            revision,
-            catalogued.image,
-        );
+            guard: parts.guard,
+        };
+        let committer = Committer::new(shared.clone(), owned, revision);
         Ok((shared, committer))
     }
 }

@@ -176,3 +176,47 @@ fn an_older_copy_of_the_store_does_not_open_with_the_slot_of_now() {
     let caller = admin(&engine, "acme");
     assert!(encrypt(&engine, &caller, key).is_ok());
 }
+
+#[test]
+fn an_older_copy_of_the_store_is_refused_even_if_nothing_was_destroyed_since() {
+    let rows = |store: &dyn lethe_store::Store| {
+        let mut batch = lethe_store::Batch::new();
+        store
+            .snapshot(&mut |space, key, versioned| {
+                let key = lethe_store::StoreKey::new(space, key)?;
+                batch.push(lethe_store::Write::Put { key, value: versioned.value.clone() });
+                Ok(())
+            })
+            .unwrap();
+        batch
+    };
+    let world = World::new();
+    let engine = world.start();
+    let caller = admin(&engine, "acme");
+    create(&engine, &caller, "aes256-gcm").unwrap();
+    let backup = rows(&*world.store);
+    create(&engine, &caller, "aes256-gcm").unwrap();
+    engine.close();
+    let older = World {
+        store: std::sync::Arc::new(lethe_store::MemStore::new()),
+        slot: world.slot.clone(),
+        guard: world.guard.clone(),
+        ..World::new()
+    };
+    older.store.commit(backup).unwrap();
+    let refused = older.start_with(Box::new(older.slot.clone()));
+    assert!(matches!(refused, Err(crate::StartError::LogOlder { .. })), "{refused:?}");
+    // The control: without the guard nothing would tell the copies apart. It goes its own way, and
+    // then neither is the other's continuation.
+    *older.guard.0.lock() = None;
+    let engine = older.start();
+    let caller = admin(&engine, "acme");
+    create(&engine, &caller, "ed25519").unwrap();
+    create(&engine, &caller, "ed25519").unwrap();
+    engine.close();
+    let refused = world.start_with(Box::new(world.slot.clone()));
+    assert!(
+        matches!(refused, Err(crate::StartError::LogOlder { .. } | crate::StartError::LogForked)),
+        "{refused:?}"
+    );
+}

@@ -1,5 +1,6 @@
 //! An engine over memory: store, slot, clock and audit trail stay with the test over restarts.
 
+use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::audit::{AuditEvent, AuditSink, AuditUnavailable};
 use crate::record::{Grant, Scope};
 use crate::{
     Caller, CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, Engine,
-    EngineError, KeyEntry, Parts, StartError,
+    EngineError, GuardedHead, HeadGuard, KeyEntry, Parts, StartError,
 };
 
 pub(super) const DOOR: &str = "native";
@@ -88,12 +89,28 @@ impl AuditSink for TestAudit {
     }
 }
 
+/// The newest signed head, kept in memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TestGuard(pub(super) Arc<Mutex<Option<GuardedHead>>>);
+
+impl HeadGuard for TestGuard {
+    fn load(&self) -> Result<Option<GuardedHead>, Box<dyn Error + Send + Sync>> {
+        Ok(*self.0.lock())
+    }
+
+    fn keep(&mut self, head: GuardedHead) -> Result<(), Box<dyn Error + Send + Sync>> {
+        *self.0.lock() = Some(head);
+        Ok(())
+    }
+}
+
 /// What outlives an engine.
 pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
     pub(super) slot: MemSlot,
     pub(super) clock: Arc<TestClock>,
     pub(super) audit: Arc<TestAudit>,
+    pub(super) guard: TestGuard,
 }
 
 impl World {
@@ -107,6 +124,7 @@ impl World {
             slot: MemSlot::new(),
             clock: Arc::new(TestClock(AtomicU64::new(1_790_000_000_000))),
             audit: Arc::default(),
+            guard: TestGuard::default(),
         }
     }
 
@@ -122,6 +140,7 @@ impl World {
         Parts {
             store: self.store.clone(),
             slot,
+            guard: Box::new(self.guard.clone()),
             clock: self.clock.clone(),
             entropy: Arc::new(SystemEntropy),
             audit: self.audit.clone(),

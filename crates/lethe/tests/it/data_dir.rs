@@ -156,6 +156,23 @@ fn an_older_slot_or_an_older_store_is_refused() {
 }
 
 #[test]
+fn an_older_store_is_refused_even_if_nothing_was_destroyed_since() {
+    let folder = Folder::new();
+    let (data, ..) = stopped(&folder);
+    let old_store = fs::read(data.join("store/store.sqlite")).expect("readable");
+    let mut server = Server::start_dev(&data, &[], &[]);
+    let second = create(&server.native(), "aes256-gcm");
+    let text = encrypt(&server.native(), &second);
+    assert!(server.terminate().success());
+    let new_store = fs::read(data.join("store/store.sqlite")).expect("readable");
+    fs::write(data.join("store/store.sqlite"), &old_store).expect("written");
+    refuses(&data, &["older", "signed"]);
+    fs::write(data.join("store/store.sqlite"), &new_store).expect("written");
+    let server = Server::start_dev(&data, &[], &[]);
+    assert!(opens(&server.native(), &second, &text));
+}
+
+#[test]
 fn a_passphrase_seal_opens_with_its_passphrase_alone() {
     let folder = Folder::new();
     let data = folder.join("data");
