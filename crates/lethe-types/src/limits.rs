@@ -3,8 +3,8 @@
 
 use core::time::Duration;
 
-/// Longest name of a key, vault, realm or principal, in bytes of UTF-8. Fits StoredSafe's and
-/// Encedo's labels.
+/// Longest name of a key, vault, realm or principal, in bytes of UTF-8. Room for the labels that
+/// other interfaces to a key management server allow.
 pub const NAME_BYTES_MAX: usize = 256;
 
 /// Largest request body of the native door, in bytes. A megabyte of plaintext in base64 with room

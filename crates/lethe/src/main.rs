@@ -48,6 +48,8 @@ enum Command {
     Receipt(cmd::receipt::Arguments),
     /// Measure a local server
     Bench(cmd::bench::Arguments),
+    /// Print a configuration file that says what the defaults say, with every setting explained
+    Config,
     /// Print the completions of a shell
     Completions(cmd::completions::Arguments),
     /// The bare endpoint that `bench` compares with
@@ -92,6 +94,7 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Principal(arguments) => cmd::principal::run(arguments, output),
         Command::Receipt(arguments) => cmd::receipt::run(arguments, output),
         Command::Bench(arguments) => cmd::bench::run(arguments, output),
+        Command::Config => output.bytes(lethe_server::config::Config::example().as_bytes()),
         Command::Completions(arguments) => cmd::completions::run(arguments, output),
         Command::BenchFloor(arguments) => cmd::bench::run_floor(arguments, output),
     }

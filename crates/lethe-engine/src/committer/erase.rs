@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use lethe_erasure::tree::{Committed, Erased, NewRoot, Staged};
+use lethe_erasure::tree::{
+    Committed, Erased, NewRoot, RootAhead, RootWritten, RootWrittenAhead, Staged,
+};
 use lethe_log::{ErasureNote, FullTile, Hash, Prover, StagedAppend, leaf_hash};
 use lethe_store::{Batch as StoreBatch, Revision, StoreError, Write};
 use lethe_types::{BatchId, RealmId};
@@ -52,11 +54,11 @@ impl Committer {
         let forgotten = self.forget_expired(batch, &mut writes);
         writes.extend(staged_writes(&staged, &append));
         writes.extend(settled);
-        let revision = self.commit(writes)?;
+        let (revision, ahead) = self.commit_beside_slot(&staged, writes)?;
         failpoint::hit("commit.durable");
         self.settled();
         self.shared.idempotency.forget(&forgotten);
-        let erasure_note = self.finish_tree(batch, staged)?;
+        let erasure_note = self.finish_tree(batch, staged, ahead)?;
         let head = self.sign_head(&append);
         let proofs = self.prove(batch, &append)?;
         let first_index = append.first_index;
@@ -76,13 +78,45 @@ impl Committer {
         expired
     }
 
+    /// Commits; if the root changes, the slot takes the new one at the same time. The two may come
+    /// in either order, so that one sync need not wait for the other: nothing ends before the
+    /// third.
+    fn commit_beside_slot(
+        &mut self,
+        staged: &Staged,
+        writes: Vec<Write>,
+    ) -> Result<(Revision, Option<RootWrittenAhead>), EngineError> {
+        if !staged.needs_root_change() {
+            return Ok((self.commit(writes)?, None));
+        }
+        let batch = BatchId::random(&*self.shared.entropy)?;
+        let seconds = self.shared.clock.now().seconds();
+        let ahead = RootAhead::of(staged, &self.image, batch, seconds)
+            .map_err(|_| EngineError::Internal("the slot's image does not go on"))?;
+        let (store, slot) = (&*self.shared.store, &mut *self.slot);
+        let (committed, ahead) = std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().name("lethe-slot".to_owned());
+            let written =
+                ahead.and_then(|ahead| builder.spawn_scoped(scope, move || ahead.write(slot)).ok());
+            let committed = store.commit(batch_of(writes));
+            // Without a thread, or if the slot failed, it is written after the commit.
+            let ahead = written.and_then(|written| written.join().ok()?.ok());
+            (committed, ahead)
+        });
+        Ok((self.settle_outcome(committed)?, ahead))
+    }
+
     /// Commits, and finds out what happened if the store does not know.
     pub(super) fn commit(&mut self, writes: Vec<Write>) -> Result<Revision, EngineError> {
-        let mut batch = StoreBatch::new();
-        for write in writes {
-            batch.push(write);
-        }
-        match self.shared.store.commit(batch) {
+        let committed = self.shared.store.commit(batch_of(writes));
+        self.settle_outcome(committed)
+    }
+
+    fn settle_outcome(
+        &mut self,
+        committed: Result<Revision, StoreError>,
+    ) -> Result<Revision, EngineError> {
+        match committed {
             Ok(revision) => {
                 self.revision = revision;
                 Ok(revision)
@@ -129,6 +163,7 @@ impl Committer {
         &mut self,
         batch: &Batch,
         staged: Staged,
+        ahead: Option<RootWrittenAhead>,
     ) -> Result<Option<Arc<str>>, EngineError> {
         let (epoch_from, epoch_to) = (staged.epoch_from(), staged.epoch_to());
         let beside = "the erasure tree changed beside the committer";
@@ -139,7 +174,7 @@ impl Committer {
             }
             Committed::NewRoot(new_root) => new_root,
         };
-        let erased = self.change_root(new_root)?;
+        let erased = self.change_root(new_root, ahead)?;
         failpoint::hit("slot.old_root_erased");
         let applied = self.shared.tree.write().apply(erased);
         let applied = applied.map_err(|_| self.halted_by(beside))?;
@@ -150,26 +185,42 @@ impl Committer {
     }
 
     /// The two steps of the slot, each tried a few times.
-    pub(super) fn change_root(&mut self, new_root: NewRoot) -> Result<Erased, EngineError> {
-        let batch = BatchId::random(&*self.shared.entropy);
-        let batch = batch.map_err(|_| self.halted_by("the random source failed"))?;
-        let seconds = self.shared.clock.now().seconds();
-        let mut step = new_root;
-        let mut attempts = 1..SLOT_ATTEMPTS_MAX;
-        let mut step = loop {
-            match step.write_root(&mut *self.slot, &self.image, batch, seconds) {
-                Ok(written) => break written,
-                Err(failed) if attempts.next().is_some() => step = failed.step,
-                Err(_) => return Err(self.halted_by("the slot does not take the new root")),
-            }
+    fn change_root(
+        &mut self,
+        new_root: NewRoot,
+        ahead: Option<RootWrittenAhead>,
+    ) -> Result<Erased, EngineError> {
+        let joined = match ahead {
+            Some(ahead) => new_root.join(ahead),
+            None => Err(Box::new(new_root)),
+        };
+        let written = match joined {
+            Ok(written) => written,
+            Err(new_root) => self.write_root(*new_root)?,
         };
         failpoint::hit("slot.root_written");
+        let mut step = written;
         let mut attempts = 1..SLOT_ATTEMPTS_MAX;
         loop {
             match step.erase_old(&mut *self.slot) {
                 Ok(erased) => return Ok(erased),
                 Err(failed) if attempts.next().is_some() => step = failed.step,
                 Err(_) => return Err(self.halted_by("the slot does not erase the old root")),
+            }
+        }
+    }
+
+    fn write_root(&mut self, new_root: NewRoot) -> Result<RootWritten, EngineError> {
+        let batch = BatchId::random(&*self.shared.entropy);
+        let batch = batch.map_err(|_| self.halted_by("the random source failed"))?;
+        let seconds = self.shared.clock.now().seconds();
+        let mut step = new_root;
+        let mut attempts = 1..SLOT_ATTEMPTS_MAX;
+        loop {
+            match step.write_root(&mut *self.slot, &self.image, batch, seconds) {
+                Ok(written) => return Ok(written),
+                Err(failed) if attempts.next().is_some() => step = failed.step,
+                Err(_) => return Err(self.halted_by("the slot does not take the new root")),
             }
         }
     }
@@ -323,6 +374,12 @@ fn freed_by(batch: &Batch) -> Vec<(RealmId, u64)> {
     destroyed
         .flat_map(|record| record.versions.iter().map(|version| (record.realm, version.leaf)))
         .collect()
+}
+
+fn batch_of(writes: Vec<Write>) -> StoreBatch {
+    let mut batch = StoreBatch::new();
+    writes.into_iter().for_each(|write| batch.push(write));
+    batch
 }
 
 fn staged_writes(staged: &Staged, append: &StagedAppend) -> Vec<Write> {

@@ -7,6 +7,8 @@
 //! 2. *durable*: tombstones, re-keyed tree nodes, log leaves and the log's head are in the store,
 //!    in one transaction. After a crash the next start carries the destruction on.
 //! 3. *root written*: the slot holds the old root and the new one. Either opens a complete tree.
+//!    Written at the same time as 2, in either order: alone, it opens no tree, and goes at the
+//!    start.
 //! 4. *old root erased*: the instant of erasure.
 //! 5. Checkpoint and erasure note are signed, the catalogue is published, requests are answered.
 //! 6. *settled*, lazily, in the next transaction: superseded nodes go, the erasure note is stored.

@@ -1,9 +1,10 @@
 //! What a stage refuses, what it leaves alone, and what growth, emptiness and age do.
 
 use super::support::{BATCH, NoEntropy, Rig, Seeded, TREE};
-use crate::slot::MemSlot;
+use crate::slot::{ErasableSlot, MemSlot};
 use crate::tree::{
-    Committed, ErasureError, LEAVES_MAX, NODE_SEALS_MAX, NodeId, STAGE_LEAVES_MAX, Staged, Tree,
+    Committed, ErasureError, LEAVES_MAX, NODE_SEALS_MAX, NodeId, RootAhead, STAGE_LEAVES_MAX,
+    Staged, Tree,
 };
 
 fn rig() -> Rig {
@@ -231,4 +232,30 @@ fn the_steps_do_not_start_from_a_foreign_or_later_image() {
         let failed = stage.write_root(&mut slot, &image, BATCH, 0).unwrap_err();
         assert!(matches!(failed.error, crate::slot::SlotError::NotASuccessor));
     }
+}
+
+#[test]
+fn a_root_ahead_joins_its_own_stage_and_no_other() {
+    let entropy = Seeded::new(77);
+    let (mut tree, _) = Tree::create(TREE, 2, &entropy).unwrap();
+    let staged = tree.stage(&[], &[0, 1], &entropy).unwrap();
+    assert!(RootAhead::of(&staged, &tree.first_image(BATCH), BATCH, 0).unwrap().is_none());
+    let Committed::SameRoot(same) = staged.committed() else { panic!("nothing is cut") };
+    tree.apply_same_root(same).unwrap();
+    let mut slot = MemSlot::new();
+    let image = tree.first_image(BATCH);
+    slot.put_new(&image).unwrap();
+    let dropped = tree.stage(&[0], &[], &entropy).unwrap();
+    let other = RootAhead::of(&dropped, &image, BATCH, 0).unwrap().unwrap();
+    let other = other.write(&mut slot).unwrap();
+    // The first stage came to nothing; the second one has another root of the same epoch.
+    let staged = tree.stage(&[1], &[], &entropy).unwrap();
+    let own = RootAhead::of(&staged, &image, BATCH, 0).unwrap().unwrap();
+    let own = own.write(&mut slot).unwrap();
+    let Committed::NewRoot(root) = staged.committed() else { panic!("a leaf is cut") };
+    let root = root.join(other).expect_err("a root of another stage");
+    let erased = root.join(own).expect("its own").erase_old(&mut slot).unwrap();
+    tree.apply(erased).unwrap();
+    assert!(!tree.is_taken(1) && tree.record_key(0).unwrap().is_some());
+    assert_eq!(slot.load().unwrap().images.len(), 1);
 }

@@ -26,6 +26,22 @@ pub enum Committed {
     SameRoot(SameRoot),
 }
 
+/// The image with the root of a stage whose T1 is not durable yet: L1 may run beside T1, since only
+/// L2 ends anything. A crash between leaves two roots of which one opens no complete tree; recovery
+/// takes the other and erases this one. A T1 that failed leaves the same, and the next image of
+/// this generation takes its place.
+#[derive(Debug)]
+#[must_use = "write it beside T1, or drop it and call `NewRoot::write_root` after T1"]
+pub struct RootAhead {
+    revision: u64,
+    image: SlotImage,
+}
+
+/// The root of a stage is in the slot ahead of its T1.
+#[derive(Debug)]
+#[must_use = "join it with the committed stage"]
+pub struct RootWrittenAhead(RootAhead);
+
 /// A durable stage that leaves the root as it is.
 #[derive(Debug)]
 #[must_use = "the stored tree has changed: apply it"]
@@ -79,9 +95,56 @@ impl SameRoot {
     }
 }
 
+impl RootAhead {
+    /// The image that follows `now` with the root of `staged`; `None` if the root stays. The
+    /// parameters are those of [`NewRoot::write_root`].
+    ///
+    /// # Errors
+    /// [`SlotError`]; nothing was written.
+    pub fn of(
+        staged: &Staged,
+        now: &SlotImage,
+        batch: BatchId,
+        seconds_now: u64,
+    ) -> Result<Option<Self>, SlotError> {
+        if !staged.needs_root_change() {
+            return Ok(None);
+        }
+        let image = next_image(staged, now, batch, seconds_now)?;
+        Ok(Some(Self { revision: staged.revision, image }))
+    }
+
+    /// L1, while T1 is on its way.
+    ///
+    /// # Errors
+    /// [`SlotError`]: the new root may or may not be in the slot, the old one is. Once T1 is
+    /// durable, [`NewRoot::write_root`] tries again.
+    pub fn write(self, slot: &mut dyn ErasableSlot) -> Result<RootWrittenAhead, SlotError> {
+        slot.put_new(&self.image)?;
+        Ok(RootWrittenAhead(self))
+    }
+}
+
 impl NewRoot {
     pub(super) fn new(staged: Staged) -> Self {
         Self(staged)
+    }
+
+    /// Both are done: T1 is durable and `ahead`, which was made from this very stage, is in the
+    /// slot.
+    ///
+    /// # Errors
+    /// The stage itself if `ahead` belongs to another one: write its root after T1.
+    pub fn join(self, ahead: RootWrittenAhead) -> Result<RootWritten, Box<Self>> {
+        let RootAhead { revision, image } = ahead.0;
+        let same_root =
+            self.0.new_root.as_ref().is_some_and(|root| root.ct_eq(&image.current.root));
+        let same_stage = revision == self.0.revision && image.tree_id == self.0.tree_id();
+        if same_root && same_stage && image.current.epoch == self.0.epoch_to() {
+            Ok(RootWritten { staged: self.0, image })
+        } else {
+            Err(Box::new(self))
+        }
     }
 
     /// L1: writes the new root beside the old one.
@@ -101,7 +164,7 @@ impl NewRoot {
         batch: BatchId,
         seconds_now: u64,
     ) -> Result<RootWritten, Box<Failed<Self>>> {
-        match self.next_image(now, batch, seconds_now).and_then(|image| {
+        match next_image(&self.0, now, batch, seconds_now).and_then(|image| {
             slot.put_new(&image)?;
             Ok(image)
         }) {
@@ -109,19 +172,19 @@ impl NewRoot {
             Err(error) => Err(Box::new(Failed { step: self, error })),
         }
     }
+}
 
-    fn next_image(
-        &self,
-        now: &SlotImage,
-        batch: BatchId,
-        seconds_now: u64,
-    ) -> Result<SlotImage, SlotError> {
-        let is_successor = now.tree_id == self.0.tree_id() && now.current.epoch < self.0.epoch_to();
-        let root = self.0.new_root.as_ref().filter(|_| is_successor).map(Secret::duplicate);
-        let root = root.ok_or(SlotError::NotASuccessor)?;
-        let current = SlotEntry { epoch: self.0.epoch_to(), not_after_s: 0, tag: batch.0, root };
-        now.next(current, seconds_now)
-    }
+fn next_image(
+    staged: &Staged,
+    now: &SlotImage,
+    batch: BatchId,
+    seconds_now: u64,
+) -> Result<SlotImage, SlotError> {
+    let is_successor = now.tree_id == staged.tree_id() && now.current.epoch < staged.epoch_to();
+    let root = staged.new_root.as_ref().filter(|_| is_successor).map(Secret::duplicate);
+    let root = root.ok_or(SlotError::NotASuccessor)?;
+    let current = SlotEntry { epoch: staged.epoch_to(), not_after_s: 0, tag: batch.0, root };
+    now.next(current, seconds_now)
 }
 
 impl RootWritten {

@@ -36,7 +36,9 @@ use lethe_types::{BatchId, Entropy, Secret, TreeId};
 pub(crate) use address::u64_at;
 pub use address::{InvalidNodeAddress, NODE_ADDRESS_BYTES, NodeAddress, NodeId};
 pub(crate) use commit::erase_others;
-pub use commit::{Applied, Committed, Erased, Failed, NewRoot, RootWritten, SameRoot};
+pub use commit::{
+    Applied, Committed, Erased, Failed, NewRoot, RootAhead, RootWritten, RootWrittenAhead, SameRoot,
+};
 pub use error::{DuplicateNode, ErasureError, NodeFault, OpenError};
 pub use open::{Opened, StoredNodes};
 pub use record::{RECORD_OVERHEAD_BYTES, RecordError, RecordHeader, open_record, seal_record};

@@ -49,7 +49,7 @@ fn a_torn_sector_is_a_fault_beside_the_good_one() {
         slot.put_new(&image(1)).unwrap();
         slot.put_new(&image(2)).unwrap();
         let mut bytes = fs::read(folder.slot()).unwrap();
-        bytes[kept..4_096].fill(0xEE);
+        bytes[kept..4_096].iter_mut().for_each(|byte| *byte ^= 0xEE);
         fs::write(folder.slot(), &bytes).unwrap();
         drop(slot);
         let mut slot = open(&folder, seal(1)).unwrap();
