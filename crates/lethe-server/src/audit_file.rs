@@ -316,7 +316,6 @@ impl Queue {
 }
 
 impl Shared {
-    /// Queues the line of one event. This is the lock that every request takes: keep it short.
     /// Whether a line of ordinary length would be taken now.
     fn has_room(&self) -> Result<(), AuditUnavailable> {
         let queue = self.queue.lock();
@@ -329,6 +328,7 @@ impl Shared {
         if is_refused { Err(AuditUnavailable) } else { Ok(()) }
     }
 
+    /// Queues the line of one event. This is the lock that every request takes: keep it short.
     fn push(&self, line: &[u8]) -> Result<(), AuditUnavailable> {
         let mut queue = self.queue.lock();
         let queued = usize::try_from(queue.queued()).unwrap_or(usize::MAX);

@@ -16,9 +16,12 @@ use crate::seal::PassphraseError;
 /// Why the server did not start, or did not end well. Nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The audit trail cannot be opened, or not all of it could be written at the end.
+    /// Not all of the audit trail could be written at the end.
     #[error("audit trail: {0}")]
     Audit(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The audit trail cannot be opened.
+    #[error("audit trail: {0}")]
+    AuditOpen(#[from] AuditOpenError),
     /// An argument of the command line cannot be used.
     #[error("`{argument}`: {why}")]
     Argument {
@@ -97,7 +100,8 @@ impl ServeError {
             | Self::DevTls(_)
             | Self::Door { .. }
             | Self::Tls(_) => 3,
-            Self::File(_)
+            Self::AuditOpen(_)
+            | Self::File(_)
             | Self::KeyFile(_)
             | Self::Passphrase(_)
             | Self::Slot(_)
@@ -122,11 +126,5 @@ impl ServeError {
             source = cause.source();
         }
         text
-    }
-}
-
-impl From<AuditOpenError> for ServeError {
-    fn from(error: AuditOpenError) -> Self {
-        Self::Audit(Box::new(error))
     }
 }

@@ -72,5 +72,5 @@ pub const CONFLICT_RETRIES_MAX: usize = 16;
 /// Most audit events that wait for the audit file. Over it uses fail closed.
 pub const AUDIT_QUEUE_EVENTS_MAX: usize = 65_536;
 
-/// Most bytes of expanded keys kept ready for use; the least recently filled go first.
+/// Most expanded key versions kept ready for use; those filled first go first.
 pub const KEY_CACHE_ENTRIES_MAX: usize = 65_536;
