@@ -24,7 +24,7 @@ use std::sync::Arc;
 use http::Method;
 use lethe_engine::Engine;
 use lethe_http::Kind::{Mutation, Read, Use};
-use lethe_http::{Door, DoorRules, Fallback, RequestHead, Response, RouteSpec};
+use lethe_http::{Door, Fallback, RequestHead, Response, RouteSpec};
 use lethe_types::limits::BODY_BYTES_MAX;
 
 use handlers::{destroy, docs, keys, log, principals, service, uses, vaults};
@@ -62,10 +62,6 @@ impl Door for NativeDoor {
 
     fn routes(&self) -> &[RouteSpec] {
         &self.routes
-    }
-
-    fn rules(&self) -> DoorRules {
-        DoorRules { ignores_trailing_slash: true, ..DoorRules::default() }
     }
 
     fn fallback(&self, cause: Fallback, head: &RequestHead) -> Response {
