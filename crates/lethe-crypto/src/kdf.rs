@@ -47,14 +47,24 @@ pub fn argon2id(
 /// # Errors
 /// [`CryptoError::Library`] if the library refuses; it has no reason to.
 pub fn hkdf_sha256(salt: &[u8], ikm: &[u8], info: &[&[u8]]) -> Result<Secret<32>, CryptoError> {
-    struct Len32;
-    impl KeyType for Len32 {
+    Secret::try_init_with(|buf| hkdf_sha256_into(salt, ikm, info, buf))
+}
+
+/// `HKDF-SHA256[salt, info](ikm, out.len())`, at most 255 hashes long.
+pub(crate) fn hkdf_sha256_into(
+    salt: &[u8],
+    ikm: &[u8],
+    info: &[&[u8]],
+    out: &mut [u8],
+) -> Result<(), CryptoError> {
+    struct Len(usize);
+    impl KeyType for Len {
         fn len(&self) -> usize {
-            32
+            self.0
         }
     }
     let failed = CryptoError::Library("derive");
     let prk = Salt::new(HKDF_SHA256, salt).extract(ikm);
-    let okm = prk.expand(info, Len32).map_err(|_| failed)?;
-    Secret::try_init_with(|buf| okm.fill(buf).map_err(|_| failed))
+    let okm = prk.expand(info, Len(out.len())).map_err(|_| failed)?;
+    okm.fill(out).map_err(|_| failed)
 }

@@ -1,11 +1,13 @@
 //! Cryptography over well-kept libraries: narrow functions, typed keys, sealed values, and the one
 //! registry through which every algorithm enters Lethe.
 //!
-//! Layer 1. No primitive is written here: they come from `aws-lc-rs` and `argon2`. No I/O, no
-//! clock.
+//! Layer 1. No primitive is written here: they come from `aws-lc-rs`, `argon2`, `k256`,
+//! `curve25519-dalek` and, not audited, `ed448-goldilocks-plus` and `starknet-crypto`
+//! (docs/decisions/009). No I/O, no clock.
 
 pub mod aead;
 mod algorithms;
+mod encoding;
 mod entropy;
 mod error;
 pub mod hash;
@@ -15,6 +17,7 @@ pub mod registry;
 pub mod sealed;
 pub mod token;
 
+pub use encoding::KEY_FORM_BYTES_MAX;
 pub use entropy::SystemEntropy;
 pub use error::CryptoError;
 

@@ -2,16 +2,30 @@
 //! names, codes or who may do what.
 
 pub(crate) mod aead;
+mod digest;
 pub(crate) mod ecdsa;
 pub(crate) mod ed25519;
+pub(crate) mod ed25519_expanded;
+pub(crate) mod ed448;
+mod eddsa25519;
+pub(crate) mod extended;
 pub(crate) mod hmac;
 pub(crate) mod rsa;
+mod rsa_form;
+pub(crate) mod secp256k1;
+#[cfg(feature = "stark")]
+pub(crate) mod stark;
 pub(crate) mod x25519;
+pub(crate) mod x448;
 
 use lethe_types::{Entropy, SecretVec};
 
 use crate::CryptoError;
-use crate::registry::{PublicKey, SignatureScheme};
+use crate::encoding::curve::{CurveForm, NO_SUCH_FORM};
+use crate::registry::{
+    DerivationPath, KeyFormat, OaepHash, PublicFormat, PublicKey, SignInput, SignRequest,
+    Signature, SignatureScheme,
+};
 
 /// Makes and expands keys of one algorithm.
 pub(crate) trait Family: Sync {
@@ -24,6 +38,48 @@ pub(crate) trait Family: Sync {
     /// Expands a public key from its `SubjectPublicKeyInfo`.
     fn load_public(&'static self, _spki_der: &[u8]) -> Result<Box<dyn ExpandedKey>, CryptoError> {
         Err(CryptoError::Unsupported("be used by its public key alone"))
+    }
+
+    /// Material of the key that `bytes` hold. Forms in PEM do not come here.
+    fn import(&'static self, _format: KeyFormat, _bytes: &[u8]) -> Result<SecretVec, CryptoError> {
+        Err(NO_SUCH_FORM)
+    }
+
+    /// `material`, which [`Family::load`] accepts, in another form. Forms in PEM do not come here.
+    fn export(
+        &'static self,
+        _material: &[u8],
+        _format: KeyFormat,
+    ) -> Result<SecretVec, CryptoError> {
+        Err(NO_SUCH_FORM)
+    }
+
+    /// The public key that `bytes` hold, checked. Forms in PEM do not come here.
+    fn import_public(
+        &'static self,
+        _format: PublicFormat,
+        _bytes: &[u8],
+    ) -> Result<PublicKey, CryptoError> {
+        Err(NO_SUCH_FORM)
+    }
+
+    /// The JWK of a public key of this family.
+    fn public_jwk(&'static self, _public: &PublicKey) -> Result<SecretVec, CryptoError> {
+        Err(NO_SUCH_FORM)
+    }
+
+    /// Material of the master key of `seed`.
+    fn master(&'static self, _seed: &[u8]) -> Result<SecretVec, CryptoError> {
+        Err(NO_CHILDREN)
+    }
+
+    /// Material of the descendant of `parent` at `path`.
+    fn derive_child(
+        &'static self,
+        _parent: &[u8],
+        _path: &DerivationPath,
+    ) -> Result<SecretVec, CryptoError> {
+        Err(NO_CHILDREN)
     }
 }
 
@@ -65,6 +121,52 @@ pub(crate) trait ExpandedKey: Send + Sync {
         Err(CryptoError::Unsupported("verify"))
     }
 
+    /// [`ExpandedKey::sign`] with all that a request can carry. `scheme` is one that the registry
+    /// lists for the algorithm. A family that knows nothing beyond messages leaves it as it is.
+    fn sign_with(
+        &self,
+        scheme: SignatureScheme,
+        request: &SignRequest<'_>,
+    ) -> Result<Signature, CryptoError> {
+        Ok(Signature::plain(self.sign(scheme, message_alone(request)?)?))
+    }
+
+    /// [`ExpandedKey::verify`] with all that a request can carry.
+    fn verify_with(
+        &self,
+        scheme: SignatureScheme,
+        request: &SignRequest<'_>,
+        signature: &[u8],
+    ) -> Result<bool, CryptoError> {
+        self.verify(scheme, message_alone(request)?, signature)
+    }
+
+    fn encrypt_oaep(
+        &self,
+        _hash: OaepHash,
+        _label: &[u8],
+        _plaintext: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        Err(CryptoError::Unsupported("encrypt by OAEP"))
+    }
+
+    fn decrypt_oaep(
+        &self,
+        _hash: OaepHash,
+        _label: &[u8],
+        _ciphertext: &[u8],
+    ) -> Result<SecretVec, CryptoError> {
+        Err(CryptoError::Unsupported("decrypt by OAEP"))
+    }
+
+    fn taproot_output_key(&self, _merkle_root: &[u8]) -> Result<[u8; 32], CryptoError> {
+        Err(CryptoError::Unsupported("be tweaked for taproot"))
+    }
+
+    fn agree_with_hashed(&self, _domain: &[u8], _message: &[u8]) -> Result<SecretVec, CryptoError> {
+        Err(CryptoError::Unsupported("agree with a hashed point"))
+    }
+
     fn mac(&self, _message: &[u8]) -> Result<Vec<u8>, CryptoError> {
         Err(CryptoError::Unsupported("compute a message authentication code"))
     }
@@ -86,10 +188,37 @@ pub(crate) trait ExpandedKey: Send + Sync {
 /// What a key says that has its public half alone.
 const NO_PRIVATE_HALF: CryptoError = CryptoError::Unsupported("sign without its private key");
 
+/// What a key says that derives no others.
+const NO_CHILDREN: CryptoError = CryptoError::Unsupported("derive other keys");
+
 /// What a family says of a scheme that the registry should not have let through.
 const NO_SUCH_SCHEME: CryptoError = CryptoError::Unsupported("sign by this signature scheme");
 
 /// `len` bytes of `entropy`.
 fn random(entropy: &dyn Entropy, len: usize) -> Result<SecretVec, CryptoError> {
     Ok(SecretVec::try_init_with(len, |buf| entropy.fill(buf))?)
+}
+
+/// The message of a request that carries nothing else.
+fn message_alone<'a>(request: &SignRequest<'a>) -> Result<&'a [u8], CryptoError> {
+    match request.input {
+        SignInput::Message(message) if request.is_bare() => Ok(message),
+        SignInput::Message(_) | SignInput::Digest(_) => Err(NOTHING_BESIDE_MESSAGE),
+    }
+}
+
+/// What a scheme says of a digest, context, salt or randomness that it has no use for.
+const NOTHING_BESIDE_MESSAGE: CryptoError =
+    CryptoError::Unsupported("take a digest or parameters with this signature scheme");
+
+/// Imports a key whose material is its raw private key; `public_of` computes the public key.
+fn import_plain(
+    form: &CurveForm,
+    format: KeyFormat,
+    bytes: &[u8],
+    public_of: impl FnOnce(&[u8]) -> Result<PublicKey, CryptoError>,
+) -> Result<SecretVec, CryptoError> {
+    let read = form.read(format, bytes)?;
+    let public = public_of(read.private.expose())?;
+    read.matching(&public)
 }

@@ -9,6 +9,10 @@ use lethe_types::SecretVec;
 /// Characters on a line of PEM (RFC 7468 section 2).
 const PEM_LINE_CHARACTERS: usize = 64;
 
+/// Bytes of both coordinates of a point of P-256, secp256k1 and the Stark curve, P-384, P-521. No
+/// other raw public key has one byte more than these.
+const SEC1_POINT_BYTES: [usize; 3] = [64, 96, 132];
+
 /// A fresh key: secret bytes and, for a key pair, the public key.
 ///
 /// Encoding of the secret bytes:
@@ -17,8 +21,12 @@ const PEM_LINE_CHARACTERS: usize = 64;
 /// | --- | --- |
 /// | AES, ChaCha20, HMAC | the raw key |
 /// | Ed25519 | the 32-byte seed (RFC 8032 section 5.1.5, `private key`) |
-/// | X25519 | the 32-byte scalar, not clamped (RFC 7748 section 5) |
-/// | ECDSA | PKCS#8 version 1 in DER with the public key inside (RFC 5208, RFC 5915) |
+/// | Ed25519, expanded | the 32-byte scalar, little-endian, then the 32-byte prefix |
+/// | Ed448 | the 57-byte seed (RFC 8032 section 5.2.5) |
+/// | X25519, X448 | the scalar, not clamped (RFC 7748 section 5) |
+/// | ECDSA and ECDH on NIST curves | PKCS#8 version 1 in DER, public key inside (RFC 5915) |
+/// | secp256k1, Stark curve | the 32-byte scalar, big-endian |
+/// | BIP-32, SLIP-0010 | the 32-byte key, then the 32-byte chain code |
 /// | RSA | PKCS#8 version 1 in DER with the CRT parts inside (RFC 5208, RFC 8017) |
 pub struct Material {
     secret: SecretVec,
@@ -81,6 +89,17 @@ impl PublicKey {
     #[must_use]
     pub fn spki_der(&self) -> &[u8] {
         &self.spki_der
+    }
+
+    /// The compressed point of SEC 1 section 2.3.3; `None` if the key is no point of a Weierstrass
+    /// curve.
+    #[must_use]
+    pub fn sec1_compressed(&self) -> Option<Vec<u8>> {
+        let (&tag, point) = self.raw.split_first()?;
+        let is_point = tag == 4 && SEC1_POINT_BYTES.contains(&point.len());
+        let (x, y) = point.split_at(point.len() / 2);
+        let parity = y.last()? & 1;
+        is_point.then(|| [&[2 + parity], x].concat())
     }
 
     /// [`PublicKey::spki_der`] as PEM with the label `PUBLIC KEY` (RFC 7468 section 13), with a

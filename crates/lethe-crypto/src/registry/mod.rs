@@ -4,7 +4,10 @@
 //! A new algorithm is one entry and, if its family is new, one file. The layers above see
 //! [`Algorithm`], [`Use`] and [`UsableKey`] only, so that they do not change.
 
+mod derive;
+mod form;
 mod material;
+mod request;
 mod scheme;
 mod table;
 mod usable;
@@ -18,13 +21,17 @@ use core::str::FromStr;
 
 use lethe_types::{Entropy, SecretVec};
 
+pub use derive::{DerivationPath, LABEL_BYTES_MAX, PATH_STEPS_MAX, SEED_BYTES_MAX, SEED_BYTES_MIN};
+pub use form::{KeyFormat, PublicFormat};
 pub use material::{Material, PublicKey};
+pub use request::{CONTEXT_BYTES_MAX, OaepHash, PssSalt, SignInput, SignRequest, Signature};
 pub use scheme::{SignatureScheme, UnknownSignatureScheme};
 pub use table::PLANNED;
 pub use usable::UsableKey;
 pub use uses::{Use, Uses};
 
 use crate::CryptoError;
+use crate::algorithms::Family;
 use table::{ENTRIES, Entry};
 
 /// Most encryptions under one key (one version), as a count.
@@ -142,6 +149,10 @@ impl Algorithm {
     #[must_use]
     pub fn default_scheme(self) -> Option<SignatureScheme> {
         self.schemes().first().copied()
+    }
+
+    pub(crate) const fn family(self) -> &'static dyn Family {
+        self.0.family
     }
 
     /// Makes a fresh key. A key pair is tried before it is returned: sign and verify, or agree

@@ -3,7 +3,10 @@
 //! Storage keeps the codes: append at the end, with the next number; never change or reuse one.
 
 use super::{ObjectType, SignatureScheme, Use, Uses};
-use crate::algorithms::{Family, aead, ecdsa, ed25519, hmac, rsa, x25519};
+use crate::algorithms::{
+    Family, aead, ecdsa, ed448, ed25519, ed25519_expanded, extended, hmac, rsa, secp256k1, x448,
+    x25519,
+};
 
 /// What is known about one algorithm. The meaning of each field is told by the method of
 /// [`super::Algorithm`] of that name.
@@ -34,46 +37,51 @@ pub(super) static ENTRIES: &[Entry] = &[
     mac(4, "hmac-sha256", 256, &hmac::HMAC_SHA256),
     mac(5, "hmac-sha384", 384, &hmac::HMAC_SHA384),
     mac(6, "hmac-sha512", 512, &hmac::HMAC_SHA512),
-    signer(7, "ed25519", 128, &ed25519::Ed25519, 32, &[SignatureScheme::Ed25519]),
     signer(
-        8,
-        "ecdsa-p256",
+        7,
+        "ed25519",
         128,
-        &ecdsa::P256,
-        138,
-        &[SignatureScheme::EcdsaSha256, SignatureScheme::EcdsaSha256P1363],
+        &ed25519::Ed25519,
+        32,
+        &[SignatureScheme::Ed25519, SignatureScheme::Ed25519ctx, SignatureScheme::Ed25519ph],
     ),
-    signer(
-        9,
-        "ecdsa-p384",
-        192,
-        &ecdsa::P384,
-        185,
-        &[SignatureScheme::EcdsaSha384, SignatureScheme::EcdsaSha384P1363],
-    ),
-    signer(
-        10,
-        "ecdsa-p521",
-        256,
-        &ecdsa::P521,
-        241,
-        &[SignatureScheme::EcdsaSha512, SignatureScheme::EcdsaSha512P1363],
-    ),
+    elliptic(8, "ecdsa-p256", 128, &ecdsa::P256, P256_MATERIAL_BYTES, ECDSA_SHA256_FIRST),
+    elliptic(9, "ecdsa-p384", 192, &ecdsa::P384, P384_MATERIAL_BYTES, ECDSA_SHA384_FIRST),
+    elliptic(10, "ecdsa-p521", 256, &ecdsa::P521, P521_MATERIAL_BYTES, ECDSA_SHA512_FIRST),
     rsa_signer(11, "rsa-2048", 112, &rsa::RSA_2048, 1_150, 1_250, RSA_SHA256_FIRST),
     rsa_signer(12, "rsa-3072", 128, &rsa::RSA_3072, 1_700, 1_850, RSA_SHA256_FIRST),
     rsa_signer(13, "rsa-4096", 152, &rsa::RSA_4096, 2_250, 2_450, RSA_SHA512_FIRST),
-    Entry {
-        code: 14,
-        name: "x25519",
-        object_type: ObjectType::KeyPair,
-        uses: Uses::of(&[Use::Agree]),
-        strength_bits: 128,
-        material_bytes_min: 32,
-        material_bytes_max: 32,
-        is_slow_to_generate: false,
-        schemes: &[],
-        family: &x25519::X25519,
-    },
+    agreer(14, "x25519", 128, &x25519::X25519, 32),
+    elliptic(100, "secp256k1", 128, &secp256k1::Secp256k1, 32, SECP256K1_ALL),
+    signer(101, "ecdsa-secp256k1", 128, &secp256k1::Secp256k1, 32, SECP256K1_ECDSA),
+    signer(102, "bip340-secp256k1", 128, &secp256k1::Secp256k1, 32, SECP256K1_SCHNORR),
+    agreer(103, "ecdh-secp256k1", 128, &secp256k1::Secp256k1, 32),
+    agreer(104, "ecdh-p256", 128, &ecdsa::P256, P256_MATERIAL_BYTES),
+    agreer(105, "ecdh-p384", 192, &ecdsa::P384, P384_MATERIAL_BYTES),
+    agreer(106, "ecdh-p521", 256, &ecdsa::P521, P521_MATERIAL_BYTES),
+    // Not audited, as `x448` and `stark`: docs/decisions/009.
+    signer(
+        107,
+        "ed448",
+        224,
+        &ed448::Ed448,
+        57,
+        &[SignatureScheme::Ed448, SignatureScheme::Ed448ph],
+    ),
+    agreer(108, "x448", 224, &x448::X448, 56),
+    #[cfg(feature = "stark")]
+    signer(109, "stark", 125, &crate::algorithms::stark::Stark, 32, &[SignatureScheme::Stark]),
+    deriver(110, "bip32-secp256k1", &extended::BIP32_SECP256K1, SECP256K1_ALL),
+    deriver(111, "slip10-ed25519", &extended::SLIP10_ED25519, &[SignatureScheme::Ed25519]),
+    deriver(112, "slip10-p256", &extended::SLIP10_P256, ECDSA_SHA256_FIRST),
+    signer(
+        113,
+        "ed25519-expanded",
+        128,
+        &ed25519_expanded::Ed25519Expanded,
+        64,
+        &[SignatureScheme::Ed25519, SignatureScheme::Ed25519ctx, SignatureScheme::Ed25519ph],
+    ),
 ];
 
 /// Names that Lethe knows and this build does not have. They answer
@@ -106,16 +114,8 @@ pub const PLANNED: &[&str] = &[
     "hmac-sha3-256",
     "hmac-sha3-384",
     "hmac-sha3-512",
-    "ed448",
-    "x448",
-    "secp256k1",
-    "ecdsa-secp256k1",
-    "bip340-secp256k1",
+    #[cfg(not(feature = "stark"))]
     "stark",
-    "ecdh-p256",
-    "ecdh-p384",
-    "ecdh-p521",
-    "ecdh-secp256k1",
     "ml-kem-512",
     "ml-kem-768",
     "ml-kem-1024",
@@ -123,13 +123,61 @@ pub const PLANNED: &[&str] = &[
     "ml-dsa-65",
     "ml-dsa-87",
     "x25519-ml-kem-768",
-    "bip32-secp256k1",
-    "slip10-ed25519",
-    "slip10-p256",
 ];
 
 const CIPHER: Uses = Uses::of(&[Use::Encrypt, Use::Decrypt]);
 const SIGNER: Uses = Uses::of(&[Use::Sign, Use::Verify]);
+
+/// Bytes of PKCS#8 as the library writes it.
+const P256_MATERIAL_BYTES: usize = 138;
+const P384_MATERIAL_BYTES: usize = 185;
+const P521_MATERIAL_BYTES: usize = 241;
+
+const ECDSA_SHA256_FIRST: &[SignatureScheme] = &[
+    SignatureScheme::EcdsaSha256,
+    SignatureScheme::EcdsaSha256P1363,
+    SignatureScheme::EcdsaSha384,
+    SignatureScheme::EcdsaSha384P1363,
+    SignatureScheme::EcdsaSha512,
+    SignatureScheme::EcdsaSha512P1363,
+];
+
+const ECDSA_SHA384_FIRST: &[SignatureScheme] = &[
+    SignatureScheme::EcdsaSha384,
+    SignatureScheme::EcdsaSha384P1363,
+    SignatureScheme::EcdsaSha256,
+    SignatureScheme::EcdsaSha256P1363,
+    SignatureScheme::EcdsaSha512,
+    SignatureScheme::EcdsaSha512P1363,
+];
+
+const ECDSA_SHA512_FIRST: &[SignatureScheme] = &[
+    SignatureScheme::EcdsaSha512,
+    SignatureScheme::EcdsaSha512P1363,
+    SignatureScheme::EcdsaSha256,
+    SignatureScheme::EcdsaSha256P1363,
+    SignatureScheme::EcdsaSha384,
+    SignatureScheme::EcdsaSha384P1363,
+];
+
+const SECP256K1_ALL: &[SignatureScheme] = &[
+    SignatureScheme::EcdsaSha256,
+    SignatureScheme::EcdsaSha256P1363,
+    SignatureScheme::EcdsaKeccak256,
+    SignatureScheme::EcdsaKeccak256P1363,
+    SignatureScheme::Bip340,
+    SignatureScheme::Bip340Taproot,
+];
+
+const SECP256K1_ECDSA: &[SignatureScheme] = &[
+    SignatureScheme::EcdsaSha256,
+    SignatureScheme::EcdsaSha256P1363,
+    SignatureScheme::EcdsaKeccak256,
+    SignatureScheme::EcdsaKeccak256P1363,
+];
+
+const SECP256K1_SCHNORR: &[SignatureScheme] =
+    &[SignatureScheme::Bip340, SignatureScheme::Bip340Taproot];
 
 /// SHA-256 resists collisions to 128 bits, as much as a modulus of 3,072 bits.
 const RSA_SHA256_FIRST: &[SignatureScheme] = &[
@@ -181,7 +229,7 @@ const fn mac(
     strength_bits: u16,
     family: &'static dyn Family,
 ) -> Entry {
-    let uses = Uses::of(&[Use::Mac, Use::MacVerify]);
+    let uses = Uses::of(&[Use::Mac, Use::MacVerify, Use::DeriveKey]);
     let (min, max) = (HMAC_MATERIAL_BYTES_MIN, HMAC_MATERIAL_BYTES_MAX);
     symmetric(code, name, strength_bits, family, uses, min, max)
 }
@@ -208,6 +256,42 @@ const fn signer(
     }
 }
 
+/// A key that signs, and agrees on secrets as well: one pair for both is what some callers need.
+/// The layer above can leave a key one of its uses.
+const fn elliptic(
+    code: u16,
+    name: &'static str,
+    strength_bits: u16,
+    family: &'static dyn Family,
+    material_bytes: usize,
+    schemes: &'static [SignatureScheme],
+) -> Entry {
+    let entry = signer(code, name, strength_bits, family, material_bytes, schemes);
+    Entry { uses: Uses::of(&[Use::Sign, Use::Verify, Use::Agree]), ..entry }
+}
+
+const fn agreer(
+    code: u16,
+    name: &'static str,
+    strength_bits: u16,
+    family: &'static dyn Family,
+    material_bytes: usize,
+) -> Entry {
+    let entry = signer(code, name, strength_bits, family, material_bytes, &[]);
+    Entry { uses: Uses::of(&[Use::Agree]), ..entry }
+}
+
+/// A key with a chain code, both of 32 bytes.
+const fn deriver(
+    code: u16,
+    name: &'static str,
+    family: &'static dyn Family,
+    schemes: &'static [SignatureScheme],
+) -> Entry {
+    let entry = signer(code, name, 128, family, 64, schemes);
+    Entry { uses: Uses::of(&[Use::Sign, Use::Verify, Use::DeriveKey]), ..entry }
+}
+
 /// Bounds of the material are loose: the integers in its DER lose a byte or two when they are
 /// small.
 const fn rsa_signer(
@@ -220,5 +304,6 @@ const fn rsa_signer(
     schemes: &'static [SignatureScheme],
 ) -> Entry {
     let entry = signer(code, name, strength_bits, family, material_bytes_max, schemes);
-    Entry { material_bytes_min, is_slow_to_generate: true, ..entry }
+    let uses = Uses::of(&[Use::Sign, Use::Verify, Use::Encrypt, Use::Decrypt]);
+    Entry { uses, material_bytes_min, is_slow_to_generate: true, ..entry }
 }

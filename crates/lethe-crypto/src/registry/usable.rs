@@ -4,7 +4,7 @@ use core::fmt;
 
 use lethe_types::{Entropy, SecretVec};
 
-use super::{Algorithm, PublicKey, SignatureScheme};
+use super::{Algorithm, OaepHash, PublicKey, SignRequest, Signature, SignatureScheme};
 use crate::CryptoError;
 use crate::algorithms::ExpandedKey;
 
@@ -39,6 +39,7 @@ impl UsableKey {
     }
 
     /// Appends `nonce (12) || ciphertext || tag (16)` to `out`; the nonce is 96 bits of `entropy`.
+    /// RSA appends the ciphertext of OAEP with SHA-256, `aad` being the label.
     ///
     /// Allocates nothing but room in `out`. At most [`super::ENCRYPTIONS_PER_KEY_MAX`] times a key.
     ///
@@ -72,7 +73,8 @@ impl UsableKey {
 
     /// The signature of `message` by `scheme`, or by the algorithm's default scheme.
     ///
-    /// ECDSA nonces and PSS salts are drawn by the library itself.
+    /// ECDSA nonces on NIST curves and PSS salts are drawn by the library itself. ECDSA on secp256k1
+    /// and the Stark curve takes the nonces of RFC 6979, so that it repeats itself.
     ///
     /// # Errors
     /// [`CryptoError::Unsupported`] if the algorithm does not sign, has no such scheme, or the
@@ -82,7 +84,18 @@ impl UsableKey {
         scheme: Option<SignatureScheme>,
         message: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
-        self.key.sign(self.scheme(scheme, "sign")?, message)
+        let request = SignRequest { scheme, ..SignRequest::message(message) };
+        self.sign_with(&request).map(|signature| signature.bytes)
+    }
+
+    /// [`UsableKey::sign`] with all that a request can carry: a digest instead of a message, a
+    /// context, auxiliary randomness, another salt.
+    ///
+    /// # Errors
+    /// As [`UsableKey::sign`]; [`CryptoError::Unsupported`] for a part of the request that the
+    /// scheme has no use for, [`CryptoError::Invalid`] for one of a length or value that it refuses.
+    pub fn sign_with(&self, request: &SignRequest<'_>) -> Result<Signature, CryptoError> {
+        self.key.sign_with(self.scheme(request.scheme, "sign")?, request)
     }
 
     /// Whether `signature` is this key's over `message` by `scheme` or the default scheme. A
@@ -96,7 +109,74 @@ impl UsableKey {
         message: &[u8],
         signature: &[u8],
     ) -> Result<bool, CryptoError> {
-        self.key.verify(self.scheme(scheme, "verify")?, message, signature)
+        let request = SignRequest { scheme, ..SignRequest::message(message) };
+        self.verify_with(&request, signature)
+    }
+
+    /// [`UsableKey::verify`] with all that a request can carry.
+    ///
+    /// # Errors
+    /// As [`UsableKey::sign_with`], for the request; never for the signature.
+    pub fn verify_with(
+        &self,
+        request: &SignRequest<'_>,
+        signature: &[u8],
+    ) -> Result<bool, CryptoError> {
+        self.key.verify_with(self.scheme(request.scheme, "verify")?, request, signature)
+    }
+
+    /// RSAES-OAEP (RFC 8017 section 7.1) of `plaintext` under `label`.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`]; [`CryptoError::Invalid`] for a plaintext that is longer than
+    /// the modulus less two hashes and two bytes; [`CryptoError::Library`].
+    pub fn encrypt_oaep(
+        &self,
+        hash: OaepHash,
+        label: &[u8],
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        self.key.encrypt_oaep(hash, label, plaintext)
+    }
+
+    /// The plaintext of [`UsableKey::encrypt_oaep`]. What is wrong with a ciphertext is not told,
+    /// by the answer or by its time.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] if the algorithm does not decrypt so or the private half is not
+    /// here; [`CryptoError::Authentication`].
+    pub fn decrypt_oaep(
+        &self,
+        hash: OaepHash,
+        label: &[u8],
+        ciphertext: &[u8],
+    ) -> Result<SecretVec, CryptoError> {
+        self.key.decrypt_oaep(hash, label, ciphertext)
+    }
+
+    /// The output key of BIP-341 (x only) to this key tweaked by `merkle_root`, which is empty or
+    /// 32 bytes: the one under which signatures by `bip340-taproot` verify.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] if the key is not on secp256k1; [`CryptoError::Invalid`] for a
+    /// root of another length.
+    pub fn taproot_output_key(&self, merkle_root: &[u8]) -> Result<[u8; 32], CryptoError> {
+        self.key.taproot_output_key(merkle_root)
+    }
+
+    /// The compressed point (33 bytes) that this key's scalar makes of `message` hashed to
+    /// secp256k1 under the tag `domain`, by `secp256k1_XMD:SHA-256_SSWU_RO_` (RFC 9380 section
+    /// 8.7): the evaluation of a verifiable pseudo-random function. Secret.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] if the key is not on secp256k1 or the private half is not here;
+    /// [`CryptoError::Invalid`] for an empty domain.
+    pub fn agree_with_hashed(
+        &self,
+        domain: &[u8],
+        message: &[u8],
+    ) -> Result<SecretVec, CryptoError> {
+        self.key.agree_with_hashed(domain, message)
     }
 
     /// The message authentication code of `message`, at full length.
@@ -116,12 +196,13 @@ impl UsableKey {
         self.key.mac_verify(message, tag)
     }
 
-    /// The secret that this key and the raw public key `peer_public` agree on. It is not uniform:
+    /// The secret that this key and the raw public key `peer_public` agree on: the `x` coordinate
+    /// at full length on Weierstrass curves, whose points may be compressed. It is not uniform:
     /// derive keys from it with [`crate::kdf::hkdf_sha256`].
     ///
     /// # Errors
-    /// [`CryptoError::Unsupported`], or [`CryptoError::Invalid`] for a public key of another length
-    /// or of low order, which would give the all-zero secret (RFC 7748 section 6.1).
+    /// [`CryptoError::Unsupported`], or [`CryptoError::Invalid`] for a public key of another length,
+    /// off the curve, or of low order, which would give the all-zero secret (RFC 7748 section 6.1).
     pub fn agree(&self, peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
         self.key.agree(peer_public)
     }
@@ -134,7 +215,9 @@ impl UsableKey {
         let consistent = match self.algorithm.default_scheme() {
             Some(scheme) => {
                 let message = b"lethe-pairwise-consistency/v1";
-                self.key.verify(scheme, message, &self.key.sign(scheme, message)?)?
+                let request = SignRequest::message(message);
+                let signature = self.key.sign_with(scheme, &request)?;
+                self.key.verify_with(scheme, &request, &signature.bytes)?
             }
             None => self.key.agrees_from_both_sides()?,
         };

@@ -43,6 +43,8 @@ uses! {
     Mac = 0x80, "mac";
     /// Check a message authentication code.
     MacVerify = 0x100, "mac_verify";
+    /// Derive other keys.
+    DeriveKey = 0x200, "derive_key";
     /// Agree on a secret with the holder of another key.
     Agree = 0x800, "agree";
 }
