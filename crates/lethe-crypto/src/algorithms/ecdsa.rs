@@ -224,9 +224,9 @@ impl Family for Curve {
         let read = self.form.read(format, bytes)?;
         let pair = self.pair_of(read.private.expose())?;
         let (_, public) = self.parse(pair.public_key().as_ref())?;
-        read.matching(&public)?;
-        let pkcs8 = pair.to_pkcs8v1().map_err(|_| REFUSED_PRIVATE)?;
-        Ok(SecretVec::copy_from(pkcs8.as_ref()))
+        // The library leaves out a public key that it was not given.
+        let private = read.matching(&public)?;
+        self.form.write(KeyFormat::Pkcs8Der, private.expose(), public.raw())
     }
 
     fn export(&'static self, material: &[u8], format: KeyFormat) -> Result<SecretVec, CryptoError> {

@@ -192,6 +192,9 @@ impl Algorithm {
     /// [`CryptoError::Invalid`] for bytes that are not exactly the DER of a public key of this
     /// algorithm and size. [`CryptoError::Unsupported`] if a public key alone has no use here.
     pub fn load_public(self, spki_der: &[u8]) -> Result<UsableKey, CryptoError> {
+        if self.uses() == Uses::of(&[Use::Agree]) {
+            return Err(CryptoError::Unsupported("be used by its public key alone"));
+        }
         Ok(UsableKey::new(self, self.0.family.load_public(spki_der)?))
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use lethe_types::{Entropy, SecretVec};
 
-use super::{Algorithm, OaepHash, PublicKey, SignRequest, Signature, SignatureScheme};
+use super::{Algorithm, OaepHash, PublicKey, SignRequest, Signature, SignatureScheme, Use};
 use crate::CryptoError;
 use crate::algorithms::ExpandedKey;
 
@@ -176,6 +176,7 @@ impl UsableKey {
         domain: &[u8],
         message: &[u8],
     ) -> Result<SecretVec, CryptoError> {
+        self.must_agree()?;
         self.key.agree_with_hashed(domain, message)
     }
 
@@ -204,6 +205,7 @@ impl UsableKey {
     /// [`CryptoError::Unsupported`], or [`CryptoError::Invalid`] for a public key of another length,
     /// off the curve, or of low order, which would give the all-zero secret (RFC 7748 section 6.1).
     pub fn agree(&self, peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
+        self.must_agree()?;
         self.key.agree(peer_public)
     }
 
@@ -222,6 +224,15 @@ impl UsableKey {
             None => self.key.agrees_from_both_sides()?,
         };
         if consistent { Ok(()) } else { Err(CryptoError::Library("make a consistent key pair")) }
+    }
+
+    /// One family serves algorithms that agree and others that do not.
+    fn must_agree(&self) -> Result<(), CryptoError> {
+        if self.algorithm.has(Use::Agree) {
+            Ok(())
+        } else {
+            Err(CryptoError::Unsupported("agree on a secret"))
+        }
     }
 
     fn scheme(
