@@ -23,8 +23,10 @@ const SCALAR_BYTES: usize = 32;
 /// Bytes of an uncompressed point.
 const POINT_BYTES: usize = 65;
 /// Order of the curve.
-const ORDER: [u8; SCALAR_BYTES] =
-    *b"\x08\0\0\0\0\0\0\x10\xff\xff\xff\xff\xff\xff\xff\xff\xb7\x81\x12m\xca\xe7\xb22\x1ef\xa2A\xad\xc6M/";
+const ORDER: [u8; SCALAR_BYTES] = [
+    0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x10, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xb7, 0x81, 0x12, 0x6d, 0xca, 0xe7, 0xb2, 0x32, 0x1e, 0x66, 0xa2, 0x41, 0xad, 0xc6, 0x4d, 0x2f,
+];
 /// The prime of the field, 2^251 + 17 * 2^192 + 1.
 const FIELD: [u8; SCALAR_BYTES] =
     *b"\x08\0\0\0\0\0\0\x11\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";

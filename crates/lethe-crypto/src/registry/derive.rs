@@ -162,7 +162,8 @@ impl Algorithm {
 
     /// A symmetric key of `child` out of one of this algorithm: HKDF-SHA-256 (RFC 5869) without a
     /// salt, `info` a fixed text, the name of `child`, a zero byte and `label`, at the length of a
-    /// generated key. Other labels and other algorithms give unrelated keys; the same give the same.
+    /// generated key. Other labels and other algorithms give unrelated keys; the same give the
+    /// same.
     ///
     /// # Errors
     /// [`CryptoError::Unsupported`] if this algorithm is not symmetric or does not derive, or

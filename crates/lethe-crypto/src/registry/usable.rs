@@ -73,8 +73,8 @@ impl UsableKey {
 
     /// The signature of `message` by `scheme`, or by the algorithm's default scheme.
     ///
-    /// ECDSA nonces on NIST curves and PSS salts are drawn by the library itself. ECDSA on secp256k1
-    /// and the Stark curve takes the nonces of RFC 6979, so that it repeats itself.
+    /// ECDSA nonces on NIST curves and PSS salts are drawn by the library itself. ECDSA on
+    /// secp256k1 and the Stark curve takes the nonces of RFC 6979, so that it repeats itself.
     ///
     /// # Errors
     /// [`CryptoError::Unsupported`] if the algorithm does not sign, has no such scheme, or the
@@ -93,7 +93,8 @@ impl UsableKey {
     ///
     /// # Errors
     /// As [`UsableKey::sign`]; [`CryptoError::Unsupported`] for a part of the request that the
-    /// scheme has no use for, [`CryptoError::Invalid`] for one of a length or value that it refuses.
+    /// scheme has no use for, [`CryptoError::Invalid`] for one of a length or value that it
+    /// refuses.
     pub fn sign_with(&self, request: &SignRequest<'_>) -> Result<Signature, CryptoError> {
         self.key.sign_with(self.scheme(request.scheme, "sign")?, request)
     }
@@ -202,8 +203,9 @@ impl UsableKey {
     /// derive keys from it with [`crate::kdf::hkdf_sha256`].
     ///
     /// # Errors
-    /// [`CryptoError::Unsupported`], or [`CryptoError::Invalid`] for a public key of another length,
-    /// off the curve, or of low order, which would give the all-zero secret (RFC 7748 section 6.1).
+    /// [`CryptoError::Unsupported`], or [`CryptoError::Invalid`] for a public key of another
+    /// length, off the curve, or of low order, which would give the all-zero secret (RFC 7748
+    /// section 6.1).
     pub fn agree(&self, peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
         self.must_agree()?;
         self.key.agree(peer_public)

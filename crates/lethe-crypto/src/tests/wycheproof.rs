@@ -27,7 +27,7 @@ fn check(file: &'static str, cases: usize, valid: usize) {
 
 #[test]
 fn ecdsa() {
-    check(include_str!("../../vectors/ecdsa.txt"), 382, 156);
+    check(include_str!("../../vectors/ecdsa.txt"), 366, 150);
 }
 
 #[test]
