@@ -64,6 +64,7 @@ fn the_table_is_what_storage_and_the_api_were_promised() {
     let want: Vec<String> = TABLE
         .trim()
         .lines()
+        .filter(|line| cfg!(feature = "stark") || !line.contains("stark"))
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
     assert_eq!(Algorithm::all().map(row).collect::<Vec<_>>(), want);
@@ -106,7 +107,9 @@ fn planned_names_are_told_from_unknown_ones() {
 fn schemes_round_trip_and_every_one_belongs_to_an_algorithm() {
     for &scheme in SignatureScheme::ALL {
         assert_eq!(scheme.to_string().parse(), Ok(scheme));
-        assert!(Algorithm::all().any(|algorithm| algorithm.schemes().contains(&scheme)));
+        let is_there = Algorithm::all().any(|algorithm| algorithm.schemes().contains(&scheme));
+        let is_left_out = scheme == SignatureScheme::Stark && !cfg!(feature = "stark");
+        assert_ne!(is_there, is_left_out, "{scheme}");
     }
     for name in ["", "ECDSA-SHA256", "rsa-pss", "rsa-pkcs1-sha1", "ed25519-ph"] {
         assert_eq!(name.parse::<SignatureScheme>(), Err(UnknownSignatureScheme), "{name:?}");
@@ -195,7 +198,7 @@ fn every_declared_use_works_and_every_other_is_refused() {
             cells += 1;
         }
     }
-    assert_eq!(cells, 28 * 8);
+    assert_eq!(cells, Algorithm::all().len() * Use::ALL.len());
 }
 
 #[track_caller]
