@@ -191,11 +191,6 @@ pub(crate) fn check_realm<Op: Operation>(
     }
 }
 
-/// Whether `principal` may still act at `now`.
-pub(crate) fn is_live(principal: &PrincipalRecord, now: UnixMillis) -> bool {
-    principal.revoked.is_none_or(|revoked| now < revoked)
-}
-
 impl Caller {
     /// When the credential that the caller came with ends by itself.
     pub(crate) fn credential_expires(&self) -> Option<UnixMillis> {

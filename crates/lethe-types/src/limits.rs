@@ -7,6 +7,60 @@ use core::time::Duration;
 /// other interfaces to a key management server allow.
 pub const NAME_BYTES_MAX: usize = 256;
 
+/// Longest name of a label, in bytes.
+pub const LABEL_NAME_BYTES_MAX: usize = 63;
+
+/// Longest value of a label, in bytes.
+pub const LABEL_VALUE_BYTES_MAX: usize = 256;
+
+/// Most labels of one key.
+pub const LABELS_MAX: usize = 64;
+
+/// Most holds on one key.
+pub const HOLDS_MAX: usize = 64;
+
+/// Most aliases of one key.
+pub const ALIASES_MAX: usize = 16;
+
+/// Longest alias, in bytes.
+pub const ALIAS_BYTES_MAX: usize = 512;
+
+/// Most attributes that doors keep with one key, vault or principal.
+pub const ATTRIBUTES_MAX: usize = 64;
+
+/// Most bytes of the attributes of one key, vault or principal, names and values together.
+pub const ATTRIBUTES_BYTES_MAX: usize = 65_536;
+
+/// Most state changes that a key's record keeps; the log and the audit trail keep all.
+pub const HISTORY_CHANGES_MAX: usize = 32;
+
+/// Most keys that are derived from one key, destroyed ones not counted.
+pub const DEPENDANTS_MAX: usize = 100_000;
+
+/// Longest derivation path, in bytes.
+pub const DERIVATION_PATH_BYTES_MAX: usize = 256;
+
+/// Most credentials of one principal.
+pub const CREDENTIALS_MAX: usize = 64;
+
+/// Longest time that a scheduled destruction may wait.
+pub const WINDOW_MAX: Duration = Duration::from_secs(3_650 * 24 * 3_600);
+
+/// Most open approval requests of one realm.
+pub const APPROVAL_REQUESTS_MAX: usize = 10_000;
+
+/// Most approvals that a policy may ask for.
+pub const APPROVALS_MAX: u8 = 16;
+
+/// Most keys of one bulk destruction.
+pub const JOB_KEYS_MAX: usize = 10_000_000;
+
+/// Keys that a bulk destruction destroys in one commit.
+pub const JOB_BATCH_KEYS_MAX: usize = 512;
+
+/// Most bulk destructions of the installation that are not finished.
+pub const JOBS_OPEN_MAX: usize = 64;
+
 /// Largest request body of the native door, in bytes. A megabyte of plaintext in base64 with room
 /// for JSON.
 pub const BODY_BYTES_MAX: usize = 1_500_000;

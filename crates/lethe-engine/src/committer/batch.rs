@@ -17,7 +17,7 @@ use crate::catalogue::KeyEntry;
 use crate::idempotency::Remembered;
 use crate::record::codec::{encode_key, encode_principal, encode_realm, encode_vault};
 use crate::record::{Destruction, KeyRecord, KeyVersion};
-use crate::{EngineError, authz, keys, lifecycle, seal, system};
+use crate::{EngineError, keys, lifecycle, seal, system};
 
 /// Name and version of this program in every log entry.
 pub(crate) const SOFTWARE: &str = concat!("lethe/", env!("CARGO_PKG_VERSION"));
@@ -104,7 +104,7 @@ impl Committer {
         }
         let now = self.shared.clock.now();
         let known = self.shared.catalogue.principal(asked.realm, asked.id);
-        known.is_some_and(|entry| authz::is_live(entry.record(), now))
+        known.is_some_and(|entry| entry.record().is_live(now))
     }
 
     fn is_current(&self, submission: &Submission, taken: &mut Taken) -> bool {
@@ -370,6 +370,7 @@ impl Draft<'_> {
             requested: requested.min(self.now),
             unusable_since: self.now,
             by,
+            scheduled_by: None,
             door: door.to_owned(),
             reason: reason.to_owned(),
             epoch: self.facts.epoch_to,

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::audit::{AuditEvent, hex};
 use crate::authz::{self, Caller};
+use crate::record::CredentialKind;
 use crate::{Engine, EngineError};
 
 /// What every bearer token starts with, so that scanners can find leaked ones.
@@ -110,8 +111,13 @@ impl Engine {
         let principal = self.shared.catalogue.by_credential(id)?;
         let record = principal.record();
         let credential = record.credentials.iter().find(|credential| credential.id == id)?;
-        let genuine = self.shared.pepper.verify(secret.as_slice(), &credential.hash);
-        let live = credential.expires.is_none_or(|end| now < end) && authz::is_live(record, now);
+        let genuine = match &credential.kind {
+            CredentialKind::Bearer { hash } => self.shared.pepper.verify(secret.as_slice(), hash),
+            CredentialKind::Passphrase { .. }
+            | CredentialKind::PublicKey { .. }
+            | CredentialKind::SharedSecret { .. } => false,
+        };
+        let live = credential.is_live(now) && record.is_live(now);
         (genuine && live).then_some((principal, id))
     }
 

@@ -95,6 +95,7 @@ impl Engine {
             next_version: 1,
             imported: false,
             exported: false,
+            details: None,
             destruction: None,
         };
         let material = algorithm.generate(entropy)?;

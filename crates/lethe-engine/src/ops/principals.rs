@@ -10,7 +10,7 @@ use super::authenticate::token_text;
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, CreatePrincipal, PrincipalEntry, ReadPrincipal, RevokePrincipal};
 use crate::committer::Change;
-use crate::record::{Credential, Grant, PrincipalRecord, Scope};
+use crate::record::{Credential, CredentialKind, Grant, PrincipalKind, PrincipalRecord, Scope};
 use crate::{Engine, EngineError};
 
 /// What a new principal is to be.
@@ -80,7 +80,10 @@ impl Engine {
         let secret = Secret::<32>::random(entropy)?;
         let credential = Credential {
             id: CredentialId::random(entropy)?,
-            hash: self.shared.pepper.hash(secret.expose()),
+            name: "".into(),
+            kind: CredentialKind::Bearer { hash: self.shared.pepper.hash(secret.expose()) },
+            suspended: false,
+            attributes: Default::default(),
             created: now,
             expires: earlier(
                 request.token_lifetime.map(|lifetime| now.saturating_add(lifetime)),
@@ -88,19 +91,12 @@ impl Engine {
             ),
         };
         let token = token_text(credential.id, secret.expose());
-        let mut salt = Box::new([0; 32]);
-        entropy.fill(salt.as_mut_slice())?;
-        let record = PrincipalRecord {
-            id: PrincipalId::random(entropy)?,
-            realm: caller.realm(),
-            name: request.name,
-            created: now,
-            revoked: None,
-            grants: request.grants,
-            credentials: vec![credential],
-            salt,
-        };
-        let id = record.id;
+        let id = PrincipalId::random(entropy)?;
+        let kind = PrincipalKind::ServiceAccount;
+        let mut record = PrincipalRecord::new(id, caller.realm(), kind, request.name, now);
+        entropy.fill(record.salt.as_mut_slice())?;
+        record.grants = request.grants;
+        record.credentials = vec![credential];
         self.change(caller, None, |_| {
             Ok(Planned::Change(Box::new(Change::CreatePrincipal(record.clone()))))
         })
@@ -154,7 +150,7 @@ impl Engine {
         let now = self.shared.clock.now();
         self.change(caller, None, |_| {
             let seen = self.find_principal(caller, principal)?;
-            if !authz::is_live(seen.record(), now) {
+            if !seen.record().is_live(now) {
                 return Ok(Planned::Done(crate::committer::Committed::Done));
             }
             let mut record = seen.record().clone();

@@ -8,7 +8,7 @@ use lethe_types::{RealmId, RealmName, VaultId, VaultName};
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, CreateVault, ReadVault};
 use crate::committer::{Change, Committed};
-use crate::record::{RealmRecord, VaultRecord};
+use crate::record::{DeletionPolicy, RealmRecord, VaultRecord};
 use crate::{Engine, EngineError, system};
 
 impl Engine {
@@ -23,11 +23,16 @@ impl Engine {
         }
         let entropy = &*self.shared.entropy;
         let now = self.shared.clock.now();
+        let mut salt = Box::new([0; 32]);
+        entropy.fill(salt.as_mut_slice())?;
         let realm = RealmRecord {
             id: RealmId::random(entropy)?,
             name: name.clone(),
             created: now,
             default_vault: VaultId::random(entropy)?,
+            policy: DeletionPolicy::default(),
+            attributes: Default::default(),
+            salt,
         };
         let id = realm.id;
         let vault = self.new_vault(id, realm.default_vault, "default".parse().expect("a name"))?;
@@ -117,8 +122,8 @@ impl Engine {
         id: VaultId,
         name: VaultName,
     ) -> Result<VaultRecord, EngineError> {
-        let mut salt = Box::new([0; 32]);
-        self.shared.entropy.fill(salt.as_mut_slice())?;
-        Ok(VaultRecord { id, realm, name, created: self.shared.clock.now(), salt })
+        let mut vault = VaultRecord::new(id, realm, name, self.shared.clock.now());
+        self.shared.entropy.fill(vault.salt.as_mut_slice())?;
+        Ok(vault)
     }
 }

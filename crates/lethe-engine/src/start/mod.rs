@@ -67,7 +67,7 @@ pub enum StoreState {
 /// `meta/format` while an installation is being created.
 const FORMAT_UNFINISHED: &[u8] = b"unfinished";
 /// `meta/format` of the installations that this build reads.
-const FORMAT_READY: &[u8] = b"lethe/1";
+const FORMAT_READY: &[u8] = b"lethe/2";
 
 /// What `store` holds; marks an empty one, so that a crash during creation is told from a lost
 /// store.

@@ -46,6 +46,7 @@ fn new_key(engine: &Engine, caller: &Caller) -> Change {
         next_version: 1,
         imported: false,
         exported: false,
+        details: None,
         destruction: None,
     };
     Change::CreateKey { record, material: algorithm.generate(&SystemEntropy).unwrap() }
