@@ -455,7 +455,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub permission: Option<String>,
-    /// Id of the key that is gone.
+    /// Id of the key that is gone, or that may not go.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub key: Option<String>,
@@ -463,4 +463,16 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub state: Option<String>,
+    /// The rule that stands before a destruction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "must_be_suspended")]
+    pub rule: Option<String>,
+    /// In words what would satisfy that rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub remedy: Option<String>,
+    /// When the destruction that waits is carried out, where that stands in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub due: Option<String>,
 }

@@ -13,11 +13,14 @@ use arc_swap::ArcSwapOption;
 use lethe_crypto::registry::UsableKey;
 use lethe_store::Revision;
 use lethe_types::limits::SCAN_ENTRIES_MAX;
-use lethe_types::{CredentialId, KeyId, PrincipalId, RealmId, RealmName, UnixMillis, VaultId};
+use lethe_types::{
+    ApprovalId, CredentialId, JobId, KeyId, KeyName, PrincipalId, RealmId, RealmName, UnixMillis,
+    VaultId, VaultName,
+};
 use parking_lot::RwLock;
 
 use crate::authz::PrincipalEntry;
-use crate::record::{KeyRecord, RealmRecord, VaultRecord};
+use crate::record::{ApprovalRecord, JobRecord, KeyRecord, RealmRecord, VaultRecord};
 
 /// Shards of the key map: enough that writers of one do not wait for readers of another.
 const SHARDS: usize = 256;
@@ -115,6 +118,8 @@ pub(crate) struct Catalogue {
     vaults: RwLock<BTreeMap<VaultId, Arc<VaultRecord>>>,
     principals: RwLock<BTreeMap<PrincipalId, Arc<PrincipalEntry>>>,
     credentials: RwLock<BTreeMap<CredentialId, Arc<PrincipalEntry>>>,
+    approvals: RwLock<BTreeMap<ApprovalId, Arc<ApprovalRecord>>>,
+    jobs: RwLock<BTreeMap<JobId, Arc<JobRecord>>>,
     live: AtomicU64,
     destroyed: AtomicU64,
 }
@@ -128,6 +133,8 @@ impl Default for Catalogue {
             vaults: RwLock::default(),
             principals: RwLock::default(),
             credentials: RwLock::default(),
+            approvals: RwLock::default(),
+            jobs: RwLock::default(),
             live: AtomicU64::new(0),
             destroyed: AtomicU64::new(0),
         }
@@ -251,5 +258,208 @@ impl Catalogue {
         for credential in &entry.record.credentials {
             credentials.insert(credential.id, entry.clone());
         }
+    }
+}
+
+// NAIVE, replaced by the catalogue branch.
+impl Catalogue {
+    fn all(&self) -> Vec<Arc<KeyEntry>> {
+        self.keys
+            .iter()
+            .flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+    pub(crate) fn approval(&self, id: ApprovalId) -> Option<Arc<ApprovalRecord>> {
+        self.approvals.read().get(&id).cloned()
+    }
+    pub(crate) fn approvals_of(&self, key: KeyId) -> Vec<Arc<ApprovalRecord>> {
+        self.approvals.read().values().filter(|record| record.key == key).cloned().collect()
+    }
+    pub(crate) fn approvals_in(&self, realm: RealmId) -> Vec<Arc<ApprovalRecord>> {
+        self.approvals.read().values().filter(|record| record.realm == realm).cloned().collect()
+    }
+    pub(crate) fn publish_approval(&self, record: ApprovalRecord) {
+        self.approvals.write().insert(record.id, Arc::new(record));
+    }
+    pub(crate) fn job(&self, id: JobId) -> Option<Arc<JobRecord>> {
+        self.jobs.read().get(&id).cloned()
+    }
+    pub(crate) fn jobs(&self) -> Vec<Arc<JobRecord>> {
+        self.jobs.read().values().cloned().collect()
+    }
+    pub(crate) fn publish_job(&self, record: JobRecord) {
+        self.jobs.write().insert(record.id, Arc::new(record));
+    }
+    pub(crate) fn alias(&self, realm: RealmId, door: &str, text: &str) -> Option<Arc<KeyEntry>> {
+        self.all()
+            .into_iter()
+            .filter(|entry| {
+                entry.record.realm == realm
+                    && entry.record.aliases.iter().any(|a| a.door == door && a.text == text)
+            })
+            .max_by_key(|e| e.record.created)
+    }
+    pub(crate) fn named(&self, vault: VaultId, name: &KeyName) -> Vec<Arc<KeyEntry>> {
+        self.all()
+            .into_iter()
+            .filter(|entry| entry.record.vault == vault && entry.record.name == *name)
+            .collect()
+    }
+    pub(crate) fn derived(&self, parent: KeyId, path: &str) -> Option<KeyId> {
+        self.all()
+            .into_iter()
+            .find(|e| {
+                e.record
+                    .details()
+                    .derivation
+                    .as_ref()
+                    .is_some_and(|d| d.parent == parent && &*d.path == path)
+            })
+            .map(|e| e.record.id)
+    }
+    pub(crate) fn live_dependants(&self, key: KeyId) -> Vec<KeyId> {
+        let mut found: Vec<KeyId> = self
+            .all()
+            .into_iter()
+            .filter(|e| {
+                !e.record.state.is_destroyed()
+                    && e.record.details().derivation.as_ref().is_some_and(|d| d.parent == key)
+            })
+            .map(|e| e.record.id)
+            .collect();
+        found.sort();
+        found
+    }
+    pub(crate) fn due_until(&self, now: UnixMillis, limit: usize) -> Vec<KeyId> {
+        self.all().into_iter().filter(|e| matches!(e.record.state, lethe_types::KeyState::PendingDestruction { due, .. } if due <= now)).map(|e| e.record.id).take(limit).collect()
+    }
+    pub(crate) fn due(
+        &self,
+        after: Option<(UnixMillis, KeyId)>,
+        now: UnixMillis,
+        limit: usize,
+    ) -> Vec<(UnixMillis, KeyId)> {
+        let mut found: Vec<_> = self
+            .all()
+            .into_iter()
+            .filter_map(|e| Some((e.record.state.due()?, e.record.id)))
+            .filter(|at| at.0 <= now && after.is_none_or(|after| *at > after))
+            .collect();
+        found.sort();
+        found.truncate(limit);
+        found
+    }
+    pub(crate) fn count_use(&self, entry: &KeyEntry, now: UnixMillis, _by: PrincipalId) {
+        entry.usage().record(now);
+    }
+    pub(crate) fn take_used(&self, _limit: usize) -> Vec<(KeyId, UsageRow)> {
+        Vec::new()
+    }
+    pub(crate) fn put_back_used(&self, _keys: impl IntoIterator<Item = KeyId>) {}
+    pub(crate) fn select(
+        &self,
+        realm: RealmId,
+        filter: &crate::KeyFilter,
+        limit: usize,
+    ) -> Vec<KeyId> {
+        let mut found = self.page_ids(realm, |e| {
+            !e.record.state.is_destroyed()
+                && filter.vault.is_none_or(|v| v == e.record.vault)
+                && filter.labels.iter().all(|(n, v)| {
+                    e.record
+                        .details()
+                        .labels
+                        .get(n)
+                        .is_some_and(|have| v.as_ref().is_none_or(|v| v == have))
+                })
+        });
+        found.truncate(limit);
+        found
+    }
+    pub(crate) fn next_due(&self) -> Option<UnixMillis> {
+        self.all()
+            .into_iter()
+            .filter_map(|e| match e.record.state {
+                lethe_types::KeyState::PendingDestruction { due, .. } => Some(due),
+                _ => None,
+            })
+            .min()
+    }
+    pub(crate) fn fingerprint(&self, digest: &[u8; 32]) -> Option<KeyId> {
+        self.all()
+            .into_iter()
+            .find(|e| e.record.details().fingerprints.contains(digest))
+            .map(|e| e.record.id)
+    }
+    pub(crate) fn live_keys_in(&self, vault: VaultId) -> u64 {
+        u64::try_from(
+            self.all()
+                .into_iter()
+                .filter(|e| e.record.vault == vault && !e.record.state.is_destroyed())
+                .count(),
+        )
+        .unwrap_or(u64::MAX)
+    }
+    pub(crate) fn destroys_since(&self, principal: PrincipalId, since: UnixMillis) -> u32 {
+        let n = self
+            .all()
+            .into_iter()
+            .filter(|e| {
+                e.record
+                    .destruction
+                    .as_ref()
+                    .is_some_and(|d| d.by == principal && d.requested >= since)
+                    || e.record
+                        .details()
+                        .pending
+                        .as_ref()
+                        .is_some_and(|p| p.by == principal && p.requested >= since)
+            })
+            .count();
+        u32::try_from(n).unwrap_or(u32::MAX)
+    }
+    pub(crate) fn by_login(&self, realm: RealmId, login: &str) -> Option<Arc<PrincipalEntry>> {
+        self.principals(realm)
+            .into_iter()
+            .find(|e| e.record.revoked.is_none() && e.record.login.as_deref() == Some(login))
+    }
+    pub(crate) fn by_external(
+        &self,
+        realm: RealmId,
+        external: &str,
+    ) -> Option<(Arc<PrincipalEntry>, CredentialId)> {
+        self.principals(realm).into_iter().find_map(|e| {
+            let c = e.record.credentials.iter().find(|c| c.external() == Some(external))?.id;
+            Some((e, c))
+        })
+    }
+    pub(crate) fn bound_to(&self, key: KeyId) -> Vec<Arc<PrincipalEntry>> {
+        self.principals
+            .read()
+            .values()
+            .filter(|e| e.record.bound_to == Some(key) && e.record.revoked.is_none())
+            .cloned()
+            .collect()
+    }
+    pub(crate) fn vault_by_name(
+        &self,
+        realm: RealmId,
+        name: &VaultName,
+    ) -> Option<Arc<VaultRecord>> {
+        self.vaults(realm).into_iter().find(|v| v.removed.is_none() && v.name == *name)
+    }
+    pub(crate) fn page_ids(
+        &self,
+        realm: RealmId,
+        wanted: impl Fn(&KeyEntry) -> bool,
+    ) -> Vec<KeyId> {
+        self.page(realm, None, usize::MAX, wanted).into_iter().map(|e| e.record.id).collect()
+    }
+}
+
+pub(crate) struct UsageRow;
+impl UsageRow {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        Vec::new()
     }
 }

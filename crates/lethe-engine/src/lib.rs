@@ -8,11 +8,14 @@
 
 pub mod audit;
 mod authz;
+mod block_on;
 mod cache;
+mod caretaker;
 mod catalogue;
 mod committer;
 mod error;
 pub mod failpoint;
+mod guards;
 mod head_guard;
 mod idempotency;
 mod keys;
@@ -23,6 +26,7 @@ mod receipt;
 pub mod record;
 mod seal;
 mod shared;
+mod signin;
 mod start;
 mod system;
 mod uses;
@@ -32,19 +36,25 @@ use std::sync::Arc;
 pub use authz::{Caller, PrincipalEntry};
 pub use catalogue::{KeyEntry, Usage};
 pub use error::EngineError;
+pub use guards::{Refusal, Unusable};
 pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
-    CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, KeyFilter, KeyPage,
-    NewPrincipal, PreparedKey,
+    BulkRequest, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest,
+    DestroyWhen, Destroyed, GivenMaterial, HoldRequest, KeyChange, KeyFilter, KeyPage, LeftKey,
+    NewCredential, NewCredentialKind, NewPrincipal, PreparedKey, PrincipalChange, Selection,
+    SignedRequest, VaultChange, VaultRequest,
 };
+pub use signin::{Proof, Rate, SignInLimits, Source};
 pub use start::{Parts, StartError, StoreState, prepare};
 
+use caretaker::Caretaker;
 use committer::Queue;
 use lethe_crypto::registry::Algorithm;
 use lethe_types::KeyId;
 use shared::Shared;
+use signin::SignIn;
 
 /// The engine. All doors share one.
 ///
@@ -53,7 +63,9 @@ use shared::Shared;
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
-    queue: Queue,
+    queue: Arc<Queue>,
+    caretaker: Caretaker,
+    sign_in: SignIn,
 }
 
 impl Engine {
@@ -83,6 +95,7 @@ impl Engine {
 
     /// Takes no more changes, finishes those that were taken, and settles.
     pub fn close(&self) {
+        self.caretaker.stop();
         self.queue.close();
     }
 }

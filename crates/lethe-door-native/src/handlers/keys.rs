@@ -46,11 +46,11 @@ fn parse_create(caller: &Caller, request: &Request) -> Result<CreateKeyRequest, 
         wanted.algorithm.as_bytes(),
         wanted.vault.as_deref().unwrap_or_default().as_bytes(),
     ];
+    let name = parsed("name", &wanted.name)?;
     Ok(CreateKeyRequest {
-        name: parsed("name", &wanted.name)?,
-        algorithm,
         vault: wanted.vault.as_deref().map(|vault| parsed("vault", vault)).transpose()?,
         idempotency: idempotency(caller, request, "key.create", &parts)?,
+        ..CreateKeyRequest::new(name, algorithm)
     })
 }
 
@@ -89,6 +89,11 @@ fn created(entry: &KeyEntry) -> Response {
     response
 }
 
+/// The key whose destruction waits.
+pub(super) fn scheduled(entry: &KeyEntry) -> Response {
+    key_response(StatusCode::ACCEPTED, entry)
+}
+
 fn key_response(status: StatusCode, entry: &KeyEntry) -> Response {
     let mut response = render::json(status, &wire::Key::of(entry));
     response.headers_mut().insert(ETAG, headers::etag(entry.revision()));
@@ -122,6 +127,7 @@ fn list_now(state: &State, caller: &Caller, request: &Request) -> Result<Respons
         vault: vault.map(|text| parsed("vault", &text)).transpose()?,
         name: name.map(|text| text.into_owned()),
         destroyed: destroyed.map(|text| parsed("destroyed", &text)).transpose()?.unwrap_or(false),
+        ..KeyFilter::default()
     };
     let page = state.engine.list_keys(caller, &filter, after, limit)?;
     let answer = wire::Keys {

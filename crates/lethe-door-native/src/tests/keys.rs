@@ -220,9 +220,7 @@ async fn vaults_are_created_once_a_name() {
     assert_eq!(vault["created"], "2026-09-21T14:13:20.000Z");
     let all = json(&api.get("/v1/vaults").await);
     assert_eq!(all["vaults"].as_array().unwrap().len(), 2);
-    let again =
-        problem(&api.post("/v1/vaults", r#"{"name":"second"}"#).await, 422, "invalid-field");
-    assert_eq!(again["field"], "name");
+    problem(&api.post("/v1/vaults", r#"{"name":"second"}"#).await, 409, "name-taken");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ pub struct KeyFilter {
     pub name: Option<String>,
     /// Destroyed keys (tombstones) too.
     pub destroyed: bool,
+    pub labels: Vec<(lethe_types::LabelName, Option<lethe_types::LabelValue>)>,
 }
 
 /// One page of a list, oldest key first.

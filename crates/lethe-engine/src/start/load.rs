@@ -12,7 +12,10 @@ use super::{LogHead, Parts, StartError};
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::idempotency::{Idempotency, Remembered};
 use crate::log_view::StoredTiles;
-use crate::record::codec::{Undecodable, decode_key, decode_principal, decode_realm, decode_vault};
+use crate::record::codec::{
+    Undecodable, decode_approval, decode_job, decode_key, decode_principal, decode_realm,
+    decode_vault,
+};
 use crate::{PrincipalEntry, keys, system};
 
 /// Rows that are read at once.
@@ -53,14 +56,37 @@ pub(super) fn load(parts: &Parts, tree: &Tree) -> Result<Loaded, StartError> {
         system_leaves: vec![(system::REALM, seed_leaf), (system::REALM, pepper_leaf)],
         destructions: Vec::new(),
     };
-    load_owners(&*parts.store, &loaded)?;
+    load_owners(&*parts.store, &mut loaded)?;
+    load_work(&*parts.store, &mut loaded)?;
     load_keys(&*parts.store, &mut loaded)?;
     load_idempotency(&*parts.store, &loaded)?;
     Ok(loaded)
 }
 
-fn load_owners(store: &dyn Store, loaded: &Loaded) -> Result<(), StartError> {
-    let catalogue = &loaded.catalogue;
+/// Requests for approval, bulk destructions, and cuts that no tombstone lists.
+fn load_work(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
+    let Loaded { catalogue, destructions, .. } = loaded;
+    rows(store, keys::APPROVAL, |_, row| {
+        let record = decode_approval(&row.value);
+        catalogue.publish_approval(record.map_err(|_| damaged("a request for approval"))?);
+        Ok(())
+    })?;
+    rows(store, keys::JOB, |_, row| {
+        let record = decode_job(&row.value);
+        catalogue.publish_job(record.map_err(|_| damaged("a bulk destruction"))?);
+        Ok(())
+    })?;
+    rows(store, keys::CUT, |key, row| {
+        let damaged = || damaged("a list of cuts");
+        let epoch = key.try_into().map(u64::from_be_bytes).map_err(|_| damaged())?;
+        let (leaves, []) = row.value.as_chunks::<8>() else { return Err(damaged()) };
+        destructions.push((epoch, leaves.iter().copied().map(u64::from_be_bytes).collect()));
+        Ok(())
+    })
+}
+
+fn load_owners(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
+    let Loaded { catalogue, live_leaves, .. } = loaded;
     rows(store, keys::REALM, |_, row| {
         catalogue.publish_realm(decode_realm(&row.value).map_err(|_| damaged("a realm"))?);
         Ok(())
@@ -71,6 +97,7 @@ fn load_owners(store: &dyn Store, loaded: &Loaded) -> Result<(), StartError> {
     })?;
     rows(store, keys::PRINCIPAL, |_, row| {
         let record = decode_principal(&row.value).map_err(|_| damaged("a principal"))?;
+        live_leaves.extend(record.leaves().map(|leaf| (record.realm, leaf)));
         catalogue.publish_principal(Arc::new(PrincipalEntry::new(record, row.revision)));
         Ok(())
     })
@@ -80,7 +107,7 @@ fn load_keys(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
     let Loaded { catalogue, live_leaves, destructions, .. } = loaded;
     rows(store, keys::KEY, |_, row| {
         let mut record = decode_key(&row.value).map_err(|Undecodable(what)| damaged(what))?;
-        live_leaves.extend(record.versions.iter().map(|version| (record.realm, version.leaf)));
+        live_leaves.extend(record.leaves().map(|leaf| (record.realm, leaf)));
         if let Some(destruction) = &mut record.destruction {
             // Only recovery needs the leaves, and only receipts the detail, which they read back.
             destructions.push((destruction.epoch, std::mem::take(&mut destruction.leaves)));
