@@ -4,7 +4,7 @@
 //! audit trail, time and chance are traits that the server passes in.
 //!
 //! Read in this order: `ops/destroy.rs` (one operation), `committer/mod.rs` (the one path of every
-//! write), `catalogue.rs` (what every read looks at), `start.rs` (recovery).
+//! write), `catalogue/mod.rs` (what every read looks at), `start.rs` (recovery).
 
 pub mod audit;
 mod authz;
@@ -30,14 +30,14 @@ mod uses;
 use std::sync::Arc;
 
 pub use authz::{Caller, PrincipalEntry};
-pub use catalogue::{KeyEntry, Usage};
+pub use catalogue::{KeyEntry, KeyFilter, StateFilter, UnknownState, Usage, UsageRow};
 pub use error::EngineError;
 pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
-    CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, KeyFilter, KeyPage,
-    NewPrincipal, PreparedKey,
+    CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, KeyPage, NewPrincipal,
+    PreparedKey,
 };
 pub use start::{Parts, StartError, StoreState, prepare};
 

@@ -11,7 +11,8 @@ mod vaults;
 pub use create::{CreateKeyRequest, PreparedKey};
 pub use destroy::{DestroyRequest, Destroyed};
 pub use principals::{CreatePrincipalRequest, NewPrincipal};
-pub use read::{KeyFilter, KeyPage};
+pub use read::KeyPage;
+pub(crate) use read::ListCursors;
 
 use futures_channel::oneshot;
 use lethe_types::limits::CONFLICT_RETRIES_MAX;
