@@ -18,6 +18,8 @@ mod idempotency;
 mod keys;
 mod lifecycle;
 mod log_view;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod ops;
 mod receipt;
 pub mod record;
