@@ -18,6 +18,7 @@ use crate::audit::AuditSink;
 use crate::cache::ExpandedKeys;
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::idempotency::Idempotency;
+use crate::ops::ListCursors;
 use crate::record::KeyVersion;
 
 /// The newest signed checkpoint and the size it speaks of.
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     /// Erasure notes that are not in the store yet, by the epoch that the erasure led to.
     pub(crate) unsettled_notes: Mutex<BTreeMap<u64, Arc<str>>>,
     pub(crate) pepper: Pepper,
+    pub(crate) cursors: ListCursors,
     pub(crate) vkey: Arc<str>,
     /// Raised when the state of store or slot is unknown: nothing is changed any more until a
     /// restart.

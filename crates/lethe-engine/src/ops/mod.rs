@@ -25,7 +25,8 @@ pub use credentials::{NewCredential, NewCredentialKind};
 pub use destroy::{DestroyOutcome, DestroyRequest, DestroyWhen, Destroyed, SignedRequest};
 pub use holds::HoldRequest;
 pub use principals::{CreatePrincipalRequest, NewPrincipal, PrincipalChange};
-pub use read::{KeyFilter, KeyPage};
+pub use read::KeyPage;
+pub(crate) use read::ListCursors;
 pub use update::KeyChange;
 pub use vaults::{VaultChange, VaultRequest};
 
