@@ -22,7 +22,11 @@ struct Faults {
     /// A sync that fails loses what was appended, as a kernel does that drops dirty pages.
     is_sync_losing: bool,
     is_create_failing: bool,
+    /// It fails after it was done, as when the sync of the directory fails.
+    is_create_failing_late: bool,
+    is_head_failing: bool,
     is_put_aside_failing: bool,
+    is_put_aside_failing_late: bool,
     is_panicking: bool,
     is_stalled: bool,
     /// How often something was appended or failed to be.
@@ -53,25 +57,74 @@ struct FaultyFile {
     synced: u64,
 }
 
-impl AuditDirectory for FaultyDirectory {
-    fn open_current(&mut self) -> io::Result<Box<dyn LogFile>> {
-        if self.disk.faults.lock().is_create_failing && !self.real.is_current() {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let real = self.real.open_current()?;
+impl FaultyDirectory {
+    fn wrap(&self, real: Box<dyn LogFile>) -> io::Result<Box<dyn LogFile>> {
         let synced = real.length()?;
         Ok(Box::new(FaultyFile { real, disk: Arc::clone(&self.disk), synced }))
+    }
+}
+
+impl AuditDirectory for FaultyDirectory {
+    fn open_current(&mut self) -> io::Result<Option<Box<dyn LogFile>>> {
+        let real = self.real.open_current()?;
+        real.map(|real| self.wrap(real)).transpose()
+    }
+
+    fn create_current(&mut self, header: &[u8]) -> io::Result<Box<dyn LogFile>> {
+        if self.disk.faults.lock().is_create_failing {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let real = self.real.create_current(header)?;
+        if self.disk.faults.lock().is_create_failing_late {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.wrap(real)
     }
 
     fn is_current(&self) -> bool {
         self.real.is_current()
     }
 
-    fn put_aside(&mut self) -> io::Result<()> {
+    fn put_aside(&mut self, number: u64) -> io::Result<()> {
         if self.disk.faults.lock().is_put_aside_failing {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        self.real.put_aside()
+        self.real.put_aside(number)?;
+        if self.disk.faults.lock().is_put_aside_failing_late {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        Ok(())
+    }
+
+    fn put_apart(&mut self) -> io::Result<()> {
+        self.real.put_apart()
+    }
+
+    fn last_aside(&self) -> io::Result<Option<u64>> {
+        self.real.last_aside()
+    }
+
+    fn open_aside(&self, number: u64) -> io::Result<Option<Box<dyn LogFile>>> {
+        self.real.open_aside(number)
+    }
+
+    fn remove_before(&self, number: u64) -> io::Result<()> {
+        self.real.remove_before(number)
+    }
+
+    fn read_head(&self) -> io::Result<Option<Vec<u8>>> {
+        self.real.read_head()
+    }
+
+    fn write_head(&mut self, content: &[u8]) -> io::Result<()> {
+        if self.disk.faults.lock().is_head_failing {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.real.write_head(content)
+    }
+
+    fn put_head_apart(&mut self) -> io::Result<()> {
+        self.real.put_head_apart()
     }
 }
 
@@ -80,8 +133,8 @@ impl LogFile for FaultyFile {
         self.real.length()
     }
 
-    fn last_byte(&mut self) -> io::Result<Option<u8>> {
-        self.real.last_byte()
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.real.read_at(bytes, offset)
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -126,9 +179,9 @@ impl Trail {
         let directory = TemporaryDirectory::new();
         let disk = Arc::new(Disk::default());
         let clock = Arc::new(SetClock::at(START));
-        let real = RealDirectory::new(directory.path().to_owned(), clock);
+        let real = RealDirectory::new(directory.path().to_owned(), clock.clone());
         let faulty = FaultyDirectory { real, disk: Arc::clone(&disk) };
-        let audit = AuditFile::start(Box::new(faulty), options).unwrap();
+        let audit = AuditFile::start(Box::new(faulty), clock, options).unwrap();
         Self { directory, disk, audit }
     }
 
@@ -252,7 +305,7 @@ fn a_directory_that_became_unwritable_stops_the_trail_and_heals() {
         faults.is_create_failing = true;
     });
     // The first file is put aside now, and the next one cannot be made.
-    eventually(|| trail.directory.names() == ["audit-20261121T101844-1.jsonl"]);
+    eventually(|| trail.directory.names() == ["audit-20261121T101844-1.jsonl", "head"]);
     trail.fails("permission denied");
     trail.disk.set(|faults| faults.is_create_failing = false);
     trail.heal();
