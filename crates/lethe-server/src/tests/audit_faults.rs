@@ -1,6 +1,6 @@
 //! The audit trail on a disk that fills up, fails, stalls and comes back.
 
-use super::audit_file::{START, event, options, requests};
+use super::audit_file::{START, event, holds, options, requests};
 use super::{SetClock, TemporaryDirectory};
 use crate::audit_file::{AuditDirectory, AuditFile, AuditOptions, LogFile, RealDirectory};
 use crate::clock::SystemClock;
@@ -245,6 +245,7 @@ fn a_full_disk_stops_the_trail_and_room_heals_it_without_a_loss() {
         trail.record("after");
         trail.audit.close().unwrap();
         assert_eq!(trail.requests(), ["before", "taken", "after"], "{bytes_free}");
+        assert_eq!(holds(&trail.directory).notes, [], "{bytes_free}");
         assert_eq!(trail.audit.health().refused_events, 2);
     }
 }
@@ -270,6 +271,7 @@ fn what_waits_is_written_in_order_after_several_failures() {
     trail.disk.set(|faults| faults.bytes_free = None);
     trail.heal();
     assert_eq!(trail.requests(), numbers);
+    assert_eq!(holds(&trail.directory).events, 500);
 }
 
 #[test]
@@ -288,6 +290,7 @@ fn a_sync_that_failed_is_not_believed_later() {
         trail.heal();
         // Once, not twice: what the failed attempt left was cut off.
         assert_eq!(trail.requests(), ["before", "taken"]);
+        assert_eq!(holds(&trail.directory).events, 2);
     }
 }
 
@@ -311,6 +314,78 @@ fn a_directory_that_became_unwritable_stops_the_trail_and_heals() {
     trail.heal();
     assert_eq!(trail.requests(), ["b"]);
     assert_eq!(requests(&trail.directory.join("audit-20261121T101844-1.jsonl")), ["a"]);
+    assert_eq!(holds(&trail.directory).notes, []);
+}
+
+/// Each step of a rotation fails, before it is done or after; then all goes on as if it had not.
+#[test]
+fn a_rotation_that_fails_at_any_step_loses_and_doubles_nothing() {
+    let steps: [fn(&mut Faults, bool); 5] = [
+        |faults, fails| faults.is_put_aside_failing = fails,
+        |faults, fails| faults.is_put_aside_failing_late = fails,
+        |faults, fails| faults.is_create_failing = fails,
+        |faults, fails| faults.is_create_failing_late = fails,
+        |faults, fails| faults.is_head_failing = fails,
+    ];
+    for (number, step) in steps.iter().enumerate() {
+        let trail = Trail::new(AuditOptions { rotate_bytes: 1, ..options() });
+        trail.record("a");
+        trail.audit.flush().unwrap();
+        trail.disk.set(|faults| step(faults, true));
+        trail.record("b");
+        trail.fails("permission denied");
+        trail.disk.set(|faults| step(faults, false));
+        trail.heal();
+        trail.record("c");
+        trail.audit.close().unwrap();
+        let report = holds(&trail.directory);
+        assert_eq!((report.events, report.files), (3, 3), "step {number}");
+        let names = trail.directory.names();
+        assert_eq!(names.len(), 4, "step {number}: {names:?}");
+        assert_eq!(trail.requests(), ["c"]);
+    }
+}
+
+#[test]
+fn a_directory_that_goes_away_is_noticed_without_events_and_comes_back() {
+    for is_replaced in [false, true] {
+        let check_time = Duration::from_millis(1);
+        let trail = Trail::new(AuditOptions { check_time, ..options() });
+        trail.record("a");
+        trail.audit.flush().unwrap();
+        let path = trail.directory.path();
+        let elsewhere = path.with_extension("elsewhere");
+        fs::rename(path, &elsewhere).unwrap();
+        if is_replaced {
+            fs::write(path, "a file").unwrap();
+        }
+        // Nobody records anything: readiness tells of it all the same.
+        eventually(|| trail.audit.health().failure.is_some());
+        assert_eq!(trail.audit.ready(), Err(AuditUnavailable));
+        assert_eq!(trail.audit.record(&event("refused")), Err(AuditUnavailable));
+        if is_replaced {
+            fs::remove_file(path).unwrap();
+        }
+        fs::rename(&elsewhere, path).unwrap();
+        eventually(|| trail.audit.health().failure.is_none());
+        trail.record("b");
+        trail.audit.close().unwrap();
+        let report = holds(&trail.directory);
+        assert_eq!(report.events, 2);
+    }
+}
+
+/// A head that cannot be written for good leaves events that are durable all the same.
+#[test]
+fn closing_with_a_head_that_fails_loses_no_event() {
+    let retry_time = Duration::from_secs(3_600);
+    let trail = Trail::new(AuditOptions { retry_time, ..options() });
+    trail.disk.set(|faults| faults.is_head_failing = true);
+    trail.record("a");
+    trail.audit.close().unwrap();
+    assert_eq!(trail.requests(), ["a"]);
+    let report = holds(&trail.directory);
+    assert_eq!((report.events, report.anchored_seq), (1, Some(1)));
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub(super) fn open(path: &Path) -> AuditFile {
 }
 
 /// A trail over the real directory with other options.
-fn start(path: &Path, options: AuditOptions) -> AuditFile {
+pub(super) fn start(path: &Path, options: AuditOptions) -> AuditFile {
     let clock = Arc::new(SetClock::at(START));
     let directory = RealDirectory::new(path.to_owned(), clock.clone());
     AuditFile::start(Box::new(directory), clock, options).unwrap()

@@ -61,6 +61,32 @@ struct Reading<'a> {
     count: u64,
 }
 
+/// The file after file `number`; or, if later ones are there without it, what is to be said then.
+fn after(
+    source: &mut dyn FileSource,
+    number: u64,
+) -> Result<(Option<Found>, Option<Break>), VerifyError> {
+    for _ in 0..2 {
+        let next = source.open(number + 1)?;
+        if next.is_some() {
+            return Ok((next, None));
+        }
+        match source.later(number)? {
+            None => return Ok((None, None)),
+            // It was begun between the two looks.
+            Some((later, _)) if later == number + 1 => {}
+            Some((later, file)) => {
+                // So may it have been, and put aside at once.
+                let next = source.open(number + 1)?;
+                let fault = Fault::FilesMissing { from: number + 1, to: later - 1 };
+                let gap = Break { file, line: 1, seq: None, fault };
+                return Ok(if next.is_some() { (next, None) } else { (None, Some(gap)) });
+            }
+        }
+    }
+    Ok((None, None))
+}
+
 fn next_of<'a>(path: &Path, lines: &'a mut Lines<FileReader<'_>>) -> Result<Next<'a>, VerifyError> {
     lines.next().map_err(|source| VerifyError { path: path.to_owned(), source })
 }
@@ -101,12 +127,6 @@ impl Check {
             if self.report.broken.is_some() {
                 break;
             }
-            if found.is_none() && self.suspect.is_none() {
-                if let Some((later, file)) = source.later(number)? {
-                    let fault = Fault::FilesMissing { from: number + 1, to: later - 1 };
-                    self.report.broken = Some(Break { file, line: 1, seq: None, fault });
-                }
-            }
             number += 1;
         }
         Ok(self.finish())
@@ -134,16 +154,22 @@ impl Check {
         let mut looks = 0;
         loop {
             let rest_bytes = self.lines(&mut reading)?;
-            let next = source.open(number + 1)?;
-            if next.is_some() {
+            let (next, gap) = after(source, number)?;
+            if next.is_some() || gap.is_some() {
                 // Nothing is written to this file any more: read it to its end.
                 self.lines(&mut reading)?;
-            } else if rest_bytes > 0 && self.suspect.is_none() && looks < LOOKS_MAX {
+                self.end_of_file(&mut reading)?;
+            } else if self.suspect.is_none() && rest_bytes > 0 {
                 looks += 1;
-                thread::yield_now();
-                continue;
+                if looks < LOOKS_MAX {
+                    thread::yield_now();
+                    continue;
+                }
+                self.end_of_file(&mut reading)?;
             }
-            self.end_of_file(&mut reading)?;
+            if self.suspect.is_none() && self.report.broken.is_none() {
+                self.report.broken = gap;
+            }
             return Ok(next);
         }
     }
@@ -155,16 +181,22 @@ impl Check {
             Next::TooLong | Next::End(_) => None,
         };
         reading.count = 1;
-        let Some((header, line)) = parsed else {
-            return Ok(self.break_unless_suspect(reading.break_here(None, Fault::NotAHeader)));
+        let (header, line) = match parsed {
+            Some((header, line)) => (header, line),
+            None => {
+                self.break_unless_suspect(reading.break_here(None, Fault::NotAHeader));
+                return Ok(());
+            }
         };
         let seq = header.prev.seq + 1;
-        if header.file != reading.number {
-            let fault = Fault::FileNumber { expected: reading.number, found: header.file };
-            return Ok(self.break_unless_suspect(reading.break_here(Some(seq), fault)));
-        }
-        if let Some(fault) = self.torn(&header) {
-            return Ok(self.break_unless_suspect(reading.break_here(Some(seq), fault)));
+        let fault = if header.file == reading.number {
+            self.torn(&header)
+        } else {
+            Some(Fault::FileNumber { expected: reading.number, found: header.file })
+        };
+        if let Some(fault) = fault {
+            self.break_unless_suspect(reading.break_here(Some(seq), fault));
+            return Ok(());
         }
         match self.last {
             None => {
