@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use lethe_engine::audit::{AuditEvent, AuditSink};
 use lethe_server::audit_file::AuditFile;
+use lethe_server::audit_file::verify::verify_directory;
 use lethe_server::clock::SystemClock;
 use lethe_server::config::Config;
 use lethe_types::{Clock, CredentialId, KeyId, PrincipalId, RealmId};
@@ -36,16 +37,18 @@ fn main() {
     let mut durable = Vec::new();
     let mut processor = Vec::new();
     let mut queued = Vec::new();
+    let mut verified = Vec::new();
     for run in 0..RUNS {
         let path = directory.join(run.to_string());
         let (elapsed, used) = long_run(&path);
         durable.push(f64::from(EVENTS) / elapsed.as_secs_f64());
         processor.push(used.as_secs_f64() * 1e9 / f64::from(EVENTS));
+        verified.push(f64::from(EVENTS) / verification(&path).as_secs_f64());
         queued.push(short_run(&path).as_secs_f64() * 1e9 / f64::from(EVENTS_QUEUED));
         fs::remove_dir_all(&path).expect("it was ours");
     }
     fs::remove_dir_all(&directory).expect("it was ours");
-    for values in [&mut durable, &mut processor, &mut queued] {
+    for values in [&mut durable, &mut processor, &mut queued, &mut verified] {
         values.sort_by(f64::total_cmp);
     }
     println!(
@@ -63,6 +66,11 @@ fn main() {
         queued[0],
         queued[RUNS / 2]
     );
+    println!(
+        "verified events a second   best {:>9.0}  median {:>9.0}",
+        verified[RUNS - 1],
+        verified[RUNS / 2]
+    );
 }
 
 /// Records until all events are durable. Answers the time that passed and the processor time.
@@ -77,6 +85,13 @@ fn long_run(path: &Path) -> (Duration, Duration) {
     }
     audit.flush().expect("the disk works");
     (SystemClock::new().monotonic() - start, used() - start_used)
+}
+
+/// The time of one check of the whole trail.
+fn verification(path: &Path) -> Duration {
+    let start = SystemClock::new().monotonic();
+    assert!(verify_directory(path, None, &[]).expect("it can be read").holds());
+    SystemClock::new().monotonic() - start
 }
 
 /// What the recorder of events waits for, without the disk.

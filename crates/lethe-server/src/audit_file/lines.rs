@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use super::chain::LINE_BYTES_MAX;
+use super::text::line_length;
 
 /// Bytes that are read at once; several lines of any length.
 const BUFFER_BYTES: usize = 16 * LINE_BYTES_MAX;
@@ -49,12 +50,13 @@ impl<R: Read> Lines<R> {
         let mut searched = 0;
         loop {
             let unread = &self.buffer[self.start + searched..self.end];
-            let newline = unread.iter().position(|byte| *byte == b'\n');
-            let length = newline.map_or(self.end - self.start, |at| searched + at);
+            let more = line_length(unread);
+            let has_newline = more > 0 && unread[more - 1] == b'\n';
+            let length = searched + more - usize::from(has_newline);
             if length > LINE_BYTES_MAX {
                 return Ok(Next::TooLong);
             }
-            if newline.is_some() {
+            if has_newline {
                 let line = self.start..self.start + length;
                 self.start = line.end + 1;
                 self.offset += u64::try_from(length + 1).map_err(io::Error::other)?;

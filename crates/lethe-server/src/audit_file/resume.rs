@@ -23,6 +23,8 @@ pub(super) struct Resumed {
     pub(super) current: Option<Header>,
     /// Whether the next line may stand in the current file.
     pub(super) goes_on: bool,
+    /// Whether the head names the last line.
+    pub(super) is_anchored: bool,
     /// Why the next file is begun, if one must be now.
     pub(super) because: Because,
     /// What the last file ends with behind its last line.
@@ -74,6 +76,7 @@ pub(super) fn resume(directory: &mut dyn AuditDirectory) -> io::Result<Resumed> 
     resumed.current = header;
     let is_whole = resumed.torn.is_none() && resumed.because != Because::Unanchored;
     resumed.goes_on = header.is_some() && is_whole;
+    resumed.is_anchored = head.is_some_and(|head| head.link == resumed.last);
     Ok(resumed)
 }
 
@@ -87,6 +90,7 @@ impl Resumed {
             number: 0,
             current: None,
             goes_on: false,
+            is_anchored: false,
             because: Because::First,
             torn: None,
             kept_from: 1,

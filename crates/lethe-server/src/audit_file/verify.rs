@@ -25,9 +25,6 @@ use files::{Directory, FileSource, Given};
 
 pub use fault::{Break, Fault};
 
-/// Most anchors that one check takes.
-pub const ANCHORS_MAX: usize = 1_024;
-
 /// A head, and where it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor {

@@ -14,6 +14,7 @@ use super::chain::{Because, Head, Header, Link, Torn, push_event};
 use super::directory::{AuditDirectory, FileReader, LogFile, header_of};
 use super::lines::{Lines, Next};
 use super::resume::resume;
+use super::text::line_length;
 use super::{Queue, Shared, WRITER_ENDED};
 
 /// Owns the directory and the lines that are on their way to it.
@@ -88,7 +89,8 @@ impl Writer {
             batch_end: 0,
             lines: Vec::new(),
             anchored_at: Duration::ZERO,
-            anchored_seq: 0,
+            // Not written again at every start, so that one is possible with a full disk.
+            anchored_seq: if resumed.is_anchored { resumed.last.seq } else { 0 },
         };
         match resumed.current {
             Some(header) if resumed.goes_on => {
@@ -314,7 +316,10 @@ impl Writer {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let (mut last, mut written, mut appended) = (self.trail.last, self.written, 0_usize);
         self.lines.clear();
-        for event in self.batch[self.written..].split_inclusive(|byte| *byte == b'\n') {
+        let mut rest = &self.batch[self.written..];
+        while !rest.is_empty() {
+            let (event, behind) = rest.split_at(line_length(rest));
+            rest = behind;
             let before = self.lines.len();
             let link = push_event(&mut self.lines, event, last);
             // A file takes one line of any length.

@@ -7,7 +7,7 @@ use std::thread;
 
 use super::fault::{Break, Fault};
 use super::files::{FileSource, Found};
-use super::{ANCHORS_MAX, Anchor, LastLine, Note, Report, VerifyError};
+use super::{Anchor, LastLine, Note, Report, VerifyError};
 use crate::audit_file::chain::{EventPlace, Header, Link, Torn, time_of};
 use crate::audit_file::directory::FileReader;
 use crate::audit_file::lines::{Lines, Next};
@@ -100,8 +100,6 @@ impl Reading<'_> {
 impl Check {
     pub(super) fn new(mut anchors: Vec<Anchor>) -> Self {
         anchors.sort_by_key(|anchor| core::cmp::Reverse(anchor.head.link.seq));
-        // The ones with the largest numbers say the most.
-        anchors.truncate(ANCHORS_MAX);
         Self {
             report: Report::default(),
             anchors,
@@ -121,6 +119,12 @@ impl Check {
         self.report.first_file = first;
         let mut number = first;
         let mut found = source.open(number)?;
+        if found.is_none() {
+            // Listed a moment ago, and removed since.
+            let fault = Fault::FilesMissing { from: first, to: first };
+            let file = source.later(first)?.map_or_else(PathBuf::new, |(_, file)| file);
+            self.report.broken = Some(Break { file, line: 1, seq: None, fault });
+        }
         while let Some(this) = found.take() {
             self.report.files += 1;
             found = self.file(source, &this, number)?;

@@ -48,6 +48,8 @@ impl Place {
         let options = ServeOptions {
             config: self.config.clone(),
             data: self.data.clone(),
+            // It takes the files of servers with `--dev` too, whose doors need say less.
+            dev: true,
             ..ServeOptions::default()
         };
         Ok(lethe_server::configuration(&options).map_err(Failure::Serve)?.audit.path)

@@ -112,7 +112,7 @@ fn file_name(path: &Path) -> String {
 fn as_json(report: &Report) -> Value {
     let last = report.last.as_ref().map(|last| {
         json!({
-            "file": last.file,
+            "file": last.file.display().to_string(),
             "line": last.line,
             "seq": last.seq,
             "time": last.time.map(|time| time.to_string()),
@@ -120,7 +120,7 @@ fn as_json(report: &Report) -> Value {
     });
     let notes = report.notes.iter().map(|note| {
         json!({
-            "file": note.file,
+            "file": note.file.display().to_string(),
             "opened": note.opened.to_string(),
             "because": note.because.word(),
             "torn_bytes": note.torn.map(|torn| torn.bytes),
@@ -128,7 +128,7 @@ fn as_json(report: &Report) -> Value {
     });
     let broken = report.broken.as_ref().map(|broken| {
         json!({
-            "file": broken.file,
+            "file": broken.file.display().to_string(),
             "line": broken.line,
             "seq": broken.seq,
             "fault": broken.fault.code(),
