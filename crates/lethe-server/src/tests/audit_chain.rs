@@ -42,6 +42,7 @@ fn check(tamper: impl FnOnce(&TemporaryDirectory), file: &str, line: u64, code: 
     let broken = report.broken.expect(code);
     let found = (broken.file.clone(), broken.line, broken.fault.code());
     assert_eq!(found, (directory.join(file), line, code), "{broken}");
+    // Nothing holds from that line on.
     assert!(!report.last.is_some_and(|last| last.file == broken.file && last.line > line));
 }
 
@@ -106,6 +107,13 @@ fn lines_that_were_chained_anew_are_found() {
         lines[2] = format!("{}prev\":\"{digits}\"}}\n", &lines[2][..prev]);
     });
     check(forge, SECOND, 3, "altered");
+    // With two lines in a row altered nothing tells which of the two it was first.
+    let both = lines(SECOND, |lines| {
+        for line in &mut lines[1..3] {
+            *line = line.replace("allowed", "refused");
+        }
+    });
+    check(both, SECOND, 3, "not_chained");
 }
 
 #[test]

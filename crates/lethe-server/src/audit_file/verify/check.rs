@@ -330,10 +330,14 @@ impl Check {
             fault: Fault::Altered,
         };
         suspect.whole_line = None;
+        self.step_back();
+    }
+
+    /// The last line does not hold after all.
+    fn step_back(&mut self) {
         let is_event = EventPlace::of(&self.place.bytes).is_some();
         self.report.events -= u64::from(is_event);
-        core::mem::swap(&mut self.place, &mut self.place_before);
-        self.place_before = Place::default();
+        self.place = core::mem::take(&mut self.place_before);
     }
 
     /// A line that holds.
@@ -362,9 +366,7 @@ impl Check {
                 continue;
             };
             self.report.broken = Some(reading.break_here(Some(link.seq), fault));
-            // This very line does not hold.
-            self.report.events -= u64::from(EventPlace::of(&self.place.bytes).is_some());
-            core::mem::swap(&mut self.place, &mut self.place_before);
+            self.step_back();
             return;
         }
     }
@@ -404,6 +406,10 @@ impl Check {
 
     fn break_with_suspect(&mut self) {
         self.report.broken = self.suspect.take().map(|suspect| suspect.broken);
+        let is_unclear = |broken: &Break| broken.fault == Fault::NotChained;
+        if self.report.broken.as_ref().is_some_and(is_unclear) {
+            self.step_back();
+        }
     }
 
     fn finish(mut self) -> Report {

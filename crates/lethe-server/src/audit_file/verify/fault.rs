@@ -75,7 +75,7 @@ pub enum Fault {
     NotAHeader,
     /// It is not a line of a trail.
     NotALine,
-    /// It was not chained to the line before.
+    /// It was not chained to the line before: one of the two was altered, and nothing tells which.
     NotChained,
     /// It has another number than its place.
     Number {
@@ -158,7 +158,9 @@ impl fmt::Display for Fault {
             Self::NoFiles => f.write_str("the head names a line, but there are no files"),
             Self::NotAHeader => f.write_str("the file does not begin with a header"),
             Self::NotALine => f.write_str("not a line of the trail"),
-            Self::NotChained => f.write_str("not chained to the line before"),
+            Self::NotChained => {
+                f.write_str("not chained to the line before: one of the two was altered")
+            }
             Self::Number { expected, found } => write!(
                 f,
                 "the line has number {found}, but number {expected} follows: lines were removed, \

@@ -72,11 +72,13 @@ fn in_words(report: &Report) -> Vec<String> {
         1 => "one file".to_owned(),
         files => format!("{} files", thousands(files)),
     };
+    let events = match report.events {
+        1 => "One event".to_owned(),
+        events => format!("{} events", thousands(events)),
+    };
     lines.push(format!(
-        "{} events in {files}, lines {} to {} of the trail, each chained to the one before.",
-        thousands(report.events),
-        report.first_seq,
-        last.seq
+        "{events} in {files}, lines {} to {} of the trail, each chained to the one before.",
+        report.first_seq, last.seq
     ));
     if report.first_file > 1 {
         let first = report.first_file;
@@ -87,10 +89,11 @@ fn in_words(report: &Report) -> Vec<String> {
     lines.push(format!("Up to line {} of the trail ({place}{time}).", last.seq));
     lines.push(match report.anchored_seq {
         Some(seq) if seq == last.seq => "Its end is the one that the head names.".to_owned(),
-        Some(seq) => format!(
-            "The head names line {seq}; the {} lines after it are newer than the head.",
-            thousands(last.seq.saturating_sub(seq))
-        ),
+        Some(seq) => {
+            let newer = thousands(last.seq.saturating_sub(seq));
+            format!("The head names line {seq}; {newer} after it are newer than the head.")
+        }
+        None if !report.holds() => "No line that a head names was reached.".to_owned(),
         None => "No head was compared: lines may be missing at the end.".to_owned(),
     });
     for note in &report.notes {
