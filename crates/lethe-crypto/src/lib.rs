@@ -3,7 +3,7 @@
 //!
 //! Layer 1. No primitive is written here: they come from `aws-lc-rs`, `argon2`, `k256`,
 //! `curve25519-dalek` and, not audited, `ed448-goldilocks-plus` and `starknet-crypto`
-//! (docs/decisions/009). No I/O, no clock.
+//! (docs/decisions/010). No I/O, no clock.
 
 pub mod aead;
 mod algorithms;
@@ -13,6 +13,8 @@ mod error;
 pub mod hash;
 pub mod kdf;
 pub mod note_key;
+pub mod otp;
+pub mod passphrase;
 pub mod registry;
 pub mod sealed;
 pub mod token;

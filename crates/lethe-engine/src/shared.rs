@@ -18,6 +18,7 @@ use crate::audit::AuditSink;
 use crate::cache::ExpandedKeys;
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::idempotency::Idempotency;
+use crate::ops::ListCursors;
 use crate::record::KeyVersion;
 
 /// The newest signed checkpoint and the size it speaks of.
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     /// Erasure notes that are not in the store yet, by the epoch that the erasure led to.
     pub(crate) unsettled_notes: Mutex<BTreeMap<u64, Arc<str>>>,
     pub(crate) pepper: Pepper,
+    pub(crate) cursors: ListCursors,
     pub(crate) vkey: Arc<str>,
     /// Raised when the state of store or slot is unknown: nothing is changed any more until a
     /// restart.
@@ -74,6 +76,35 @@ impl Shared {
 
     fn expand(&self, entry: &KeyEntry, version: &KeyVersion) -> Result<UsableKey, EngineError> {
         let record = entry.record();
+        Ok(record.algorithm.load(&self.material(record, version)?)?)
+    }
+
+    /// A keyed digest of a key's material: who lacks the key of this installation learns nothing
+    /// from it. Of a key pair the public key is what counts, since one private key has several
+    /// encodings.
+    pub(crate) fn fingerprint(
+        &self,
+        algorithm: lethe_crypto::registry::Algorithm,
+        public_key_der: Option<&[u8]>,
+        secret: &lethe_types::SecretVec,
+    ) -> [u8; 32] {
+        let code = algorithm.code().to_be_bytes();
+        let what = public_key_der.unwrap_or_else(|| secret.expose());
+        // Hashed first, so that no copy of the material is made for one call.
+        let digest = zeroize::Zeroizing::new(lethe_crypto::hash::sha256(&[
+            b"lethe-fingerprint/v1",
+            &code,
+            what,
+        ]));
+        self.pepper.hash(digest.as_slice())
+    }
+
+    /// The material of a version.
+    pub(crate) fn material(
+        &self,
+        record: &crate::record::KeyRecord,
+        version: &KeyVersion,
+    ) -> Result<lethe_types::SecretVec, EngineError> {
         let gone = || EngineError::ObjectDestroyed(record.id);
         let record_key = self
             .tree
@@ -81,9 +112,26 @@ impl Shared {
             .record_key(version.leaf)
             .map_err(|_| EngineError::Internal("the erasure tree does not open"))?
             .ok_or_else(gone)?;
-        let material = crate::seal::open_version(self.tree_id, record, version, &record_key)
+        crate::seal::open_version(self.tree_id, record, version, &record_key).ok_or_else(gone)
+    }
+
+    /// A secret that a key or a credential owns.
+    ///
+    /// # Errors
+    /// [`EngineError::ItemNotFound`] if it is gone.
+    pub(crate) fn owned_secret(
+        &self,
+        owner: [u8; 16],
+        secret: &crate::record::OwnedSecret,
+    ) -> Result<lethe_types::SecretVec, EngineError> {
+        let gone = || EngineError::ItemNotFound("secret");
+        let record_key = self
+            .tree
+            .read()
+            .record_key(secret.leaf)
+            .map_err(|_| EngineError::Internal("the erasure tree does not open"))?
             .ok_or_else(gone)?;
-        Ok(record.algorithm.load(&material)?)
+        crate::seal::open_secret(self.tree_id, owner, secret, &record_key).ok_or_else(gone)
     }
 
     /// Refuses every change from here on.

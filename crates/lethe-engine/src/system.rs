@@ -4,7 +4,7 @@
 use lethe_types::{KeyId, Permissions, PrincipalId, RealmId, UnixMillis};
 
 use crate::authz::PrincipalEntry;
-use crate::record::{Grant, PrincipalRecord, Scope};
+use crate::record::{Grant, PrincipalKind, PrincipalRecord, Scope};
 
 /// The identity of Lethe itself: no random identifier is all zero.
 pub(crate) const PRINCIPAL: PrincipalId = PrincipalId([0; 16]);
@@ -26,15 +26,9 @@ pub(crate) fn row(id: KeyId) -> lethe_store::StoreKey {
 
 /// Lethe acting in `realm`.
 pub(crate) fn principal(realm: RealmId) -> PrincipalEntry {
-    let record = PrincipalRecord {
-        id: PRINCIPAL,
-        realm,
-        name: "lethe".parse().expect("the name is well-formed"),
-        created: UnixMillis(0),
-        revoked: None,
-        grants: vec![Grant { permissions: Permissions::all(), scope: Scope::Realm }],
-        credentials: Vec::new(),
-        salt: Box::new([0; 32]),
-    };
+    let name = "lethe".parse().expect("the name is well-formed");
+    let kind = PrincipalKind::ServiceAccount;
+    let mut record = PrincipalRecord::new(PRINCIPAL, realm, kind, name, UnixMillis(0));
+    record.grants = vec![Grant { permissions: Permissions::all(), scope: Scope::Realm }];
     PrincipalEntry::new(record, lethe_store::Revision(0))
 }

@@ -66,12 +66,18 @@ macro_rules! ids {
 }
 
 ids! {
+    /// A request for a guarded destruction, and the approvals it has.
+    ApprovalId;
     /// One run of the erasure algorithm: the deletions that were made final together.
     BatchId;
     /// How a principal proves itself: one bearer token, signing key or passphrase.
     CredentialId;
     /// One audit event.
     EventId;
+    /// A block on the destruction of one key.
+    HoldId;
+    /// A long-running piece of work, as a bulk destruction.
+    JobId;
     /// A key, over all its versions. Vendor identifiers are aliases of it.
     KeyId;
     /// Who acts: a user, a service account, a device role.

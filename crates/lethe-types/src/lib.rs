@@ -15,9 +15,12 @@ mod time;
 
 pub use entropy::{Entropy, EntropyError};
 pub use id::{
-    BatchId, CredentialId, EventId, InvalidId, KeyId, PrincipalId, RealmId, TreeId, VaultId,
+    ApprovalId, BatchId, CredentialId, EventId, HoldId, InvalidId, JobId, KeyId, PrincipalId,
+    RealmId, TreeId, VaultId,
 };
-pub use name::{InvalidName, KeyName, PrincipalName, RealmName, VaultName};
+pub use name::{
+    InvalidLabel, InvalidName, KeyName, LabelName, LabelValue, PrincipalName, RealmName, VaultName,
+};
 pub use permission::{Permission, Permissions, UnknownPermission};
 pub use secret::{Secret, SecretVec};
 pub use state::{KeyState, StableState, Transition, WrongKeyLifecycleState};

@@ -1,6 +1,6 @@
 //! Ed448 and Ed448ph (RFC 8032 section 5.2), both with an optional context.
 //!
-//! **Not audited.** The library says so of itself; docs/decisions/009 tells why it was taken and
+//! **Not audited.** The library says so of itself; docs/decisions/010 tells why it was taken and
 //! what it is held against.
 
 use ed448_goldilocks_plus::{PreHash, Signature as LibrarySignature, SigningKey, VerifyingKey};

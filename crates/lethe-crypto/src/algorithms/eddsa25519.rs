@@ -2,7 +2,7 @@
 //! prehashing, and keys that are a scalar and a prefix rather than a seed.
 //!
 //! Group and scalars come from `curve25519-dalek`, SHA-512 from `aws-lc-rs`; the few lines that
-//! join them are section 5.1.6 and 5.1.7 (docs/decisions/010).
+//! join them are section 5.1.6 and 5.1.7 (docs/decisions/011).
 
 use aws_lc_rs::digest::{Context, SHA512};
 use curve25519_dalek::EdwardsPoint;

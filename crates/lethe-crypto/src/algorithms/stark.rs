@@ -1,7 +1,7 @@
 //! ECDSA on the Stark curve.
 //!
 //! **Not audited, and not in constant time**: the only library that there is works with integers
-//! whose run time depends on their value (docs/decisions/009). A build without the feature `stark`
+//! whose run time depends on their value (docs/decisions/010). A build without the feature `stark`
 //! does not have it. An attacker who can time signatures very exactly may learn about the key.
 
 use lethe_types::{Entropy, Secret, SecretVec};

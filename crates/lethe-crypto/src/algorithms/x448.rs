@@ -1,4 +1,4 @@
-//! X448 (RFC 7748 section 5). **Not audited**: the library is that of Ed448 (docs/decisions/009).
+//! X448 (RFC 7748 section 5). **Not audited**: the library is that of Ed448 (docs/decisions/010).
 
 use ed448_goldilocks_plus::x448::{X448_BASEPOINT_BYTES, x448};
 use lethe_types::{Entropy, Secret, SecretVec};

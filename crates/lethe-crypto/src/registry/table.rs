@@ -59,7 +59,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     agreer(104, "ecdh-p256", 128, &ecdsa::P256, P256_MATERIAL_BYTES),
     agreer(105, "ecdh-p384", 192, &ecdsa::P384, P384_MATERIAL_BYTES),
     agreer(106, "ecdh-p521", 256, &ecdsa::P521, P521_MATERIAL_BYTES),
-    // Not audited, as `x448` and `stark`: docs/decisions/009.
+    // Not audited, as `x448` and `stark`: docs/decisions/010.
     signer(
         107,
         "ed448",

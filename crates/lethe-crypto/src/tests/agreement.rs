@@ -146,7 +146,7 @@ fn one_pair_signs_and_agrees_and_its_kin_do_the_same() {
 
 #[test]
 fn hashed_points_of_secp256k1() {
-    // Checked against a second implementation; docs/decisions/010.
+    // Checked against a second implementation; docs/decisions/011.
     let d = hex("957def5eef6774357ede0ddab7252ca498c55b0415aa69c7454f56211cb4c6bc");
     let key = algorithm("ecdh-secp256k1").load(&SecretVec::from_vec(d)).unwrap();
     let domain = hex("64666e733a646f63756d656e746174696f6e3a6b65795f646572697665");

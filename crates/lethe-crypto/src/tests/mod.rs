@@ -3,6 +3,8 @@
 mod agreement;
 mod derivation;
 mod forms;
+mod otp;
+mod passphrase;
 mod primitives;
 mod refused;
 mod registry;

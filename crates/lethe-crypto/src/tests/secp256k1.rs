@@ -83,7 +83,7 @@ fn check_recoverable(input: SignInput<'_>, scheme: SignatureScheme, want: &str, 
 
 #[test]
 fn recoverable_signatures() {
-    // Nonces of RFC 6979, low `s`; made with two other implementations (docs/decisions/010).
+    // Nonces of RFC 6979, low `s`; made with two other implementations (docs/decisions/011).
     check_recoverable(
         SignInput::Digest(&hex(HASH)),
         SignatureScheme::EcdsaSha256P1363,

@@ -2,12 +2,26 @@
 //! is in `codec`.
 
 pub(crate) mod codec;
+mod details;
+mod policy;
+mod principal;
+mod work;
+
+use std::collections::BTreeMap;
 
 use lethe_crypto::registry::Algorithm;
 use lethe_types::{
-    CredentialId, KeyId, KeyName, KeyState, Permissions, PrincipalId, PrincipalName, RealmId,
-    RealmName, UnixMillis, VaultId, VaultName,
+    KeyId, KeyName, KeyState, LabelName, LabelValue, PrincipalId, RealmId, RealmName, UnixMillis,
+    VaultId, VaultName,
 };
+
+pub use details::{
+    Alias, ChangedState, Derivation, Evidence, EvidenceRole, Hold, HoldKind, KeyDetails,
+    OwnedSecret, Pending,
+};
+pub use policy::{ApprovalRule, DeletionPolicy, Dependants, NameRule, Window};
+pub use principal::{Credential, CredentialKind, Grant, PrincipalKind, PrincipalRecord, Scope};
+pub use work::{Approval, ApprovalRecord, ApprovalState, Bulk, JobRecord, JobState};
 
 /// A key: identity, metadata and its versions. After its destruction the same record is the
 /// tombstone.
@@ -43,25 +57,38 @@ pub struct KeyRecord {
     pub imported: bool,
     /// Material left the server.
     pub exported: bool,
+    /// What most keys do not have.
+    pub details: Option<Box<KeyDetails>>,
     /// How the key ended, if it did.
     pub destruction: Option<Box<Destruction>>,
 }
 
 impl KeyRecord {
+    /// What most keys do not have; empty for those.
+    #[must_use]
+    pub fn details(&self) -> &KeyDetails {
+        static NONE: KeyDetails = KeyDetails::NONE;
+        self.details.as_deref().unwrap_or(&NONE)
+    }
+
+    /// The same, to change it.
+    pub fn details_mut(&mut self) -> &mut KeyDetails {
+        self.details.get_or_insert_with(|| Box::new(KeyDetails::NONE))
+    }
+
+    /// The slots of the erasure tree that hold something of this key: its versions' and those of
+    /// the secrets that die with it.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = u64> {
+        let secrets = self.details().secrets.iter().filter(|secret| secret.is_sealed());
+        let secrets = secrets.map(|secret| secret.leaf);
+        self.versions.iter().map(|version| version.leaf).chain(secrets)
+    }
+
     /// The version that protects new data.
     #[must_use]
     pub fn current_version(&self) -> Option<&KeyVersion> {
         self.versions.last()
     }
-}
-
-/// A vendor's identifier of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alias {
-    /// The door it is an identifier at.
-    pub door: String,
-    /// The identifier.
-    pub text: String,
 }
 
 /// One version's material, sealed under its own record key.
@@ -86,8 +113,10 @@ pub struct Destruction {
     pub requested: UnixMillis,
     /// From when on every use was refused.
     pub unusable_since: UnixMillis,
-    /// Who asked for it.
+    /// Who carried it out: who asked for it, or Lethe itself when its time had come.
     pub by: PrincipalId,
+    /// Who had scheduled it, if it waited.
+    pub scheduled_by: Option<PrincipalId>,
     /// Through which door.
     pub door: String,
     /// Why, in the caller's words.
@@ -103,6 +132,26 @@ pub struct Destruction {
     pub detail: Box<str>,
 }
 
+impl VaultRecord {
+    /// A vault with a name and no rules.
+    #[must_use]
+    pub fn new(id: VaultId, realm: RealmId, name: VaultName, now: UnixMillis) -> Self {
+        Self {
+            id,
+            realm,
+            name,
+            created: now,
+            changed: now,
+            removed: None,
+            policy: DeletionPolicy::default(),
+            names: NameRule::default(),
+            labels: BTreeMap::new(),
+            attributes: BTreeMap::new(),
+            salt: Box::new([0; 32]),
+        }
+    }
+}
+
 /// A tenant.
 #[derive(Clone, Debug)]
 pub struct RealmRecord {
@@ -114,6 +163,12 @@ pub struct RealmRecord {
     pub created: UnixMillis,
     /// The vault of keys that name none.
     pub default_vault: VaultId,
+    /// When keys may be destroyed, in all its vaults; a vault's own policy can only add to it.
+    pub policy: DeletionPolicy,
+    /// What doors keep with it.
+    pub attributes: BTreeMap<Box<str>, Box<[u8]>>,
+    /// Opens the commitments of this realm's log entries.
+    pub salt: Box<[u8; 32]>,
 }
 
 /// A collection of keys.
@@ -123,64 +178,22 @@ pub struct VaultRecord {
     pub id: VaultId,
     /// The tenant.
     pub realm: RealmId,
-    /// Unique in its realm.
+    /// Unique in its realm among vaults that are there.
     pub name: VaultName,
     /// When it was made.
     pub created: UnixMillis,
+    /// When the record changed last.
+    pub changed: UnixMillis,
+    /// When it was removed, if it was. Its keys were all gone by then.
+    pub removed: Option<UnixMillis>,
+    /// When keys may be destroyed, beside what the realm demands.
+    pub policy: DeletionPolicy,
+    /// How names of keys may be used.
+    pub names: NameRule,
+    /// For people and selectors.
+    pub labels: BTreeMap<LabelName, LabelValue>,
+    /// What doors keep with it.
+    pub attributes: BTreeMap<Box<str>, Box<[u8]>>,
     /// Opens the commitments of this vault's log entries.
     pub salt: Box<[u8; 32]>,
-}
-
-/// Who acts.
-#[derive(Clone, Debug)]
-pub struct PrincipalRecord {
-    /// Identity.
-    pub id: PrincipalId,
-    /// The tenant.
-    pub realm: RealmId,
-    /// A label for people.
-    pub name: PrincipalName,
-    /// When it was made.
-    pub created: UnixMillis,
-    /// When it lost every right, if it did.
-    pub revoked: Option<UnixMillis>,
-    /// What it may do.
-    pub grants: Vec<Grant>,
-    /// How it proves itself.
-    pub credentials: Vec<Credential>,
-    /// Opens the commitments of this principal's log entries.
-    pub salt: Box<[u8; 32]>,
-}
-
-/// A set of permissions on a part of a realm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// What.
-    pub permissions: Permissions,
-    /// On what.
-    pub scope: Scope,
-}
-
-/// The part of a realm that a grant speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// Everything in the principal's realm.
-    Realm,
-    /// The keys of one vault.
-    Vault(VaultId),
-    /// One key.
-    Key(KeyId),
-}
-
-/// A bearer secret, kept as a keyed hash.
-#[derive(Clone, Debug)]
-pub struct Credential {
-    /// Identity; part of the token, so that it is found without a search.
-    pub id: CredentialId,
-    /// Keyed hash of the secret.
-    pub hash: [u8; 32],
-    /// When it was made.
-    pub created: UnixMillis,
-    /// When it ends by itself, if it does.
-    pub expires: Option<UnixMillis>,
 }
