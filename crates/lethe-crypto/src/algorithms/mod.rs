@@ -11,7 +11,7 @@ pub(crate) mod x25519;
 use lethe_types::{Entropy, SecretVec};
 
 use crate::CryptoError;
-use crate::registry::{PublicKey, SignatureScheme};
+use crate::registry::{KeyFormat, PublicKey, SignatureScheme};
 
 /// Makes and expands keys of one algorithm.
 pub(crate) trait Family: Sync {
@@ -24,6 +24,22 @@ pub(crate) trait Family: Sync {
     /// Expands a public key from its `SubjectPublicKeyInfo`.
     fn load_public(&'static self, _spki_der: &[u8]) -> Result<Box<dyn ExpandedKey>, CryptoError> {
         Err(CryptoError::Unsupported("be used by its public key alone"))
+    }
+
+    /// The material that `bytes` encode. The caller loads it, so that only the encoding has to be
+    /// checked here. Never called with [`KeyFormat::Pkcs8Pem`]: the registry takes off the PEM.
+    fn import(&'static self, _format: KeyFormat, _bytes: &[u8]) -> Result<SecretVec, CryptoError> {
+        Err(NO_SUCH_FORMAT)
+    }
+
+    /// `material`, which was loaded before, in `format`. Never called with
+    /// [`KeyFormat::Pkcs8Pem`]: the registry puts on the PEM.
+    fn export(
+        &'static self,
+        _material: &[u8],
+        _format: KeyFormat,
+    ) -> Result<SecretVec, CryptoError> {
+        Err(NO_SUCH_FORMAT)
     }
 }
 
@@ -88,6 +104,9 @@ const NO_PRIVATE_HALF: CryptoError = CryptoError::Unsupported("sign without its 
 
 /// What a family says of a scheme that the registry should not have let through.
 const NO_SUCH_SCHEME: CryptoError = CryptoError::Unsupported("sign by this signature scheme");
+
+/// What a family says of an encoding that its keys do not have.
+const NO_SUCH_FORMAT: CryptoError = CryptoError::Unsupported("be written in this key format");
 
 /// `len` bytes of `entropy`.
 fn random(entropy: &dyn Entropy, len: usize) -> Result<SecretVec, CryptoError> {

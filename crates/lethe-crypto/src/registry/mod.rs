@@ -4,6 +4,7 @@
 //! A new algorithm is one entry and, if its family is new, one file. The layers above see
 //! [`Algorithm`], [`Use`] and [`UsableKey`] only, so that they do not change.
 
+mod format;
 mod material;
 mod scheme;
 mod table;
@@ -18,6 +19,7 @@ use core::str::FromStr;
 
 use lethe_types::{Entropy, SecretVec};
 
+pub use format::{ENCODED_KEY_BYTES_MAX, KeyFormat};
 pub use material::{Material, PublicKey};
 pub use scheme::{SignatureScheme, UnknownSignatureScheme};
 pub use table::PLANNED;
@@ -182,6 +184,41 @@ impl Algorithm {
     /// algorithm and size. [`CryptoError::Unsupported`] if a public key alone has no use here.
     pub fn load_public(self, spki_der: &[u8]) -> Result<UsableKey, CryptoError> {
         Ok(UsableKey::new(self, self.0.family.load_public(spki_der)?))
+    }
+
+    /// The key that `bytes` encode in `format`. A key pair is tried as [`Algorithm::generate`] does.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] if the algorithm has no such format; [`CryptoError::Invalid`]
+    /// for bytes that are not exactly one key of this algorithm; [`CryptoError::Library`] for a pair
+    /// whose halves do not belong together. Nothing is kept.
+    pub fn import(self, format: KeyFormat, bytes: &[u8]) -> Result<Material, CryptoError> {
+        if bytes.len() > ENCODED_KEY_BYTES_MAX {
+            return Err(CryptoError::Invalid("length of the encoded key"));
+        }
+        let secret = if format == KeyFormat::Pkcs8Pem {
+            let der = format::pem_to_der(bytes)?;
+            self.0.family.import(KeyFormat::Pkcs8Der, der.expose())?
+        } else {
+            self.0.family.import(format, bytes)?
+        };
+        let key = self.load(&secret)?;
+        key.check_pair()?;
+        Ok(Material::new(secret, key.public_key().cloned()))
+    }
+
+    /// `material` (in the encoding of the algorithm, see [`Material`]) written in `format`.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] if the algorithm or this key has no such format;
+    /// [`CryptoError::Invalid`] for material that [`Algorithm::load`] refuses.
+    pub fn export(self, material: &SecretVec, format: KeyFormat) -> Result<SecretVec, CryptoError> {
+        self.load(material)?;
+        if format == KeyFormat::Pkcs8Pem {
+            let der = self.0.family.export(material.expose(), KeyFormat::Pkcs8Der)?;
+            return Ok(format::der_to_pem(der.expose()));
+        }
+        self.0.family.export(material.expose(), format)
     }
 }
 
