@@ -1,16 +1,19 @@
 //! Cryptography over well-kept libraries: narrow functions, typed keys, sealed values, and the one
 //! registry through which every algorithm enters Lethe.
 //!
-//! Layer 1. No primitive is written here: they come from `aws-lc-rs` and `argon2`. No I/O, no
-//! clock.
+//! Layer 1. No primitive is written here: they come from `aws-lc-rs`, and what it does not have
+//! from crates that docs/decisions/009 names. No I/O, no clock.
 
 pub mod aead;
 mod algorithms;
+pub mod convergent;
 mod entropy;
 mod error;
 pub mod hash;
 pub mod kdf;
 pub mod note_key;
+pub mod otp;
+pub mod passphrase;
 pub mod registry;
 pub mod sealed;
 pub mod token;

@@ -20,6 +20,11 @@ const PEM_LINE_CHARACTERS: usize = 64;
 /// | X25519 | the 32-byte scalar, not clamped (RFC 7748 section 5) |
 /// | ECDSA | PKCS#8 version 1 in DER with the public key inside (RFC 5208, RFC 5915) |
 /// | RSA | PKCS#8 version 1 in DER with the CRT parts inside (RFC 5208, RFC 8017) |
+/// | ML-KEM | the 64 bytes `d \|\| z` (FIPS 203 algorithm 16), or the expanded key |
+/// | ML-DSA | the 32-byte seed (FIPS 204 algorithm 6), or the expanded key |
+/// | X25519 with ML-KEM-768 | the 32-byte seed of X-Wing |
+///
+/// An expanded key is material where a key was imported without its seed: it cannot be turned back.
 pub struct Material {
     secret: SecretVec,
     public: Option<PublicKey>,
@@ -71,7 +76,8 @@ impl PublicKey {
     }
 
     /// The algorithm's own form: 32 bytes for Ed25519 and X25519, the uncompressed point of SEC 1
-    /// section 2.3.3 for ECDSA, `RSAPublicKey` in DER (RFC 8017 appendix A.1.1) for RSA.
+    /// section 2.3.3 for ECDSA, `RSAPublicKey` in DER (RFC 8017 appendix A.1.1) for RSA, the
+    /// encapsulation or public key of FIPS 203 and FIPS 204 for the lattices.
     #[must_use]
     pub fn raw(&self) -> &[u8] {
         &self.raw

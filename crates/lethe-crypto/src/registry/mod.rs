@@ -4,7 +4,9 @@
 //! A new algorithm is one entry and, if its family is new, one file. The layers above see
 //! [`Algorithm`], [`Use`] and [`UsableKey`] only, so that they do not change.
 
+mod cipher;
 mod format;
+mod kem;
 mod material;
 mod scheme;
 mod table;
@@ -19,11 +21,16 @@ use core::str::FromStr;
 
 use lethe_types::{Entropy, SecretVec};
 
+pub use cipher::{
+    BlockPadding, CIPHER_NONCE_BYTES_MAX, CipherParts, CipherShape, DecryptParams, EncryptParams,
+    Nonce,
+};
 pub use format::{ENCODED_KEY_BYTES_MAX, KeyFormat};
+pub use kem::{Encapsulation, WRAPPED_PLAINTEXT_BYTES_MAX};
 pub use material::{Material, PublicKey};
 pub use scheme::{SignatureScheme, UnknownSignatureScheme};
 pub use table::PLANNED;
-pub use usable::UsableKey;
+pub use usable::{MAC_TAG_BYTES_MIN, UsableKey};
 pub use uses::{Use, Uses};
 
 use crate::CryptoError;
@@ -146,6 +153,13 @@ impl Algorithm {
         self.schemes().first().copied()
     }
 
+    /// What the cipher takes and makes; `None` for a key that does not encrypt by a block or stream
+    /// cipher.
+    #[must_use]
+    pub fn cipher_shape(self) -> Option<CipherShape> {
+        self.0.family.cipher_shape()
+    }
+
     /// Makes a fresh key. A key pair is tried before it is returned: sign and verify, or agree
     /// from both sides (the pair-wise consistency test of SP 800-56A section 5.6.2.1.4, FIPS 140-3
     /// IG 10.3.A).
@@ -186,12 +200,13 @@ impl Algorithm {
         Ok(UsableKey::new(self, self.0.family.load_public(spki_der)?))
     }
 
-    /// The key that `bytes` encode in `format`. A key pair is tried as [`Algorithm::generate`] does.
+    /// The key that `bytes` encode in `format`. A key pair is tried as
+    /// [`Algorithm::generate`] does.
     ///
     /// # Errors
     /// [`CryptoError::Unsupported`] if the algorithm has no such format; [`CryptoError::Invalid`]
-    /// for bytes that are not exactly one key of this algorithm; [`CryptoError::Library`] for a pair
-    /// whose halves do not belong together. Nothing is kept.
+    /// for bytes that are not exactly one key of this algorithm; [`CryptoError::Library`]
+    /// for a pair whose halves do not belong together. Nothing is kept.
     pub fn import(self, format: KeyFormat, bytes: &[u8]) -> Result<Material, CryptoError> {
         if bytes.len() > ENCODED_KEY_BYTES_MAX {
             return Err(CryptoError::Invalid("length of the encoded key"));

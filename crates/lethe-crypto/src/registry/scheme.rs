@@ -51,6 +51,12 @@ schemes! {
     RsaPkcs1Sha384 = "rsa-pkcs1-sha384";
     /// RSASSA-PKCS1-v1_5 with SHA-512.
     RsaPkcs1Sha512 = "rsa-pkcs1-sha512";
+    /// Pure ML-DSA-44 (FIPS 204 section 5.2) with an empty context, 2,420 bytes.
+    MlDsa44 = "ml-dsa-44";
+    /// Pure ML-DSA-65 with an empty context, 3,309 bytes.
+    MlDsa65 = "ml-dsa-65";
+    /// Pure ML-DSA-87 with an empty context, 4,627 bytes.
+    MlDsa87 = "ml-dsa-87";
 }
 
 impl fmt::Display for SignatureScheme {

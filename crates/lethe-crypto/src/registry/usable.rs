@@ -3,10 +3,17 @@
 use core::fmt;
 
 use lethe_types::{Entropy, SecretVec};
+use subtle::ConstantTimeEq;
 
-use super::{Algorithm, PublicKey, SignatureScheme};
+use super::{
+    Algorithm, CipherParts, DecryptParams, EncryptParams, PublicKey, SignatureScheme, Use,
+};
 use crate::CryptoError;
 use crate::algorithms::ExpandedKey;
+
+/// Least bytes of a truncated message authentication code (SP 800-107 section 5.3.3 asks for less;
+/// 128 bits leave nothing to think about).
+pub const MAC_TAG_BYTES_MIN: usize = 16;
 
 /// A key that was expanded once and can be used by many threads at once.
 ///
@@ -38,13 +45,20 @@ impl UsableKey {
         self.key.public_key()
     }
 
-    /// Appends `nonce (12) || ciphertext || tag (16)` to `out`; the nonce is 96 bits of `entropy`.
+    pub(crate) fn expanded(&self) -> &dyn ExpandedKey {
+        self.key.as_ref()
+    }
+
+    /// Appends `nonce || ciphertext || tag` to `out`; the nonce is of `entropy`. Lengths of nonce
+    /// and tag are those of [`Algorithm::cipher_shape`].
     ///
     /// Allocates nothing but room in `out`. At most [`super::ENCRYPTIONS_PER_KEY_MAX`] times a key.
     ///
     /// # Errors
-    /// [`CryptoError::Unsupported`], [`CryptoError::Entropy`], or [`CryptoError::Library`]; `out`
-    /// is then as long as before.
+    /// [`CryptoError::Unsupported`], also for associated data with a cipher that does not
+    /// authenticate; [`CryptoError::Invalid`] for a plaintext of a length that the cipher does not
+    /// take (AES-ECB); [`CryptoError::Entropy`]; [`CryptoError::Library`]. `out` is then as long as
+    /// before.
     pub fn encrypt(
         &self,
         entropy: &dyn Entropy,
@@ -60,14 +74,56 @@ impl UsableKey {
         result
     }
 
+    /// Encrypts as `params` say. Appends `nonce || ciphertext || tag` to `out`, the nonce also when
+    /// it was given, and tells where each lies: a caller that keeps them apart takes slices.
+    ///
+    /// Allocates nothing but room in `out`.
+    ///
+    /// # Errors
+    /// As [`UsableKey::encrypt`]; [`CryptoError::Invalid`] also for an explicit nonce of another
+    /// length than [`Algorithm::cipher_shape`] lists; [`CryptoError::Unsupported`] also for a
+    /// padding or a way to a nonce that the cipher does not have.
+    pub fn encrypt_with(
+        &self,
+        entropy: &dyn Entropy,
+        params: &EncryptParams<'_>,
+        plaintext: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<CipherParts, CryptoError> {
+        let before = out.len();
+        let result = self.key.encrypt_with(entropy, params, plaintext, out);
+        if result.is_err() {
+            out.truncate(before);
+        }
+        result
+    }
+
     /// The plaintext of `data`, which is `nonce || ciphertext || tag` as [`UsableKey::encrypt`]
     /// makes it. Allocates the answer alone.
     ///
     /// # Errors
     /// [`CryptoError::Unsupported`], or [`CryptoError::Authentication`] for everything that was not
-    /// made with this key and `aad`, data too short for a nonce and a tag included.
+    /// made with this key and `aad`, data too short for a nonce and a tag included. A cipher that
+    /// does not authenticate (see [`Algorithm::cipher_shape`]) notices lengths and paddings alone.
     pub fn decrypt(&self, data: &[u8], aad: &[u8]) -> Result<SecretVec, CryptoError> {
         self.key.decrypt(data, aad)
+    }
+
+    /// The plaintext of `data`; `params` say where nonce and tag are. Allocates the answer alone.
+    ///
+    /// Whether a padding is right is found in time that does not depend on it, and a wrong padding
+    /// answers as a wrong length does. Still, who may ask whether a ciphertext *without
+    /// authentication* has a right padding can decrypt it: the layer above must not offer that.
+    ///
+    /// # Errors
+    /// As [`UsableKey::decrypt`]; [`CryptoError::Invalid`] for a separate nonce or tag of another
+    /// length, and for an unpadded ciphertext that is not whole blocks.
+    pub fn decrypt_with(
+        &self,
+        params: &DecryptParams<'_>,
+        data: &[u8],
+    ) -> Result<SecretVec, CryptoError> {
+        self.key.decrypt_with(params, data)
     }
 
     /// The signature of `message` by `scheme`, or by the algorithm's default scheme.
@@ -116,6 +172,24 @@ impl UsableKey {
         self.key.mac_verify(message, tag)
     }
 
+    /// As [`UsableKey::mac_verify`] for a tag that was cut to its first `tag_bytes` bytes, from
+    /// [`MAC_TAG_BYTES_MIN`] to the full length. A tag of any other length than `tag_bytes` is not
+    /// valid: how long it is must be agreed on, never read off the tag.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`]; [`CryptoError::Invalid`] for `tag_bytes` out of bounds.
+    pub fn mac_verify_truncated(
+        &self,
+        message: &[u8],
+        tag: &[u8],
+        tag_bytes: usize,
+    ) -> Result<bool, CryptoError> {
+        let full = self.key.mac(message)?;
+        let want = full.get(..tag_bytes).filter(|_| tag_bytes >= MAC_TAG_BYTES_MIN);
+        let want = want.ok_or(CryptoError::Invalid("length of a truncated tag"))?;
+        Ok(want.ct_eq(tag).into())
+    }
+
     /// The secret that this key and the raw public key `peer_public` agree on. It is not uniform:
     /// derive keys from it with [`crate::kdf::hkdf_sha256`].
     ///
@@ -135,6 +209,12 @@ impl UsableKey {
             Some(scheme) => {
                 let message = b"lethe-pairwise-consistency/v1";
                 self.key.verify(scheme, message, &self.key.sign(scheme, message)?)?
+            }
+            None if self.algorithm.has(Use::Decapsulate) => {
+                // The library draws what ML-KEM needs; the rest may be anything for this test.
+                let made = self.key.encapsulate(&crate::SystemEntropy)?;
+                let opened = self.key.decapsulate(&made.ciphertext)?;
+                opened.ct_eq(made.shared_secret.expose())
             }
             None => self.key.agrees_from_both_sides()?,
         };
