@@ -40,6 +40,8 @@ pub(super) fn choose_nonce(
 ) -> Result<ChosenNonce, CryptoError> {
     let refused = CryptoError::Invalid("length of the nonce");
     match nonce {
+        // A cipher without a nonce draws nothing.
+        Nonce::Random if shape.nonce_bytes == 0 => ChosenNonce::new(&[]).ok_or(refused),
         Nonce::Random => {
             let mut bytes = [0; CIPHER_NONCE_BYTES_MAX];
             entropy.fill(bytes.get_mut(..shape.nonce_bytes).ok_or(refused)?)?;

@@ -243,3 +243,17 @@ impl ExpandedKey for MlKemKey {
         Ok(SecretVec::copy_from(secret.as_ref()))
     }
 }
+
+/// The expanded key of a seed, for tests.
+#[cfg(test)]
+pub(crate) fn expanded(name: &str, seed: &[u8]) -> SecretVec {
+    let family = match name {
+        "ml-kem-512" => &ML_KEM_512,
+        "ml-kem-768" => &ML_KEM_768,
+        other => {
+            assert_eq!(other, "ml-kem-1024");
+            &ML_KEM_1024
+        }
+    };
+    (family.expand)(seed.try_into().expect("a seed"))
+}

@@ -131,6 +131,9 @@ pub const PLANNED: &[&str] = &[
     "bip32-secp256k1",
     "slip10-ed25519",
     "slip10-p256",
+    "slh-dsa-sha2-128s",
+    "slh-dsa-sha2-192s",
+    "slh-dsa-sha2-256s",
 ];
 
 const CIPHER: Uses = Uses::of(&[Use::Encrypt, Use::Decrypt]);
