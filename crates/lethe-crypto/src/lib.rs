@@ -2,7 +2,7 @@
 //! registry through which every algorithm enters Lethe.
 //!
 //! Layer 1. No primitive is written here: they come from `aws-lc-rs`, and what it does not have
-//! from crates that docs/decisions/009 names. No I/O, no clock.
+//! from crates that docs/decisions/010 names. No I/O, no clock.
 
 pub mod aead;
 mod algorithms;

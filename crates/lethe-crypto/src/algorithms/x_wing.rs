@@ -1,4 +1,4 @@
-//! X25519 with ML-KEM-768, as X-Wing (draft-connolly-cfrg-xwing-kem): secure while either of the
+//! X25519 with ML-KEM-768, as X-Wing (draft-connolly-cfrg-xwing-kem, from -06 on): secure while either of the
 //! two is.
 //!
 //! Chosen over a bare concatenation of the two secrets (as TLS 1.3 does it, where the transcript
@@ -47,12 +47,12 @@ impl Family for XWing {
     }
 
     fn load(&'static self, material: &[u8]) -> Result<Box<dyn ExpandedKey>, CryptoError> {
-        let mut expanded = Secret::init_with(|expanded: &mut [u8; EXPANDED_BYTES]| {
+        let expanded = Secret::init_with(|expanded: &mut [u8; EXPANDED_BYTES]| {
             let mut shake = Shake256::default();
             shake.update(material);
             shake.finalize_xof().read(expanded);
         });
-        let key = expand(&mut expanded)?;
+        let key = expand(&expanded)?;
         Ok(Box::new(key))
     }
 
@@ -88,7 +88,7 @@ impl Family for XWing {
 }
 
 /// `expandDecapsulationKey` after the hash.
-fn expand(expanded: &mut Secret<EXPANDED_BYTES>) -> Result<XWingKey, CryptoError> {
+fn expand(expanded: &Secret<EXPANDED_BYTES>) -> Result<XWingKey, CryptoError> {
     let (lattice_seed, secret_scalar) = expanded.expose().split_at(ML_KEM_SEED_BYTES);
     let lattice = ML_KEM_768.expand(lattice_seed)?;
     let scalar = scalar(secret_scalar)?;

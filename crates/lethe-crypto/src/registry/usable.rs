@@ -18,8 +18,10 @@ pub const MAC_TAG_BYTES_MIN: usize = 16;
 /// A key that was expanded once and can be used by many threads at once.
 ///
 /// Wiping: the expanded parts of ciphers and key pairs live in memory of the library, which
-/// overwrites what it frees. The state of HMAC is a plain value of the library: it is overwritten
-/// where it is dropped, but the moves while it is expanded can leave copies on the stack.
+/// overwrites what it frees. The states of HMAC, of the block modes and of what comes from other
+/// crates are plain values: they are overwritten where they are dropped, but the moves while they
+/// are expanded can leave copies on the stack. The library frees its copy of the shared secret of an
+/// ML-KEM without overwriting it.
 ///
 /// `Debug` names the algorithm and nothing else. A use that the algorithm does not have answers
 /// [`CryptoError::Unsupported`].
