@@ -1,5 +1,5 @@
-//! X25519 with ML-KEM-768, as X-Wing (draft-connolly-cfrg-xwing-kem, from -06 on): secure while either of the
-//! two is.
+//! X25519 with ML-KEM-768, as X-Wing (draft-connolly-cfrg-xwing-kem, from -06 on): secure while
+//! either of the two is.
 //!
 //! Chosen over a bare concatenation of the two secrets (as TLS 1.3 does it, where the transcript
 //! binds the rest) because a stored key has no transcript: X-Wing hashes the secrets with the

@@ -20,7 +20,7 @@ pub const MAC_TAG_BYTES_MIN: usize = 16;
 /// Wiping: the expanded parts of ciphers and key pairs live in memory of the library, which
 /// overwrites what it frees. The states of HMAC, of the block modes and of what comes from other
 /// crates are plain values: they are overwritten where they are dropped, but the moves while they
-/// are expanded can leave copies on the stack. The library frees its copy of the shared secret of an
+/// are expanded can leave copies on the stack. The library frees its copy of the shared secret of
 /// ML-KEM without overwriting it.
 ///
 /// `Debug` names the algorithm and nothing else. A use that the algorithm does not have answers
