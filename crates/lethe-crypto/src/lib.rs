@@ -1,12 +1,12 @@
 //! Cryptography over well-kept libraries: narrow functions, typed keys, sealed values, and the one
 //! registry through which every algorithm enters Lethe.
 //!
-//! Layer 1. No primitive is written here: they come from `aws-lc-rs`, `argon2`, `k256`,
-//! `curve25519-dalek` and, not audited, `ed448-goldilocks-plus` and `starknet-crypto`
-//! (docs/decisions/010). No I/O, no clock.
+//! Layer 1. No primitive is written here: they come from `aws-lc-rs`, and what it does not have
+//! from crates that docs/decisions/010 (not audited), 011 and 012 name. No I/O, no clock.
 
 pub mod aead;
 mod algorithms;
+pub mod convergent;
 mod encoding;
 mod entropy;
 mod error;

@@ -124,7 +124,10 @@ pub(super) fn parts_of(scheme: SignatureScheme) -> Option<(Hash, Written)> {
         | SignatureScheme::RsaPssSha256
         | SignatureScheme::RsaPssSha384
         | SignatureScheme::RsaPssSha512
-        | SignatureScheme::Stark => None,
+        | SignatureScheme::Stark
+        | SignatureScheme::MlDsa44
+        | SignatureScheme::MlDsa65
+        | SignatureScheme::MlDsa87 => None,
     }
 }
 

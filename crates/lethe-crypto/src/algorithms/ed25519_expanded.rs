@@ -7,7 +7,8 @@ use super::ed25519::Ed25519;
 use super::eddsa25519::{self, Expanded, Input, PART_BYTES};
 use super::{ExpandedKey, Family, NO_PRIVATE_HALF, random};
 use crate::CryptoError;
-use crate::encoding::curve::{ED25519 as FORM, NO_SUCH_FORM};
+use crate::encoding::NO_SUCH_FORM;
+use crate::encoding::curve::ED25519 as FORM;
 use crate::encoding::joined;
 use crate::kdf::hkdf_sha256;
 use crate::registry::{

@@ -215,7 +215,7 @@ impl Family for Extended {
     /// descendant.
     fn import(&'static self, format: KeyFormat, bytes: &[u8]) -> Result<SecretVec, CryptoError> {
         if format != KeyFormat::Raw {
-            return Err(crate::encoding::curve::NO_SUCH_FORM);
+            return Err(crate::encoding::NO_SUCH_FORM);
         }
         Ok(Node::of(bytes)?.material())
     }

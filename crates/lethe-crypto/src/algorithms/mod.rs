@@ -2,6 +2,9 @@
 //! names, codes or who may do what.
 
 pub(crate) mod aead;
+pub(crate) mod block_mode;
+pub(crate) mod cipher;
+pub(crate) mod convergent;
 mod digest;
 pub(crate) mod ecdsa;
 pub(crate) mod ed25519;
@@ -10,6 +13,11 @@ pub(crate) mod ed448;
 mod eddsa25519;
 pub(crate) mod extended;
 pub(crate) mod hmac;
+pub(crate) mod hmac_sha3;
+pub(crate) mod key_wrap;
+pub(crate) mod ml_dsa;
+pub(crate) mod ml_kem;
+mod octets;
 pub(crate) mod rsa;
 mod rsa_form;
 pub(crate) mod secp256k1;
@@ -17,14 +25,18 @@ pub(crate) mod secp256k1;
 pub(crate) mod stark;
 pub(crate) mod x25519;
 pub(crate) mod x448;
+pub(crate) mod x_wing;
+pub(crate) mod xchacha;
 
 use lethe_types::{Entropy, SecretVec};
 
 use crate::CryptoError;
-use crate::encoding::curve::{CurveForm, NO_SUCH_FORM};
+use crate::encoding::NO_SUCH_FORM;
+use crate::encoding::curve::CurveForm;
 use crate::registry::{
-    DerivationPath, KeyFormat, OaepHash, PublicFormat, PublicKey, SignInput, SignRequest,
-    Signature, SignatureScheme,
+    CipherParts, CipherShape, DecryptParams, DerivationPath, Encapsulation, EncryptParams,
+    KeyFormat, OaepHash, PublicFormat, PublicKey, SignInput, SignRequest, Signature,
+    SignatureScheme,
 };
 
 /// Makes and expands keys of one algorithm.
@@ -40,7 +52,14 @@ pub(crate) trait Family: Sync {
         Err(CryptoError::Unsupported("be used by its public key alone"))
     }
 
-    /// Material of the key that `bytes` hold. Forms in PEM do not come here.
+    /// What the family's ciphers take and make; `None` if it does not encrypt by a block or stream
+    /// cipher.
+    fn cipher_shape(&self) -> Option<CipherShape> {
+        None
+    }
+
+    /// Material of the key that `bytes` hold. The caller loads it, so that only the form has to be
+    /// checked here. Forms in PEM do not come here.
     fn import(&'static self, _format: KeyFormat, _bytes: &[u8]) -> Result<SecretVec, CryptoError> {
         Err(NO_SUCH_FORM)
     }
@@ -94,16 +113,52 @@ pub(crate) trait ExpandedKey: Send + Sync {
     /// May leave anything after the old end of `out` on an error; the caller truncates.
     fn encrypt(
         &self,
-        _entropy: &dyn Entropy,
-        _plaintext: &[u8],
-        _aad: &[u8],
-        _out: &mut Vec<u8>,
+        entropy: &dyn Entropy,
+        plaintext: &[u8],
+        aad: &[u8],
+        out: &mut Vec<u8>,
     ) -> Result<(), CryptoError> {
+        let params = EncryptParams { aad, ..EncryptParams::default() };
+        self.encrypt_with(entropy, &params, plaintext, out).map(drop)
+    }
+
+    fn decrypt(&self, data: &[u8], aad: &[u8]) -> Result<SecretVec, CryptoError> {
+        self.decrypt_with(&DecryptParams { aad, ..DecryptParams::default() }, data)
+    }
+
+    /// May leave anything after the old end of `out` on an error; the caller truncates.
+    fn encrypt_with(
+        &self,
+        _entropy: &dyn Entropy,
+        _params: &EncryptParams<'_>,
+        _plaintext: &[u8],
+        _out: &mut Vec<u8>,
+    ) -> Result<CipherParts, CryptoError> {
         Err(CryptoError::Unsupported("encrypt"))
     }
 
-    fn decrypt(&self, _data: &[u8], _aad: &[u8]) -> Result<SecretVec, CryptoError> {
+    fn decrypt_with(
+        &self,
+        _params: &DecryptParams<'_>,
+        _data: &[u8],
+    ) -> Result<SecretVec, CryptoError> {
         Err(CryptoError::Unsupported("decrypt"))
+    }
+
+    fn encapsulate(&self, _entropy: &dyn Entropy) -> Result<Encapsulation, CryptoError> {
+        Err(CryptoError::Unsupported("encapsulate a secret"))
+    }
+
+    fn decapsulate(&self, _ciphertext: &[u8]) -> Result<SecretVec, CryptoError> {
+        Err(CryptoError::Unsupported("decapsulate a secret"))
+    }
+
+    fn wrap(&self, _key: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        Err(CryptoError::Unsupported("wrap a key"))
+    }
+
+    fn unwrap(&self, _wrapped: &[u8]) -> Result<SecretVec, CryptoError> {
+        Err(CryptoError::Unsupported("unwrap a key"))
     }
 
     /// `scheme` is one that the registry lists for the algorithm.
@@ -185,11 +240,18 @@ pub(crate) trait ExpandedKey: Send + Sync {
     }
 }
 
+/// Expands material of a right length.
+type Expand = fn(&[u8]) -> Result<Box<dyn ExpandedKey>, CryptoError>;
+
 /// What a key says that has its public half alone.
 const NO_PRIVATE_HALF: CryptoError = CryptoError::Unsupported("sign without its private key");
 
 /// What a key says that derives no others.
 const NO_CHILDREN: CryptoError = CryptoError::Unsupported("derive other keys");
+
+/// What an encapsulation key says that has its public half alone.
+const NO_DECAPSULATION_KEY: CryptoError =
+    CryptoError::Unsupported("decapsulate a secret without its private key");
 
 /// What a family says of a scheme that the registry should not have let through.
 const NO_SUCH_SCHEME: CryptoError = CryptoError::Unsupported("sign by this signature scheme");

@@ -22,7 +22,8 @@ use super::rsa_form;
 use super::{ExpandedKey, Family, NO_PRIVATE_HALF, NO_SUCH_SCHEME, NOTHING_BESIDE_MESSAGE};
 use crate::CryptoError;
 use crate::registry::{
-    KeyFormat, OaepHash, PssSalt, PublicFormat, PublicKey, SignRequest, Signature, SignatureScheme,
+    CipherParts, DecryptParams, EncryptParams, KeyFormat, Nonce, OaepHash, PssSalt, PublicFormat,
+    PublicKey, SignRequest, Signature, SignatureScheme,
 };
 
 pub(crate) static RSA_2048: Rsa = Rsa { size: KeySize::Rsa2048, modulus_bits: 2048 };
@@ -38,6 +39,10 @@ pub(crate) struct Rsa {
 /// Most bytes of a salt of PSS that this build makes or accepts: what a modulus of 4,096 bits and
 /// SHA-256 leave room for (RFC 8017 section 9.1.1).
 const SALT_BYTES_MAX: u16 = 478;
+
+/// What a key says of a nonce, a tag or a padding of a block cipher.
+const NO_CIPHER_PARAMETERS: CryptoError =
+    CryptoError::Unsupported("take the parameters of a block or stream cipher");
 
 /// A padding and hash of the library.
 struct Padding {
@@ -328,19 +333,32 @@ impl ExpandedKey for RsaKey {
     }
 
     /// By OAEP with SHA-256 and `aad` as the label.
-    fn encrypt(
+    /// The associated data is the label. There is neither nonce nor tag nor padding to choose.
+    fn encrypt_with(
         &self,
         _entropy: &dyn Entropy,
+        params: &EncryptParams<'_>,
         plaintext: &[u8],
-        aad: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), CryptoError> {
-        out.extend_from_slice(&self.encrypt_oaep(OaepHash::Sha256, aad, plaintext)?);
-        Ok(())
+    ) -> Result<CipherParts, CryptoError> {
+        if params.nonce != Nonce::Random || params.padding.is_some() {
+            return Err(NO_CIPHER_PARAMETERS);
+        }
+        let ciphertext = self.encrypt_oaep(OaepHash::Sha256, params.aad, plaintext)?;
+        let parts = CipherParts::at(out.len(), 0, ciphertext.len(), 0);
+        out.extend_from_slice(&ciphertext);
+        Ok(parts)
     }
 
-    fn decrypt(&self, data: &[u8], aad: &[u8]) -> Result<SecretVec, CryptoError> {
-        self.decrypt_oaep(OaepHash::Sha256, aad, data)
+    fn decrypt_with(
+        &self,
+        params: &DecryptParams<'_>,
+        data: &[u8],
+    ) -> Result<SecretVec, CryptoError> {
+        if params.nonce.is_some() || params.tag.is_some() || params.padding.is_some() {
+            return Err(NO_CIPHER_PARAMETERS);
+        }
+        self.decrypt_oaep(OaepHash::Sha256, params.aad, data)
     }
 
     fn encrypt_oaep(

@@ -11,7 +11,7 @@ use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
 
 use super::digest::Hash;
 use crate::CryptoError;
-use crate::encoding::curve::NO_SUCH_FORM;
+use crate::encoding::NO_SUCH_FORM;
 use crate::encoding::jwk::{self, Jwk};
 use crate::encoding::{der, joined};
 use crate::registry::{KeyFormat, PublicFormat, PublicKey};
@@ -83,10 +83,7 @@ pub(super) fn read_public(format: PublicFormat, bytes: &[u8]) -> Result<SecretVe
         PublicFormat::SpkiDer => Ok(SecretVec::copy_from(bytes)),
         PublicFormat::Raw => Ok(spki(bytes)),
         PublicFormat::Jwk => {
-            let jwk = Jwk::parse(bytes, "RSA")?;
-            if jwk.has_private_part() {
-                return Err(CryptoError::Invalid("public JWK with a private part"));
-            }
+            let jwk = Jwk::parse_public(bytes, "RSA")?;
             let [n, e] = jwk.rsa_public()?;
             let [n, e] = [der::integer(n.expose()), der::integer(e.expose())];
             Ok(spki(der::value(der::SEQUENCE, &[n.expose(), e.expose()]).expose()))

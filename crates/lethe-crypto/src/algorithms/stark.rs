@@ -12,7 +12,7 @@ use starknet_types_core::curve::{AffinePoint, ProjectivePoint};
 use super::{ExpandedKey, Family, NO_PRIVATE_HALF, NO_SUCH_SCHEME, NOTHING_BESIDE_MESSAGE, random};
 use crate::CryptoError;
 use crate::algorithms::ecdsa::check_point;
-use crate::encoding::curve::NO_SUCH_FORM;
+use crate::encoding::NO_SUCH_FORM;
 use crate::encoding::der;
 use crate::registry::{
     KeyFormat, PublicFormat, PublicKey, SignInput, SignRequest, Signature, SignatureScheme,

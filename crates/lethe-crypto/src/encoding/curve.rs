@@ -9,7 +9,7 @@ use pkcs8::spki::SubjectPublicKeyInfoRef;
 use sec1::EcPrivateKey;
 
 use super::jwk::{self, Jwk};
-use super::{der, joined};
+use super::{NO_SUCH_FORM, der, joined};
 use crate::CryptoError;
 use crate::registry::{KeyFormat, PublicFormat, PublicKey};
 
@@ -121,13 +121,7 @@ impl CurveForm {
         match format {
             PublicFormat::Raw => Ok(bytes.to_vec()),
             PublicFormat::SpkiDer => self.raw_of_spki(bytes),
-            PublicFormat::Jwk => {
-                let jwk = Jwk::parse(bytes, self.key_type())?;
-                if jwk.has_private_part() {
-                    return Err(CryptoError::Invalid("public JWK with a private part"));
-                }
-                self.public_of_jwk(&jwk)
-            }
+            PublicFormat::Jwk => self.public_of_jwk(&Jwk::parse_public(bytes, self.key_type())?),
             PublicFormat::SpkiPem => Err(NO_SUCH_FORM),
         }
     }
@@ -253,16 +247,16 @@ impl CurveForm {
     fn read_jwk(&self, bytes: &[u8]) -> Result<ReadKey, CryptoError> {
         let jwk = Jwk::parse(bytes, self.key_type())?;
         let public = self.public_of_jwk(&jwk)?;
-        Ok(ReadKey { private: jwk.d()?, public: Some(public) })
+        Ok(ReadKey { private: jwk.bytes("d")?, public: Some(public) })
     }
 
     fn public_of_jwk(&self, jwk: &Jwk<'_>) -> Result<Vec<u8>, CryptoError> {
         jwk.check_curve(self.jwk_name)?;
-        let x = jwk.x()?;
+        let x = jwk.bytes("x")?;
         match self.kind {
             Kind::Octets => Ok(x.expose().to_vec()),
             Kind::Weierstrass => {
-                let y = jwk.y()?;
+                let y = jwk.bytes("y")?;
                 if x.len() != self.private_bytes || y.len() != self.private_bytes {
                     return Err(CryptoError::Invalid("length of a coordinate in the JWK"));
                 }
@@ -291,6 +285,3 @@ impl ReadKey {
 
 /// `[0]`, constructed: the parameters of `ECPrivateKey`.
 const CONTEXT_0: u8 = 0xa0;
-
-/// What a form says that a family has no use for.
-pub(crate) const NO_SUCH_FORM: CryptoError = CryptoError::Unsupported("be written in this form");

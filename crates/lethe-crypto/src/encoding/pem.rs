@@ -11,9 +11,14 @@ pub(crate) const SPKI: &str = "PUBLIC KEY";
 pub(crate) const SEC1: &str = "EC PRIVATE KEY";
 pub(crate) const PKCS1: &str = "RSA PRIVATE KEY";
 
-/// The DER inside `pem`, which must carry `label` and nothing after its end but one line break.
+/// The DER inside `pem`, which must carry `label`, start at its first byte and have nothing after
+/// its end but one line break.
 pub(crate) fn decode(label: &str, pem: &[u8]) -> Result<SecretVec, CryptoError> {
     let refused = CryptoError::Invalid("PEM");
+    // The library passes over text before the first line (RFC 7468 section 2).
+    if !pem.starts_with(b"-----BEGIN ") {
+        return Err(refused);
+    }
     let mut length = 0;
     let buffer = SecretVec::try_init_with(pem.len(), |buffer| {
         let (found, der) = pem_rfc7468::decode(pem, buffer).map_err(|_| refused)?;

@@ -7,7 +7,7 @@ use lethe_types::SecretVec;
 
 use super::{Algorithm, KeyFormat, Material, ObjectType, Use};
 use crate::CryptoError;
-use crate::kdf::hkdf_sha256_into;
+use crate::kdf::{KdfHash, hkdf};
 
 /// Most steps of a path. BIP-32 counts them in a byte.
 pub const PATH_STEPS_MAX: usize = 255;
@@ -110,7 +110,7 @@ impl Algorithm {
         if !(SEED_BYTES_MIN..=SEED_BYTES_MAX).contains(&seed.len()) {
             return Err(CryptoError::Invalid("length of the seed"));
         }
-        self.material_of(self.family().master(seed)?)
+        self.material(self.family().master(seed)?)
     }
 
     /// The descendant of `parent`, which is material of this algorithm, at `path`: again a key that
@@ -130,7 +130,7 @@ impl Algorithm {
             return Err(CryptoError::Unsupported("derive other keys"));
         }
         self.load(parent)?;
-        self.material_of(self.family().derive_child(parent.expose(), path)?)
+        self.material(self.family().derive_child(parent.expose(), path)?)
     }
 
     /// Like [`Algorithm::derive_child`], and then drops the chain code: the descendant is a key of
@@ -184,15 +184,8 @@ impl Algorithm {
         }
         self.load(parent)?;
         let info = [b"lethe-symmetric-child/v1\0", child.name().as_bytes(), b"\0", label];
-        let secret = SecretVec::try_init_with(symmetric_bytes(child), |buffer| {
-            hkdf_sha256_into(&[], parent.expose(), &info, buffer)
-        })?;
-        child.material_of(secret)
-    }
-
-    fn material_of(self, secret: SecretVec) -> Result<Material, CryptoError> {
-        let key = self.load(&secret)?;
-        Ok(Material::new(secret, key.public_key().cloned()))
+        let bytes = symmetric_bytes(child);
+        child.material(hkdf(KdfHash::Sha256, &[], parent.expose(), &info, bytes)?)
     }
 }
 

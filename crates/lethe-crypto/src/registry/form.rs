@@ -6,26 +6,70 @@ use super::{Algorithm, Material, PublicKey};
 use crate::CryptoError;
 use crate::encoding::{KEY_FORM_BYTES_MAX, pem};
 
-/// A form of a secret key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyFormat {
-    /// The algorithm's own: bytes of a symmetric key, seed, or big-endian scalar at full length;
-    /// key and chain code side by side for keys that derive others; none for RSA.
-    Raw,
-    /// Unencrypted PKCS#8 in DER: version 1 or 2 is read, version 1 written (RFC 5958, 8410).
-    Pkcs8Der,
-    /// PKCS#8 in PEM with the label `PRIVATE KEY` (RFC 7468 section 10).
-    Pkcs8Pem,
-    /// A JSON Web Key (RFC 7517, 7518, 8037, 8812).
-    Jwk,
-    /// `ECPrivateKey` in DER (SEC 1, RFC 5915), for Weierstrass curves.
-    Sec1Der,
-    /// `ECPrivateKey` in PEM with the label `EC PRIVATE KEY`.
-    Sec1Pem,
-    /// `RSAPrivateKey` in DER (PKCS#1, RFC 8017 appendix A.1.2).
-    Pkcs1Der,
-    /// `RSAPrivateKey` in PEM with the label `RSA PRIVATE KEY`.
-    Pkcs1Pem,
+macro_rules! forms {
+    ($(#[$doc:meta])* $type:ident { $($(#[$form_doc:meta])* $name:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $type {
+            $($(#[$form_doc])* #[doc = concat!("\n\nWritten `", $text, "`.")] $name,)*
+        }
+
+        impl $type {
+            /// All forms.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The form's stable name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The form of a stable name; `None` for any other text.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|form| form.as_str() == name)
+            }
+        }
+    };
+}
+
+forms! {
+    /// A form of a secret key.
+    KeyFormat {
+        /// The algorithm's own: bytes of a symmetric key, seed (or, of ML-KEM and ML-DSA without
+        /// one, the expanded key), or big-endian scalar at full length; key and chain code side by
+        /// side for keys that derive others; none for RSA.
+        Raw = "raw",
+        /// Unencrypted PKCS#8 in DER (RFC 5958, 8410, 9881, 9935). Of keys on curves version 1 or
+        /// 2 is read; of the others, and written, is version 1.
+        Pkcs8Der = "pkcs8-der",
+        /// PKCS#8 in PEM with the label `PRIVATE KEY` (RFC 7468 section 10).
+        Pkcs8Pem = "pkcs8-pem",
+        /// A JSON Web Key (RFC 7517, 7518, 8037, 8812, 9964).
+        Jwk = "jwk",
+        /// `ECPrivateKey` in DER (SEC 1, RFC 5915), for Weierstrass curves.
+        Sec1Der = "sec1-der",
+        /// `ECPrivateKey` in PEM with the label `EC PRIVATE KEY`.
+        Sec1Pem = "sec1-pem",
+        /// `RSAPrivateKey` in DER (PKCS#1, RFC 8017 appendix A.1.2).
+        Pkcs1Der = "pkcs1-der",
+        /// `RSAPrivateKey` in PEM with the label `RSA PRIVATE KEY`.
+        Pkcs1Pem = "pkcs1-pem",
+    }
+}
+
+forms! {
+    /// A form of a public key.
+    PublicFormat {
+        /// The algorithm's own, as [`PublicKey::raw`]; a point may be compressed as well.
+        Raw = "raw",
+        /// `SubjectPublicKeyInfo` in DER (RFC 5280 section 4.1.2.7).
+        SpkiDer = "spki-der",
+        /// `SubjectPublicKeyInfo` in PEM with the label `PUBLIC KEY` (RFC 7468 section 13).
+        SpkiPem = "spki-pem",
+        /// A JSON Web Key without private members.
+        Jwk = "jwk",
+    }
 }
 
 impl KeyFormat {
@@ -40,27 +84,16 @@ impl KeyFormat {
     }
 }
 
-/// A form of a public key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PublicFormat {
-    /// The algorithm's own, as [`PublicKey::raw`]; a point may be compressed as well.
-    Raw,
-    /// `SubjectPublicKeyInfo` in DER (RFC 5280 section 4.1.2.7).
-    SpkiDer,
-    /// `SubjectPublicKeyInfo` in PEM with the label `PUBLIC KEY` (RFC 7468 section 13).
-    SpkiPem,
-    /// A JSON Web Key without private members.
-    Jwk,
-}
-
 impl Algorithm {
     /// Takes in a secret key that was made elsewhere. The material is the one that
-    /// [`Algorithm::generate`] would have made of the same key, whatever the form; a public key
-    /// that stands beside it must belong to it.
+    /// [`Algorithm::generate`] would have made of the same key, whatever the form (but for ML-KEM
+    /// and ML-DSA keys that come without their seed); a public key that stands beside it must
+    /// belong to it. A key pair is tried as [`Algorithm::generate`] does.
     ///
     /// # Errors
     /// [`CryptoError::Invalid`] for bytes that are not exactly one key of this algorithm in this
-    /// form; [`CryptoError::Unsupported`] if the algorithm has no such form.
+    /// form, or for halves that do not belong together; [`CryptoError::Unsupported`] if the
+    /// algorithm has no such form. Nothing is kept.
     pub fn import(self, format: KeyFormat, bytes: &[u8]) -> Result<Material, CryptoError> {
         check_length(bytes)?;
         let secret = match format.inside_pem() {
@@ -71,6 +104,14 @@ impl Algorithm {
             None => self.family().import(format, bytes)?,
         };
         let key = self.load(&secret)?;
+        match key.is_consistent() {
+            Ok(true) => {}
+            // A private half that cannot be used at all is no better than one of another pair.
+            Ok(false) | Err(CryptoError::Library(_)) => {
+                return Err(CryptoError::Invalid("key pair whose halves do not belong together"));
+            }
+            Err(error) => return Err(error),
+        }
         Ok(Material::new(secret, key.public_key().cloned()))
     }
 
@@ -78,7 +119,8 @@ impl Algorithm {
     ///
     /// # Errors
     /// [`CryptoError::Invalid`] for material that [`Algorithm::load`] refuses;
-    /// [`CryptoError::Unsupported`] if the algorithm has no such form or never leaves.
+    /// [`CryptoError::Unsupported`] if the algorithm or this key has no such form, or
+    /// keys of the algorithm never leave.
     pub fn export(self, material: &SecretVec, format: KeyFormat) -> Result<SecretVec, CryptoError> {
         self.load(material)?;
         match format.inside_pem() {

@@ -28,6 +28,11 @@ const SEC1_POINT_BYTES: [usize; 3] = [64, 96, 132];
 /// | secp256k1, Stark curve | the 32-byte scalar, big-endian |
 /// | BIP-32, SLIP-0010 | the 32-byte key, then the 32-byte chain code |
 /// | RSA | PKCS#8 version 1 in DER with the CRT parts inside (RFC 5208, RFC 8017) |
+/// | ML-KEM | the 64 bytes `d \|\| z` (FIPS 203 algorithm 16), or the expanded key |
+/// | ML-DSA | the 32-byte seed (FIPS 204 algorithm 6), or the expanded key |
+/// | X25519 with ML-KEM-768 | the 32-byte seed of X-Wing |
+///
+/// An expanded key is material where a key was imported without its seed: it cannot be turned back.
 pub struct Material {
     secret: SecretVec,
     public: Option<PublicKey>,
@@ -79,7 +84,8 @@ impl PublicKey {
     }
 
     /// The algorithm's own form: 32 bytes for Ed25519 and X25519, the uncompressed point of SEC 1
-    /// section 2.3.3 for ECDSA, `RSAPublicKey` in DER (RFC 8017 appendix A.1.1) for RSA.
+    /// section 2.3.3 for ECDSA, `RSAPublicKey` in DER (RFC 8017 appendix A.1.1) for RSA, the
+    /// encapsulation or public key of FIPS 203 and FIPS 204 for the lattices.
     #[must_use]
     pub fn raw(&self) -> &[u8] {
         &self.raw

@@ -4,8 +4,10 @@
 //! A new algorithm is one entry and, if its family is new, one file. The layers above see
 //! [`Algorithm`], [`Use`] and [`UsableKey`] only, so that they do not change.
 
+mod cipher;
 mod derive;
 mod form;
+mod kem;
 mod material;
 mod request;
 mod scheme;
@@ -21,17 +23,23 @@ use core::str::FromStr;
 
 use lethe_types::{Entropy, SecretVec};
 
+pub use cipher::{
+    BlockPadding, CIPHER_NONCE_BYTES_MAX, CipherParts, CipherShape, DecryptParams, EncryptParams,
+    Nonce,
+};
 pub use derive::{DerivationPath, LABEL_BYTES_MAX, PATH_STEPS_MAX, SEED_BYTES_MAX, SEED_BYTES_MIN};
 pub use form::{KeyFormat, PublicFormat};
+pub use kem::{Encapsulation, WRAPPED_PLAINTEXT_BYTES_MAX};
 pub use material::{Material, PublicKey};
 pub use request::{CONTEXT_BYTES_MAX, OaepHash, PssSalt, SignInput, SignRequest, Signature};
 pub use scheme::{SignatureScheme, UnknownSignatureScheme};
 pub use table::PLANNED;
-pub use usable::UsableKey;
+pub use usable::{MAC_TAG_BYTES_MIN, UsableKey};
 pub use uses::{Use, Uses};
 
 use crate::CryptoError;
 use crate::algorithms::Family;
+pub use crate::encoding::KEY_FORM_BYTES_MAX;
 use table::{ENTRIES, Entry};
 
 /// Most encryptions under one key (one version), as a count.
@@ -151,6 +159,13 @@ impl Algorithm {
         self.schemes().first().copied()
     }
 
+    /// What the cipher takes and makes; `None` for a key that does not encrypt by a block or stream
+    /// cipher.
+    #[must_use]
+    pub fn cipher_shape(self) -> Option<CipherShape> {
+        self.0.family.cipher_shape()
+    }
+
     pub(crate) const fn family(self) -> &'static dyn Family {
         self.0.family
     }
@@ -169,7 +184,9 @@ impl Algorithm {
     pub fn generate(self, entropy: &dyn Entropy) -> Result<Material, CryptoError> {
         let secret = self.0.family.generate(entropy)?;
         let fresh = self.load(&secret)?;
-        fresh.check_pair()?;
+        if !fresh.is_consistent()? {
+            return Err(CryptoError::Library("make a consistent key pair"));
+        }
         Ok(Material::new(secret, fresh.public_key().cloned()))
     }
 

@@ -3,16 +3,26 @@
 use core::fmt;
 
 use lethe_types::{Entropy, SecretVec};
+use subtle::ConstantTimeEq;
 
-use super::{Algorithm, OaepHash, PublicKey, SignRequest, Signature, SignatureScheme, Use};
+use super::{
+    Algorithm, CipherParts, DecryptParams, EncryptParams, OaepHash, PublicKey, SignRequest,
+    Signature, SignatureScheme, Use,
+};
 use crate::CryptoError;
 use crate::algorithms::ExpandedKey;
+
+/// Least bytes of a truncated message authentication code (SP 800-107 section 5.3.3 asks for less;
+/// 128 bits leave nothing to think about).
+pub const MAC_TAG_BYTES_MIN: usize = 16;
 
 /// A key that was expanded once and can be used by many threads at once.
 ///
 /// Wiping: the expanded parts of ciphers and key pairs live in memory of the library, which
-/// overwrites what it frees. The state of HMAC is a plain value of the library: it is overwritten
-/// where it is dropped, but the moves while it is expanded can leave copies on the stack.
+/// overwrites what it frees. The states of HMAC, of the block modes and of what comes from other
+/// crates are plain values: they are overwritten where they are dropped, but the moves while they
+/// are expanded can leave copies on the stack. The library frees its copy of the shared secret of
+/// ML-KEM without overwriting it.
 ///
 /// `Debug` names the algorithm and nothing else. A use that the algorithm does not have answers
 /// [`CryptoError::Unsupported`].
@@ -38,14 +48,21 @@ impl UsableKey {
         self.key.public_key()
     }
 
-    /// Appends `nonce (12) || ciphertext || tag (16)` to `out`; the nonce is 96 bits of `entropy`.
+    pub(crate) fn expanded(&self) -> &dyn ExpandedKey {
+        self.key.as_ref()
+    }
+
+    /// Appends `nonce || ciphertext || tag` to `out`; the nonce is of `entropy`. Lengths of nonce
+    /// and tag are those of [`Algorithm::cipher_shape`].
     /// RSA appends the ciphertext of OAEP with SHA-256, `aad` being the label.
     ///
     /// Allocates nothing but room in `out`. At most [`super::ENCRYPTIONS_PER_KEY_MAX`] times a key.
     ///
     /// # Errors
-    /// [`CryptoError::Unsupported`], [`CryptoError::Entropy`], or [`CryptoError::Library`]; `out`
-    /// is then as long as before.
+    /// [`CryptoError::Unsupported`], also for associated data with a cipher that does not
+    /// authenticate; [`CryptoError::Invalid`] for a plaintext of a length that the cipher does not
+    /// take (AES-ECB); [`CryptoError::Entropy`]; [`CryptoError::Library`]. `out` is then as long as
+    /// before.
     pub fn encrypt(
         &self,
         entropy: &dyn Entropy,
@@ -61,14 +78,56 @@ impl UsableKey {
         result
     }
 
+    /// Encrypts as `params` say. Appends `nonce || ciphertext || tag` to `out`, the nonce also when
+    /// it was given, and tells where each lies: a caller that keeps them apart takes slices.
+    ///
+    /// Allocates nothing but room in `out`.
+    ///
+    /// # Errors
+    /// As [`UsableKey::encrypt`]; [`CryptoError::Invalid`] also for an explicit nonce of another
+    /// length than [`Algorithm::cipher_shape`] lists; [`CryptoError::Unsupported`] also for a
+    /// padding or a way to a nonce that the cipher does not have.
+    pub fn encrypt_with(
+        &self,
+        entropy: &dyn Entropy,
+        params: &EncryptParams<'_>,
+        plaintext: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<CipherParts, CryptoError> {
+        let before = out.len();
+        let result = self.key.encrypt_with(entropy, params, plaintext, out);
+        if result.is_err() {
+            out.truncate(before);
+        }
+        result
+    }
+
     /// The plaintext of `data`, which is `nonce || ciphertext || tag` as [`UsableKey::encrypt`]
     /// makes it. Allocates the answer alone.
     ///
     /// # Errors
     /// [`CryptoError::Unsupported`], or [`CryptoError::Authentication`] for everything that was not
-    /// made with this key and `aad`, data too short for a nonce and a tag included.
+    /// made with this key and `aad`, data too short for a nonce and a tag included. A cipher that
+    /// does not authenticate (see [`Algorithm::cipher_shape`]) notices lengths and paddings alone.
     pub fn decrypt(&self, data: &[u8], aad: &[u8]) -> Result<SecretVec, CryptoError> {
         self.key.decrypt(data, aad)
+    }
+
+    /// The plaintext of `data`; `params` say where nonce and tag are. Allocates the answer alone.
+    ///
+    /// Whether a padding is right is found in time that does not depend on it, and a wrong padding
+    /// answers as a wrong length does. Still, who may ask whether a ciphertext *without
+    /// authentication* has a right padding can decrypt it: the layer above must not offer that.
+    ///
+    /// # Errors
+    /// As [`UsableKey::decrypt`]; [`CryptoError::Invalid`] for a separate nonce or tag of another
+    /// length, and for an unpadded ciphertext that is not whole blocks.
+    pub fn decrypt_with(
+        &self,
+        params: &DecryptParams<'_>,
+        data: &[u8],
+    ) -> Result<SecretVec, CryptoError> {
+        self.key.decrypt_with(params, data)
     }
 
     /// The signature of `message` by `scheme`, or by the algorithm's default scheme.
@@ -198,6 +257,24 @@ impl UsableKey {
         self.key.mac_verify(message, tag)
     }
 
+    /// As [`UsableKey::mac_verify`] for a tag that was cut to its first `tag_bytes` bytes, from
+    /// [`MAC_TAG_BYTES_MIN`] to the full length. A tag of any other length than `tag_bytes` is not
+    /// valid: how long it is must be agreed on, never read off the tag.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`]; [`CryptoError::Invalid`] for `tag_bytes` out of bounds.
+    pub fn mac_verify_truncated(
+        &self,
+        message: &[u8],
+        tag: &[u8],
+        tag_bytes: usize,
+    ) -> Result<bool, CryptoError> {
+        let full = self.key.mac(message)?;
+        let want = full.get(..tag_bytes).filter(|_| tag_bytes >= MAC_TAG_BYTES_MIN);
+        let want = want.ok_or(CryptoError::Invalid("length of a truncated tag"))?;
+        Ok(want.ct_eq(tag).into())
+    }
+
     /// The secret that this key and the raw public key `peer_public` agree on: the `x` coordinate
     /// at full length on Weierstrass curves, whose points may be compressed. It is not uniform:
     /// derive keys from it with [`crate::kdf::hkdf_sha256`].
@@ -211,21 +288,25 @@ impl UsableKey {
         self.key.agree(peer_public)
     }
 
-    /// Tries both halves of a fresh pair against each other.
+    /// Tries both halves of a pair against each other; true for a key without halves.
     ///
     /// # Errors
-    /// [`CryptoError::Library`] if they do not belong together.
-    pub(crate) fn check_pair(&self) -> Result<(), CryptoError> {
-        let consistent = match self.algorithm.default_scheme() {
+    /// What the use itself answers.
+    pub(crate) fn is_consistent(&self) -> Result<bool, CryptoError> {
+        match self.algorithm.default_scheme() {
             Some(scheme) => {
-                let message = b"lethe-pairwise-consistency/v1";
-                let request = SignRequest::message(message);
+                let request = SignRequest::message(b"lethe-pairwise-consistency/v1");
                 let signature = self.key.sign_with(scheme, &request)?;
-                self.key.verify_with(scheme, &request, &signature.bytes)?
+                self.key.verify_with(scheme, &request, &signature.bytes)
             }
-            None => self.key.agrees_from_both_sides()?,
-        };
-        if consistent { Ok(()) } else { Err(CryptoError::Library("make a consistent key pair")) }
+            None if self.algorithm.has(Use::Decapsulate) => {
+                // The library draws what ML-KEM needs; the rest may be anything for this test.
+                let made = self.key.encapsulate(&crate::SystemEntropy)?;
+                let opened = self.key.decapsulate(&made.ciphertext)?;
+                Ok(opened.ct_eq(made.shared_secret.expose()))
+            }
+            None => self.key.agrees_from_both_sides(),
+        }
     }
 
     /// One family serves algorithms that agree and others that do not.

@@ -1,10 +1,14 @@
 //! Tests of the crate: the table, published vectors, and what must be refused.
 
 mod agreement;
+mod ciphers;
+mod convergent;
 mod derivation;
+mod encodings;
 mod forms;
 mod otp;
 mod passphrase;
+mod post_quantum;
 mod primitives;
 mod refused;
 mod registry;
@@ -15,12 +19,15 @@ mod secp256k1;
 mod signature_vectors;
 #[cfg(feature = "stark")]
 mod stark;
+mod symmetric;
 mod token;
 mod vectors;
 mod wycheproof;
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lethe_types::{Entropy, EntropyError, SecretVec};
 
 use crate::CryptoError;
@@ -38,6 +45,15 @@ impl Record {
     #[track_caller]
     fn bytes(&self, name: &str) -> Vec<u8> {
         hex(self.text(name))
+    }
+
+    #[track_caller]
+    fn base64(&self, name: &str) -> Vec<u8> {
+        STANDARD.decode(self.text(&format!("{name}_base64"))).unwrap()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     fn is_valid(&self) -> bool {
@@ -200,3 +216,14 @@ fn altered(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         copy
     })
 }
+
+/// Every point of order 1, 2, 4 or 8 and its other encodings below 2^255.
+const LOW_ORDER_POINTS: [&str; 7] = [
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];

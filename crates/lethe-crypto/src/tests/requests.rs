@@ -209,6 +209,26 @@ fn contexts_of_another_length() {
 }
 
 #[test]
+fn ml_dsa_takes_an_empty_context_alone() {
+    let message = SignRequest::message(b"message");
+    for name in ["ml-dsa-44", "ml-dsa-65", "ml-dsa-87"] {
+        check_refused(name, message.with_context(b"context"));
+        check_refused(name, message.with_context(&[0; 256]));
+        check_refused(name, message.with_aux_random(&[1; 32]));
+        check_refused(name, message.with_pss_salt(PssSalt::Exactly(32)));
+        check_refused(name, SignRequest::digest(&[0; 64]));
+        check_refused(name, SignRequest::digest(&[0; 64]).with_context(b""));
+        // FIPS 204 section 5.2: no context is the empty one.
+        let key = quick_key(algorithm(name));
+        let signature = key.sign_with(&message.with_context(b"")).unwrap().bytes;
+        assert_eq!(key.verify(None, b"message", &signature), Ok(true), "{name}");
+        assert_eq!(key.verify_with(&message.with_context(b""), &signature), Ok(true), "{name}");
+    }
+    let refused = quick_key(algorithm("ml-dsa-44")).sign_with(&message.with_context(b"x"));
+    assert_eq!(refused.map(drop), Err(CryptoError::Unsupported("take a context with ML-DSA")));
+}
+
+#[test]
 fn the_two_ways_to_sign_are_one() {
     for algorithm in Algorithm::all().filter(|algorithm| algorithm.default_scheme().is_some()) {
         let key = quick_key(algorithm);

@@ -1,9 +1,10 @@
 //! RSA: OAEP and PSS of Wycheproof, salts of any length, keys that must be refused.
 
-use super::{algorithm, altered, hex, lines, quick_key, stored_key};
+use super::{Counting, algorithm, altered, hex, lines, quick_key, stored_key};
 use crate::CryptoError;
 use crate::registry::{
-    KeyFormat, OaepHash, PssSalt, PublicFormat, SignRequest, SignatureScheme, UsableKey,
+    BlockPadding, CipherParts, DecryptParams, EncryptParams, KeyFormat, Nonce, OaepHash, PssSalt,
+    PublicFormat, SignRequest, SignatureScheme, UsableKey,
 };
 
 fn oaep_hash(name: &str) -> OaepHash {
@@ -47,6 +48,42 @@ fn oaep_of_wycheproof() {
         }
     }
     assert_eq!((vectors.len(), valid), (43, 23));
+}
+
+#[test]
+fn encryption_with_parameters_is_oaep_with_sha256() {
+    let key = quick_key(algorithm("rsa-2048"));
+    let params = EncryptParams { aad: b"label", ..EncryptParams::default() };
+    let mut out = vec![7; 3];
+    let parts = key.encrypt_with(&Counting, &params, b"plaintext", &mut out).unwrap();
+    assert_eq!(parts, CipherParts { nonce: 3..3, ciphertext: 3..259, tag: 259..259 });
+    let sealed = &out[3..];
+    let open = DecryptParams { aad: b"label", ..DecryptParams::default() };
+    assert!(key.decrypt_with(&open, sealed).unwrap().ct_eq(b"plaintext"));
+    assert!(key.decrypt(sealed, b"label").unwrap().ct_eq(b"plaintext"));
+    let opened = key.decrypt_oaep(OaepHash::Sha256, b"label", sealed).unwrap();
+    assert!(opened.ct_eq(b"plaintext"));
+    assert_eq!(key.decrypt(sealed, b"").map(drop), Err(CryptoError::Authentication));
+    assert_eq!(key.algorithm().cipher_shape(), None);
+    let refused = CryptoError::Unsupported("take the parameters of a block or stream cipher");
+    for params in [
+        EncryptParams { nonce: Nonce::Explicit(&[0; 12]), ..params },
+        EncryptParams { nonce: Nonce::Explicit(&[]), ..params },
+        EncryptParams { nonce: Nonce::Deterministic { context: b"" }, ..params },
+        EncryptParams { padding: Some(BlockPadding::Pkcs7), ..params },
+        EncryptParams { padding: Some(BlockPadding::Unpadded), ..params },
+    ] {
+        let made = key.encrypt_with(&Counting, &params, b"plaintext", &mut Vec::new());
+        assert_eq!(made, Err(refused));
+    }
+    for params in [
+        DecryptParams { nonce: Some(&[]), ..open },
+        DecryptParams { nonce: Some(&[0; 12]), ..open },
+        DecryptParams { tag: Some(&[]), ..open },
+        DecryptParams { padding: Some(BlockPadding::Pkcs7), ..open },
+    ] {
+        assert_eq!(key.decrypt_with(&params, sealed).map(drop), Err(refused));
+    }
 }
 
 #[test]

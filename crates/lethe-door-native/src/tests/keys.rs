@@ -78,8 +78,13 @@ async fn creations_are_refused_by_name_vault_and_algorithm() {
         let body = format!(r#"{{"name":"a","algorithm":"{algorithm}"}}"#);
         check(&body, 422, "unknown-algorithm", "algorithm").await;
     }
-    check(r#"{"name":"a","algorithm":"ml-kem-768"}"#, 501, "algorithm-not-available", "algorithm")
-        .await;
+    check(
+        r#"{"name":"a","algorithm":"slh-dsa-sha2-128s"}"#,
+        501,
+        "algorithm-not-available",
+        "algorithm",
+    )
+    .await;
     let elsewhere = format!(r#"{{"name":"a","algorithm":"ed25519","vault":"{}"}}"#, "0".repeat(32));
     problem(&api.post("/v1/keys", &elsewhere).await, 404, "item-not-found");
     let longest = format!(r#"{{"name":"{}","algorithm":"ed25519"}}"#, "x".repeat(256));

@@ -78,6 +78,12 @@ fn every_algorithm_does_what_it_says_and_refuses_the_rest() {
         let encrypted = post("encrypt", &json!({"plaintext": BASE64.encode(LETTER)}));
         let signed = post("sign", &message);
         let maced = post("mac", &message);
+        // The native API binds every ciphertext to its key, which these cannot.
+        if ["-cbc", "-ctr", "-ecb", "-ofb"].iter().any(|mode| name.ends_with(mode)) {
+            assert_eq!((encrypted.status, problem(&encrypted)), (422, "invalid-field".to_owned()));
+            assert!(encrypted.text().contains("cannot authenticate associated data"));
+            continue;
+        }
         let mut done = 0;
         for (is_there, answer) in [
             (uses.contains(&"encrypt"), &encrypted),
@@ -109,10 +115,13 @@ fn every_algorithm_does_what_it_says_and_refuses_the_rest() {
             body["message"] = json!(BASE64.encode("another letter"));
             assert_eq!(post("mac/verify", &body).expect(200).json()["valid"], false, "{name}");
         }
-        assert!(done == 1 || name == "x25519", "{name}: {uses:?}");
+        // No route of this API for these uses.
+        let elsewhere = ["agree", "wrap_key", "encapsulate"];
+        let is_elsewhere = uses.iter().any(|one| elsewhere.contains(one));
+        assert!(done == 1 || is_elsewhere, "{name}: {uses:?}");
     }
     for (algorithm, status, want) in [
-        ("ml-kem-768", 501, "algorithm-not-available"),
+        ("slh-dsa-sha2-128s", 501, "algorithm-not-available"),
         ("rot13", 422, "unknown-algorithm"),
         ("AES256-GCM", 422, "unknown-algorithm"),
         ("", 422, "unknown-algorithm"),
