@@ -44,9 +44,9 @@ pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
     BulkRequest, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest,
-    DestroyWhen, Destroyed, GivenMaterial, HoldRequest, KeyChange, KeyPage, LeftKey, NewCredential,
-    NewCredentialKind, NewPrincipal, PreparedKey, PrincipalChange, Selection, SignedRequest,
-    VaultChange, VaultRequest,
+    DestroyWhen, Destroyed, DestructionPreview, GivenMaterial, HoldRequest, KeyChange, KeyPage,
+    LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PreparedKey, PreviewVerdict,
+    PrincipalChange, Selection, SignedRequest, VaultChange, VaultRequest,
 };
 pub use signin::{Proof, Rate, SignInLimits, Source};
 pub use start::{Parts, StartError, StoreState, prepare};

@@ -55,6 +55,9 @@ pub const APPROVAL_REQUESTS_MAX: usize = 10_000;
 /// Most approvals that a policy may ask for.
 pub const APPROVALS_MAX: u8 = 16;
 
+/// Most dependants that a preview of a destruction names; it counts all.
+pub const PREVIEW_DEPENDANTS_MAX: usize = 100;
+
 /// Most keys of one bulk destruction.
 pub const JOB_KEYS_MAX: usize = 10_000_000;
 

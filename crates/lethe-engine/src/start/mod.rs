@@ -173,8 +173,10 @@ impl Engine {
                 .map_err(|_| StartError::Damaged("the key of list cursors"))?,
             vkey: signer.verifier_key().to_string().into(),
             halted: AtomicBool::new(false),
+            backups_until_s: Default::default(),
             halted_because: ArcSwapOption::empty(),
         });
+        shared.note_retained(&catalogued.image);
         let revision = parts.store.revision()?;
         let owned = Owned {
             slot: parts.slot,
