@@ -12,6 +12,7 @@ mod cache;
 mod catalogue;
 mod committer;
 mod error;
+mod events;
 pub mod failpoint;
 mod head_guard;
 mod idempotency;
@@ -32,12 +33,13 @@ use std::sync::Arc;
 pub use authz::{Caller, PrincipalEntry};
 pub use catalogue::{KeyEntry, Usage};
 pub use error::EngineError;
+pub use events::{Event, EventPage, EventWatch};
 pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
-    CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, KeyFilter, KeyPage,
-    NewPrincipal, PreparedKey,
+    CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, EventReader, KeyFilter,
+    KeyPage, NewPrincipal, PreparedKey,
 };
 pub use start::{Parts, StartError, StoreState, prepare};
 

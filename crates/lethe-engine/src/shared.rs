@@ -17,6 +17,7 @@ use crate::EngineError;
 use crate::audit::AuditSink;
 use crate::cache::ExpandedKeys;
 use crate::catalogue::{Catalogue, KeyEntry};
+use crate::events::Events;
 use crate::idempotency::Idempotency;
 use crate::record::KeyVersion;
 
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) head: ArcSwap<SignedHead>,
     /// Erasure notes that are not in the store yet, by the epoch that the erasure led to.
     pub(crate) unsettled_notes: Mutex<BTreeMap<u64, Arc<str>>>,
+    /// What was changed lately, for whoever follows it.
+    pub(crate) events: Arc<Events>,
     pub(crate) pepper: Pepper,
     pub(crate) vkey: Arc<str>,
     /// Raised when the state of store or slot is unknown: nothing is changed any more until a

@@ -14,6 +14,7 @@ use lethe_types::{KeyId, PrincipalId, RealmId, Secret, UnixMillis};
 use super::outcome::Told;
 use super::{Change, Committer, Submission};
 use crate::catalogue::KeyEntry;
+use crate::events::Event;
 use crate::idempotency::Remembered;
 use crate::record::codec::{encode_key, encode_principal, encode_realm, encode_vault};
 use crate::record::{Destruction, KeyRecord, KeyVersion};
@@ -62,6 +63,8 @@ pub(super) struct Drafted {
     pub(super) entry: Vec<u8>,
     pub(super) told: Option<Told>,
     pub(super) remembered: Option<([u8; 32], Remembered)>,
+    /// What is told to whoever follows events, once it is final.
+    pub(super) event: Event,
 }
 
 /// What two submissions of one batch must not both touch.
@@ -285,8 +288,9 @@ impl Draft<'_> {
             (idempotency.place, Remembered { request, key, at: self.now })
         });
         let json = entry.to_json().map_err(|_| EngineError::Internal("a log entry"))?;
+        let event = Event::of(self.log_index, &entry, submission, record.as_ref());
         let told = told_detail.map(|detail| Told { entry, detail });
-        Ok(Drafted { record, writes, entry: json.into_bytes(), told, remembered })
+        Ok(Drafted { record, writes, entry: json.into_bytes(), told, remembered, event })
     }
 
     fn principal(

@@ -278,9 +278,11 @@ impl Committer {
         durable: Durable,
     ) -> Vec<(super::submission::ReplySender, Outcome)> {
         let mut answers = Vec::with_capacity(batch.items.len());
+        let mut events = Vec::with_capacity(batch.items.len());
         let indexes = durable.first_index..;
         for ((index, item), proof) in indexes.zip(batch.items).zip(durable.proofs) {
             let Some(drafted) = item.drafted else { continue };
+            events.push(drafted.event);
             if let Some((place, remembered)) = drafted.remembered {
                 self.shared.idempotency.insert(place, remembered);
             }
@@ -311,6 +313,7 @@ impl Committer {
             };
             answers.push((item.submission.reply, committed));
         }
+        self.shared.events.publish(events, durable.head.size);
         answers
     }
 

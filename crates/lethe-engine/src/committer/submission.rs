@@ -42,6 +42,17 @@ impl Change {
             | Self::RevokePrincipal { .. } => None,
         }
     }
+
+    /// The principal or vault that it is about, if it is about no key.
+    pub(crate) fn subject(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::CreatePrincipal(record) | Self::RevokePrincipal { record, .. } => {
+                Some(record.id.0)
+            }
+            Self::CreateRealm { vault, .. } | Self::CreateVault(vault) => Some(vault.id.0),
+            Self::AddVersion { .. } | Self::CreateKey { .. } | Self::DestroyKey { .. } => None,
+        }
+    }
 }
 
 /// Why a submission was not committed.

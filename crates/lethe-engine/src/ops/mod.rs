@@ -3,6 +3,7 @@
 mod authenticate;
 mod create;
 mod destroy;
+mod events;
 mod principals;
 mod read;
 mod rotate;
@@ -10,6 +11,7 @@ mod vaults;
 
 pub use create::{CreateKeyRequest, PreparedKey};
 pub use destroy::{DestroyRequest, Destroyed};
+pub use events::EventReader;
 pub use principals::{CreatePrincipalRequest, NewPrincipal};
 pub use read::{KeyFilter, KeyPage};
 
@@ -21,6 +23,7 @@ use crate::audit::{AuditEvent, hex};
 use crate::authz::{Caller, Operation};
 use crate::committer::{Change, CommitError, Committed, Submission};
 use crate::idempotency::IdempotencyKey;
+use crate::shared::Shared;
 use crate::{Engine, EngineError};
 
 impl Engine {
@@ -48,21 +51,7 @@ impl Engine {
         touched: Touched,
         refusal: Option<&EngineError>,
     ) -> Result<(), EngineError> {
-        let mut digits = [0; 32];
-        let event = AuditEvent {
-            time: now,
-            realm: Some(caller.realm()),
-            principal: Some(caller.principal()),
-            credential: caller.credential,
-            door: caller.door,
-            operation: Op::NAME,
-            key: touched.key,
-            subject: touched.subject,
-            refusal: refusal.map(EngineError::code),
-            request: hex(&caller.request, &mut digits),
-            log_index: touched.log_index,
-        };
-        self.shared.audit.record(&event).map_err(|_| EngineError::AuditUnavailable)
+        record::<Op>(&self.shared, caller, now, touched, refusal)
     }
 
     /// Hands changes to the committer until one is not lost to a race. `plan` is called again with
@@ -101,6 +90,31 @@ impl Engine {
         }
         Err(EngineError::ServerLimitExceeded("retries of an operation that loses every race"))
     }
+}
+
+/// Queues one event: `Op` by `caller` on what it touched, allowed if there is no `refusal`.
+fn record<Op: Operation>(
+    shared: &Shared,
+    caller: &Caller,
+    now: UnixMillis,
+    touched: Touched,
+    refusal: Option<&EngineError>,
+) -> Result<(), EngineError> {
+    let mut digits = [0; 32];
+    let event = AuditEvent {
+        time: now,
+        realm: Some(caller.realm()),
+        principal: Some(caller.principal()),
+        credential: caller.credential,
+        door: caller.door,
+        operation: Op::NAME,
+        key: touched.key,
+        subject: touched.subject,
+        refusal: refusal.map(EngineError::code),
+        request: hex(&caller.request, &mut digits),
+        log_index: touched.log_index,
+    };
+    shared.audit.record(&event).map_err(|_| EngineError::AuditUnavailable)
 }
 
 /// What a decision was about.

@@ -24,6 +24,7 @@ pub use error::StartError;
 use crate::Engine;
 use crate::audit::AuditSink;
 use crate::committer::{Committer, Owned, Queue};
+use crate::events::Events;
 use crate::head_guard::{self, HeadGuard};
 use crate::keys;
 use crate::shared::{Shared, SignedHead};
@@ -151,6 +152,7 @@ impl Engine {
             log: RwLock::new(catalogued.log),
             head: ArcSwap::from_pointee(SignedHead { size, text }),
             unsettled_notes: Mutex::default(),
+            events: Arc::new(Events::new(size)),
             pepper: Pepper::new(&catalogued.pepper),
             vkey: signer.verifier_key().to_string().into(),
             halted: AtomicBool::new(false),

@@ -1,5 +1,6 @@
 mod access;
 mod batch;
 mod crash;
+mod events;
 mod life;
 mod support;
