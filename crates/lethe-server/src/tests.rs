@@ -5,6 +5,7 @@ mod audit_file;
 mod clock;
 mod config;
 mod config_overrides;
+mod config_webhooks;
 mod dev_tls;
 mod private_files;
 mod seal;
