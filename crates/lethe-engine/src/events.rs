@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use lethe_log::Entry;
-use lethe_types::limits::EVENTS_KEPT_EVENTS_MAX;
+use lethe_types::limits::RECENT_EVENTS_MAX;
 use lethe_types::{KeyId, KeyState, PrincipalId, RealmId, UnixMillis};
 use parking_lot::Mutex;
 
@@ -117,7 +117,7 @@ pub(crate) struct Piece {
 impl Events {
     /// No events yet, beside a log of `log_size` entries.
     pub(crate) fn new(log_size: u64) -> Self {
-        Self::keeping(log_size, EVENTS_KEPT_EVENTS_MAX)
+        Self::keeping(log_size, RECENT_EVENTS_MAX)
     }
 
     pub(crate) fn keeping(log_size: u64, kept_max: usize) -> Self {

@@ -128,7 +128,7 @@ pub const AUDIT_QUEUE_EVENTS_MAX: usize = 65_536;
 
 /// Most events that are kept in memory for readers; beyond it the oldest go, and who had not read
 /// them is told of a gap.
-pub const EVENTS_KEPT_EVENTS_MAX: usize = 65_536;
+pub const RECENT_EVENTS_MAX: usize = 65_536;
 
 /// Most events on one page.
 pub const PAGE_EVENTS_MAX: usize = 1_000;

@@ -60,7 +60,7 @@ enum Command {
 }
 
 const AFTER_HELP: &str = "\
-Connection (key, vault, principal, events), from the environment, since command lines are seen by others:
+Connection (key, vault, principal, events), from the environment, since others see command lines:
   LETHE_URL         address of the native door, as in https://127.0.0.1:8200
   LETHE_CA_FILE     PEM file of the authority that signed the server's certificate
   LETHE_TOKEN       bearer token, or

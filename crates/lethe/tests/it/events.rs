@@ -441,3 +441,41 @@ fn streams_that_nobody_reads_hold_up_nothing() {
         }
     }
 }
+
+#[test]
+fn an_event_that_grows_too_old_is_given_up_and_a_place_past_the_log_is_left() {
+    let folder = Folder::new();
+    let data = folder.join("data");
+    let listener = Listener::start();
+    let config = configuration(&folder, listener.port, "events = ['key.*']\nretry_for = '1s'");
+    let mut server = Server::start_dev(&data, &["--config", &config], &[]);
+    let post_of = |key: &str| while listener.next().json()["data"]["key"] != json!(key) {};
+    listener.is_down.store(true, Ordering::SeqCst);
+    let lost = create(&server.native(), "aes256-gcm");
+    post_of(&lost);
+    let given_up = "lethe_webhook_given_up_total{webhook=\"test\"} 1";
+    while !server.native().get("/metrics").expect(200).text().contains(given_up) {
+        post_of(&lost);
+    }
+    listener.is_down.store(false, Ordering::SeqCst);
+    let told = create(&server.native(), "aes256-gcm");
+    post_of(&told);
+    assert!(server.terminate().success());
+
+    let position = data.join("webhooks/test.position");
+    write_private(&position, "4000\n");
+    let mut server = server.restart();
+    let told = create(&server.native(), "aes256-gcm");
+    post_of(&told);
+    assert!(server.terminate().success());
+    let kept = std::fs::read_to_string(&position).expect("it is kept");
+    assert!(kept.trim_end().parse::<u64>().is_ok_and(|place| place < 4_000), "{kept}");
+    write_private(&position, "many\n");
+    match Server::try_start_dev(&data, &["--config", &config], &[]) {
+        Err(NotReady::Ended { status, stderr }) => {
+            assert_eq!(status.code(), Some(4), "{stderr}");
+            assert!(stderr.contains("test.position"), "{stderr}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
