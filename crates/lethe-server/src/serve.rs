@@ -133,10 +133,10 @@ async fn run(
         listeners.extend(listeners_of(door_config, door, certificates.as_ref())?);
     }
     let mut webhooks = Webhooks::default();
+    let webhook_clock: Arc<dyn Clock> = clock.clone();
     for webhook in &config.webhooks {
         let realm = engine.ensure_realm(&webhook.realm).await?;
-        let clock: Arc<dyn Clock> = clock.clone();
-        webhooks.start(webhook, realm, engine, &clock, &registry, &data)?;
+        webhooks.start(webhook, realm, engine, &webhook_clock, &registry, &data)?;
     }
     let tokens = if options.dev { dev::tokens(config, engine, &data).await? } else { Vec::new() };
     let environment = Environment { clock, entropy: Arc::new(SystemEntropy), metrics: registry };
@@ -152,7 +152,7 @@ async fn run(
     }
     signals.next().await;
     let cut = running.shutdown(config.shutdown_grace).await;
-    webhooks.stop();
+    webhooks.stop(&*webhook_clock);
     if cut.connections_cut > 0 || cut.work_abandoned > 0 {
         eprintln!(
             "lethe: stopped after {:?}: {} connections cut, {} operations still running",

@@ -108,13 +108,15 @@ impl Webhooks {
     }
 
     /// Stops all of them; waits a little for exchanges that have begun.
-    pub(crate) fn stop(self) {
+    pub(crate) fn stop(self, clock: &dyn Clock) {
         for running in &self.0 {
             running.alarm.stop();
         }
+        let end = clock.monotonic().saturating_add(STOP_WITHIN);
         for running in self.0 {
+            let rest = end.saturating_sub(clock.monotonic());
             // Nothing is ever sent. A thread that does not end in time goes with the process.
-            let _ended_or_left = running.ended.recv_timeout(STOP_WITHIN);
+            let _ended_or_left = running.ended.recv_timeout(rest);
         }
     }
 }
