@@ -89,6 +89,7 @@ pub(crate) fn problem_type(error: &EngineError) -> &'static ProblemType {
         EngineError::ShuttingDown => &problems::SHUTTING_DOWN,
         EngineError::StorageFull => &problems::STORAGE_FULL,
         EngineError::StorageUnavailable => &problems::STORAGE_UNAVAILABLE,
+        EngineError::TooManyAttempts { .. } => &problems::TOO_MANY_ATTEMPTS,
         EngineError::UnknownAlgorithm(_) => &problems::UNKNOWN_ALGORITHM,
         EngineError::WrongKeyLifecycleState(_) => &problems::WRONG_KEY_LIFECYCLE_STATE,
         EngineError::WrongStateForUse { .. } => &problems::WRONG_STATE_FOR_USE,
@@ -156,6 +157,9 @@ fn engine_response(error: &EngineError, head: &RequestHead) -> Response {
     if is_waiting || matches!(error, EngineError::DestructionInProgress(_)) {
         try_again(&mut response);
     }
+    if let EngineError::TooManyAttempts { retry_after_seconds } = error {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
+    }
     response
 }
 
@@ -188,7 +192,8 @@ fn member(error: &EngineError) -> Option<(&'static str, String)> {
         | EngineError::ServerLimitExceeded(_)
         | EngineError::ShuttingDown
         | EngineError::StorageFull
-        | EngineError::StorageUnavailable => None,
+        | EngineError::StorageUnavailable
+        | EngineError::TooManyAttempts { .. } => None,
     }
 }
 

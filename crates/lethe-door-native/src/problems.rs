@@ -148,6 +148,11 @@ problems! {
         "Deadline passed",
         "The request took longer than allowed. A change that was begun goes on and may still be \
          made: asking for the thing again tells.";
+    TOO_MANY_ATTEMPTS = "too-many-attempts", TOO_MANY_REQUESTS,
+        "Too many attempts",
+        "Too many attempts to sign in failed, for this login or from this address, or more are \
+         being worked on than the server allows. This one was not looked at. `Retry-After` says \
+         in how many seconds the next may be made.";
     UNKNOWN_ALGORITHM = "unknown-algorithm", UNPROCESSABLE_ENTITY,
         "Unknown algorithm",
         "The name is of no algorithm that Lethe knows. `GET /v1/algorithms` lists those there are.";

@@ -57,6 +57,11 @@ pub enum EngineError {
     StorageFull,
     /// The store or the slot failed. The change may or may not have been made; asking again tells.
     StorageUnavailable,
+    /// Too many attempts to prove an identity failed; this one was not looked at.
+    TooManyAttempts {
+        /// When the next may be made, in seconds from now; at least 1.
+        retry_after_seconds: u64,
+    },
     /// The text names no algorithm.
     UnknownAlgorithm(String),
     /// The key's state does not allow the use.
@@ -93,6 +98,7 @@ impl EngineError {
             Self::ShuttingDown => "shutting_down",
             Self::StorageFull => "storage_full",
             Self::StorageUnavailable => "storage_unavailable",
+            Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::UnknownAlgorithm(_) => "unknown_algorithm",
             Self::WrongStateForUse { .. } => "wrong_state_for_use",
             Self::WrongKeyLifecycleState(_) => "wrong_key_lifecycle_state",
@@ -134,6 +140,9 @@ impl fmt::Display for EngineError {
             Self::StorageFull => f.write_str("the disk of the store is full"),
             Self::StorageUnavailable => {
                 f.write_str("the store failed; ask again to learn whether the change was made")
+            }
+            Self::TooManyAttempts { retry_after_seconds } => {
+                write!(f, "too many attempts; the next may be made in {retry_after_seconds} s")
             }
             Self::UnknownAlgorithm(name) => write!(f, "`{name}` names no algorithm"),
             Self::WrongStateForUse { state, operation } => {

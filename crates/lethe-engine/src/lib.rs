@@ -23,6 +23,7 @@ mod receipt;
 pub mod record;
 mod seal;
 mod shared;
+mod signin;
 mod start;
 mod system;
 mod uses;
@@ -39,12 +40,14 @@ pub use ops::{
     CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, KeyFilter, KeyPage,
     NewPrincipal, PreparedKey,
 };
+pub use signin::{Proof, Rate, SignInLimits, Source};
 pub use start::{Parts, StartError, StoreState, prepare};
 
 use committer::Queue;
 use lethe_crypto::registry::Algorithm;
 use lethe_types::KeyId;
 use shared::Shared;
+use signin::SignIn;
 
 /// The engine. All doors share one.
 ///
@@ -54,6 +57,7 @@ use shared::Shared;
 pub struct Engine {
     shared: Arc<Shared>,
     queue: Queue,
+    sign_in: SignIn,
 }
 
 impl Engine {

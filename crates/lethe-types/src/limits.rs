@@ -128,3 +128,32 @@ pub const AUDIT_QUEUE_EVENTS_MAX: usize = 65_536;
 
 /// Most expanded key versions kept ready for use; those filled first go first.
 pub const KEY_CACHE_ENTRIES_MAX: usize = 65_536;
+
+/// Longest name to sign in with, in bytes: as other names.
+pub const LOGIN_BYTES_MAX: usize = 256;
+
+/// Longest name under which doors look up a credential, in bytes.
+pub const EXTERNAL_NAME_BYTES_MAX: usize = 256;
+
+/// Longest passphrase, in bytes: more than anybody types, and little to hash.
+pub const PASSPHRASE_BYTES_MAX: usize = 1_024;
+
+/// Longest claims of a sealed token, in bytes: tokens travel in headers.
+pub const TOKEN_CLAIMS_BYTES_MAX: usize = 2_048;
+
+/// Most debts that the sign-in limiter keeps of one kind (login and source, source, login). Above
+/// what the hashes that can be computed leave behind before their debts are paid off.
+pub const SIGN_IN_DEBT_ENTRIES_MAX: usize = 65_536;
+
+/// Most pairs of login and source address that are remembered for an earlier success.
+pub const SIGN_IN_KNOWN_ENTRIES_MAX: usize = 65_536;
+
+/// Most source addresses that are remembered for one login: nobody fills the memory of others.
+pub const SIGN_IN_KNOWN_OF_LOGIN_ENTRIES_MAX: usize = 32;
+
+/// How long a source address is remembered after its last success.
+pub const SIGN_IN_KNOWN_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600);
+
+/// Most credentials whose last one-time password is remembered: only a sign-in that succeeded adds
+/// one, and two minutes later it may go.
+pub const ONE_TIME_ENTRIES_MAX: usize = 65_536;

@@ -32,6 +32,7 @@ fn engine_errors() -> Vec<(E, u16)> {
         (E::ShuttingDown, 503),
         (E::StorageFull, 507),
         (E::StorageUnavailable, 503),
+        (E::TooManyAttempts { retry_after_seconds: 30 }, 429),
         (E::UnknownAlgorithm("x".into()), 422),
         (E::WrongStateForUse { state: suspended, operation: "encrypt" }, 409),
         (E::WrongKeyLifecycleState(no_edge), 409),

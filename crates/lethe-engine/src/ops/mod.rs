@@ -8,6 +8,7 @@ mod read;
 mod rotate;
 mod vaults;
 
+pub(crate) use authenticate::Attempted;
 pub use create::{CreateKeyRequest, PreparedKey};
 pub use destroy::{DestroyRequest, Destroyed};
 pub use principals::{CreatePrincipalRequest, NewPrincipal};

@@ -27,6 +27,7 @@ use crate::committer::{Committer, Owned, Queue};
 use crate::head_guard::{self, HeadGuard};
 use crate::keys;
 use crate::shared::{Shared, SignedHead};
+use crate::signin::{SignIn, SignInLimits};
 
 /// What an engine is made of.
 pub struct Parts {
@@ -122,7 +123,8 @@ impl Engine {
     pub fn start(parts: Parts) -> Result<Self, StartError> {
         let (shared, committer) = Self::assemble(parts)?;
         let queue = Queue::start(committer).map_err(StartError::Thread)?;
-        Ok(Self { shared, queue })
+        let sign_in = SignIn::new(SignInLimits::default(), &shared.pepper);
+        Ok(Self { shared, queue, sign_in })
     }
 
     /// Everything but the committer's thread.
