@@ -57,7 +57,8 @@ fn new_key(engine: &Engine, caller: &Caller) -> Change {
 fn assembled(world: &World) -> (Engine, crate::committer::Committer) {
     let slot = Box::new(world.slot.clone());
     let (shared, committer) = Engine::assemble(world.parts(slot)).unwrap();
-    (Engine { shared, queue: crate::committer::Queue::closed() }, committer)
+    let sign_in = crate::signin::SignIn::new(Default::default(), &shared.pepper);
+    (Engine { shared, queue: crate::committer::Queue::closed(), sign_in }, committer)
 }
 
 /// A world with a realm and an admin of it, stopped.

@@ -2,4 +2,4 @@ mod access;
 mod batch;
 mod crash;
 mod life;
-mod support;
+pub(crate) mod support;
