@@ -13,8 +13,8 @@
 //! who guesses from elsewhere, from however many places, can keep the owner out there. Nor can a
 //! guesser at one place keep the owner out at a new one: alone, they use a third of what the
 //! account of the login allows. What remains possible: while somebody guesses at a login from
-//! *many* places, its owner is slowed at a place where they never signed in before; and people behind one
-//! address share its accounts.
+//! *many* places (a /48 of IPv6 is 65,536 of them), its owner is slowed at a place where they never
+//! signed in before; and people behind one address share its accounts.
 //!
 //! An account is a debt that is paid off with time: a virtual schedule (the generic cell rate
 //! algorithm, ITU-T I.371). It is one number, the moment at which all is paid; once that is past,
