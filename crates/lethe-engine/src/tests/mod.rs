@@ -4,4 +4,4 @@ mod crash;
 mod events;
 mod life;
 mod lists;
-mod support;
+pub(crate) mod support;
