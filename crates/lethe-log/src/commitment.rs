@@ -10,7 +10,7 @@ use lethe_crypto::hash::sha256;
 use lethe_types::{Entropy, EntropyError, KeyId, PrincipalId, RealmId, VaultId};
 
 use crate::encoding::encode_base64;
-use crate::json::{Json, JsonError, Members, write_object};
+use crate::json::{Json, JsonError, Members, parsed_text, write_object};
 
 /// Bytes of a salt.
 pub const SALT_BYTES: usize = 32;
@@ -86,6 +86,11 @@ pub enum Subject {
         /// Its realm.
         realm: RealmId,
     },
+    /// A realm.
+    Realm {
+        /// The realm.
+        realm: RealmId,
+    },
     /// A vault.
     Vault {
         /// Its realm.
@@ -108,6 +113,7 @@ impl Subject {
                 object.plain("principal", principal);
                 object.plain("realm", realm);
             }
+            Self::Realm { realm } => object.plain("realm", realm),
             Self::Vault { realm, vault } => {
                 object.plain("realm", realm);
                 object.plain("vault", vault);
@@ -120,23 +126,16 @@ impl Subject {
         let mut members = Members::of(value, "subject")?;
         let realm = members.parsed("realm")?;
         let subject = if let Some(key) = members.optional("key") {
-            Self::Key { key: id(key, "key")?, realm }
+            Self::Key { key: parsed_text(key, "key")?, realm }
         } else if let Some(principal) = members.optional("principal") {
-            Self::Principal { principal: id(principal, "principal")?, realm }
+            Self::Principal { principal: parsed_text(principal, "principal")?, realm }
+        } else if let Some(vault) = members.optional("vault") {
+            Self::Vault { realm, vault: parsed_text(vault, "vault")? }
         } else {
-            Self::Vault { realm, vault: members.parsed("vault")? }
+            Self::Realm { realm }
         };
         members.finish()?;
         Ok(subject)
-    }
-}
-
-fn id<T: core::str::FromStr>(value: Json, name: &'static str) -> Result<T, JsonError> {
-    match value {
-        Json::Text(text) => text.parse().map_err(|_| JsonError::Invalid(name)),
-        Json::Array(_) | Json::Bool(_) | Json::Integer(_) | Json::Null | Json::Object(_) => {
-            Err(JsonError::Invalid(name))
-        }
     }
 }
 

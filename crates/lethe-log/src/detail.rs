@@ -3,11 +3,20 @@
 //! The details of other entry types are small free objects; build them with
 //! [`crate::write_object`] or [`crate::Json::object`].
 
+mod evidence;
+
 use lethe_types::{PrincipalId, UnixMillis, VaultId};
 
-use crate::json::{Json, JsonError, Members, ObjectWriter, write_object};
+pub use evidence::{
+    EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX,
+    EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX, ROLE_APPROVER, ROLE_REQUESTER,
+    SignedStatement,
+};
 
-/// Largest detail, in bytes of canonical JSON: a thousand versions and as many aliases fit.
+use crate::json::{Json, JsonError, Members, ObjectWriter, parsed_text, write_object};
+
+/// Largest detail, in bytes of canonical JSON: a thousand versions fit beside 17 approvals that
+/// are signed with RSA of 4,096 bits, or beside 1,700 revoked principals.
 pub const DETAIL_BYTES_MAX: usize = 131_072;
 
 /// Everything about a destroyed key that its receipt tells, beside the log entry.
@@ -19,6 +28,9 @@ pub struct DestroyedDetail {
     pub aliases: Vec<String>,
     /// Its algorithm, as in `aes256-gcm`.
     pub algorithm: String,
+    /// Who signed what about exactly this destruction: approvals, and the request itself. At most
+    /// [`EVIDENCE_STATEMENTS_MAX`]. Not in the JSON if there is none.
+    pub evidence: Vec<SignedStatement>,
     /// Whether its material ever left the installation, so that copies may exist outside.
     pub exported: bool,
     /// Whether its material came from outside, so that copies may exist there.
@@ -31,6 +43,12 @@ pub struct DestroyedDetail {
     pub reason: String,
     /// When its destruction was asked for.
     pub requested: UnixMillis,
+    /// Principals that went with the key: applications and their tokens. Not in the JSON if there
+    /// is none.
+    pub revoked: Vec<PrincipalId>,
+    /// Who had scheduled the destruction that Lethe then carried out; `actor` is who carried it
+    /// out. Not in the JSON if it was carried out when it was asked for.
+    pub scheduled_by: Option<Actor>,
     /// Since when no node serves it.
     pub unusable_since: UnixMillis,
     /// The vault it was in.
@@ -62,8 +80,9 @@ impl DestroyedDetail {
     ///
     /// # Errors
     /// [`JsonError::Range`] for a time after the year 9999, or if it has more than
-    /// [`DETAIL_BYTES_MAX`] bytes.
+    /// [`DETAIL_BYTES_MAX`] bytes. [`JsonError::Invalid`] for evidence outside of its bounds.
     pub fn to_json(&self) -> Result<String, JsonError> {
+        evidence::check(&self.evidence)?;
         let text = write_object(|object| self.write(object))?;
         if text.len() > DETAIL_BYTES_MAX { Err(JsonError::Range) } else { Ok(text) }
     }
@@ -83,16 +102,25 @@ impl DestroyedDetail {
     pub(crate) fn from_json(value: Json) -> Result<Self, JsonError> {
         let mut members = Members::of(value, "detail")?;
         let versions = members.array("versions")?;
+        let revoked = members.array_if_any("revoked")?;
+        let principal = |value| parsed_text(value, "revoked");
         let detail = Self {
             actor: Actor::read(members.object("actor")?)?,
             aliases: members.texts("aliases")?,
             algorithm: members.text("algorithm")?,
+            evidence: evidence::read(&mut members)?,
             exported: members.boolean("exported")?,
             imported: members.boolean("imported")?,
             last_used: members.time_or_null("last_used")?,
             name: members.text("name")?,
             reason: members.text("reason")?,
             requested: members.parsed("requested")?,
+            revoked: revoked.into_iter().map(principal).collect::<Result<_, _>>()?,
+            scheduled_by: if members.has("scheduled_by") {
+                Some(Actor::read(members.object("scheduled_by")?)?)
+            } else {
+                None
+            },
             unusable_since: members.parsed("unusable_since")?,
             vault: members.parsed("vault")?,
             versions: versions.into_iter().map(VersionDetail::read).collect::<Result<_, _>>()?,
@@ -105,15 +133,29 @@ impl DestroyedDetail {
         object.object("actor", |object| self.actor.write(object));
         object.text("algorithm", &self.algorithm);
         object.texts("aliases", self.aliases.iter().map(String::as_str));
+        if !self.evidence.is_empty() {
+            object.objects("evidence", &self.evidence, |object, signed| signed.write(object));
+        }
         object.boolean("exported", self.exported);
         object.boolean("imported", self.imported);
         object.time_or_null("last_used", self.last_used);
         object.text("name", &self.name);
         object.text("reason", &self.reason);
         object.time("requested", self.requested);
+        self.write_revoked_and_scheduled_by(object);
         object.time("unusable_since", self.unusable_since);
         object.plain("vault", self.vault);
         object.objects("versions", &self.versions, |object, version| version.write(object));
+    }
+
+    /// The two members that a plain destruction lacks and that statements of receipts have too.
+    pub(crate) fn write_revoked_and_scheduled_by(&self, object: &mut ObjectWriter<'_>) {
+        if !self.revoked.is_empty() {
+            object.plains("revoked", &self.revoked);
+        }
+        if let Some(scheduler) = &self.scheduled_by {
+            object.object("scheduled_by", |object| scheduler.write(object));
+        }
     }
 }
 

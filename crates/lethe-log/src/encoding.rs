@@ -2,8 +2,20 @@
 //!
 //! Two spellings of one value would let a byte of a receipt change without anybody noticing.
 
+use core::fmt;
+
 use base64::Engine as _;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
+
+/// Prints bytes as [`encode_base64`] does, without a text in between.
+pub(crate) struct Base64<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Base64<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Base64Display::new(self.0, &STANDARD).fmt(f)
+    }
+}
 
 /// Standard base64 with padding, RFC 4648 section 4.
 pub(crate) fn encode_base64(bytes: &[u8]) -> String {

@@ -12,7 +12,7 @@ mod write;
 use core::cmp::Ordering;
 use core::fmt;
 
-pub(crate) use read::Members;
+pub(crate) use read::{Members, parsed_text};
 pub(crate) use write::TIME_MAX;
 pub use write::{ObjectWriter, write_object};
 

@@ -32,7 +32,11 @@ pub use checkpoint::{
     Checkpoint, CheckpointError, LogSigner, LogSignerError, OpenedCheckpoint, is_statement_line,
 };
 pub use commitment::{Commitment, SALT_BYTES, Salt, Subject};
-pub use detail::{Actor, DETAIL_BYTES_MAX, DestroyedDetail, VersionDetail};
+pub use detail::{
+    Actor, DETAIL_BYTES_MAX, DestroyedDetail, EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX,
+    EVIDENCE_SIGNATURE_BYTES_MAX, EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX,
+    ROLE_APPROVER, ROLE_REQUESTER, SignedStatement, VersionDetail,
+};
 pub use entry::{
     ENTRY_SLOTS_MAX, ENTRY_VERSION, Entry, EntryError, EntryMembers, EntryType, ErasureFacts,
     Invalidation, Presence, Quorum, SOFTWARE_BYTES_MAX, SlotFact,

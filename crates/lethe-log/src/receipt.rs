@@ -190,7 +190,9 @@ impl Receipt {
     pub fn key(&self) -> Result<(KeyId, RealmId), ReceiptError> {
         match self.subject {
             Subject::Key { key, realm } => Ok((key, realm)),
-            Subject::Principal { .. } | Subject::Vault { .. } => Err(ReceiptError::NotAKey),
+            Subject::Principal { .. } | Subject::Realm { .. } | Subject::Vault { .. } => {
+                Err(ReceiptError::NotAKey)
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod entry;
 mod erasure_note;
+mod evidence;
 mod fixture;
 mod json;
 mod note;

@@ -349,6 +349,7 @@ impl Draft<'_> {
             actor,
             aliases: record.aliases.iter().map(|alias| alias.text.clone()).collect(),
             algorithm: record.algorithm.name().to_owned(),
+            evidence: Vec::new(),
             exported: record.exported,
             imported: record.imported,
             last_used: seen.usage().last(),
@@ -356,6 +357,8 @@ impl Draft<'_> {
             reason: reason.to_owned(),
             // A clock that stepped back between request and commit must not turn them round.
             requested: requested.min(self.now),
+            revoked: Vec::new(),
+            scheduled_by: None,
             unusable_since: self.now,
             vault: record.vault,
             versions: versions

@@ -41,6 +41,9 @@ macro_rules! entry_types {
 entry_types! {
     /// The grants of a principal changed.
     GrantChanged = "grant.changed", CHANGE;
+    /// What stands around a key's material changed: metadata, holds, protection, attributes. A
+    /// secret that it owned may be erased with it.
+    KeyChanged = "key.changed", REVOCATION;
     /// A key was made.
     KeyCreated = "key.created", CHANGE;
     /// A key's material is gone. The entry that receipts are made of.
@@ -57,18 +60,25 @@ entry_types! {
     KeyRotated = "key.rotated", CHANGE;
     /// A key was activated, suspended, resumed, deactivated or found compromised.
     KeyStateChanged = "key.state_changed", CHANGE;
+    /// The material of one version is gone; the key goes on with its others.
+    KeyVersionDestroyed = "key.version_destroyed", DESTRUCTION;
     /// The log goes on under another signing key.
     LogKeyRotated = "log.key_rotated", SYSTEM;
     /// The first entry of a log.
     LogOpened = "log.opened", SYSTEM;
     /// A node of the cluster was shut out.
     NodeEvicted = "node.evicted", SYSTEM;
-    /// A principal's properties or credentials changed.
-    PrincipalChanged = "principal.changed", CHANGE;
+    /// A principal's properties or credentials changed. The secret of a removed credential may be
+    /// erased with it.
+    PrincipalChanged = "principal.changed", REVOCATION;
     /// A principal was made.
     PrincipalCreated = "principal.created", CHANGE;
     /// A principal can no longer sign in. Its credentials may be erased with it.
     PrincipalRevoked = "principal.revoked", REVOCATION;
+    /// A realm's properties or policy changed.
+    RealmChanged = "realm.changed", CHANGE;
+    /// A realm was made.
+    RealmCreated = "realm.created", CHANGE;
     /// A server began to serve.
     ServerStarted = "server.started", SYSTEM;
     /// A whole erasure tree was made unreadable.
@@ -79,6 +89,8 @@ entry_types! {
     VaultChanged = "vault.changed", CHANGE;
     /// A vault was made.
     VaultCreated = "vault.created", CHANGE;
+    /// A vault was removed.
+    VaultRemoved = "vault.removed", CHANGE;
 }
 
 /// Which of the members an entry has that not every entry has.

@@ -7,7 +7,7 @@ use lethe_types::UnixMillis;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{Json, JsonError, JsonInteger, JsonObject};
-use crate::encoding::decode_base64_array;
+use crate::encoding::{decode_base64, decode_base64_array};
 
 pub(super) fn parse(text: &str) -> Result<Json, JsonError> {
     serde_json::from_str(text).map_err(|_| JsonError::Syntax)
@@ -110,6 +110,12 @@ impl Members {
         }
     }
 
+    /// An array whose member is absent when it is empty. An empty one that is there reads as well:
+    /// it is for the caller's comparison with the canonical text to refuse.
+    pub(crate) fn array_if_any(&mut self, name: &'static str) -> Result<Vec<Json>, JsonError> {
+        if self.has(name) { self.array(name) } else { Ok(Vec::new()) }
+    }
+
     pub(crate) fn text(&mut self, name: &'static str) -> Result<String, JsonError> {
         text(self.value(name)?, name)
     }
@@ -140,7 +146,7 @@ impl Members {
 
     /// A string of a type that parses strictly: identifiers, words, times, names.
     pub(crate) fn parsed<T: FromStr>(&mut self, name: &'static str) -> Result<T, JsonError> {
-        self.text(name)?.parse().map_err(|_| JsonError::Invalid(name))
+        parsed_text(self.value(name)?, name)
     }
 
     pub(crate) fn time_or_null(
@@ -163,6 +169,11 @@ impl Members {
         decode_base64_array(&self.text(name)?).ok_or(JsonError::Invalid(name))
     }
 
+    /// Bytes of any number; the caller bounds it.
+    pub(crate) fn byte_string(&mut self, name: &'static str) -> Result<Vec<u8>, JsonError> {
+        decode_base64(&self.text(name)?).ok_or(JsonError::Invalid(name))
+    }
+
     /// Refuses what nobody took.
     pub(crate) fn finish(self) -> Result<(), JsonError> {
         match self.0.into_iter().next() {
@@ -170,6 +181,11 @@ impl Members {
             None => Ok(()),
         }
     }
+}
+
+/// The string of `value`, of a type that parses strictly.
+pub(crate) fn parsed_text<T: FromStr>(value: Json, name: &'static str) -> Result<T, JsonError> {
+    text(value, name)?.parse().map_err(|_| JsonError::Invalid(name))
 }
 
 fn text(value: Json, name: &'static str) -> Result<String, JsonError> {

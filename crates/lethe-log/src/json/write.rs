@@ -83,6 +83,15 @@ impl ObjectWriter<'_> {
         self.array(name, values, |sink, value| write_text(&mut sink.out, value));
     }
 
+    /// An array of strings of characters that need no escape.
+    pub(crate) fn plains<T: Display>(
+        &mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item = T>,
+    ) {
+        self.array(name, values, |sink, value| sink.plain(value));
+    }
+
     /// An array of objects.
     pub fn objects<T>(
         &mut self,

@@ -23,6 +23,11 @@ pub(super) fn write(receipt: &Receipt) -> Result<String, ReceiptError> {
         object.integer("epoch_from", facts.epoch_from);
         object.integer("epoch_to", facts.epoch_to);
         object.object("erased_slot", |object| erasure.slot.write(object));
+        if !detail.evidence.is_empty() {
+            object.objects("evidence", &detail.evidence, |object, signed| {
+                signed.write_signer(object)
+            });
+        }
         object.boolean("exported", detail.exported);
         object.boolean("imported", detail.imported);
         object.object("invalidation", |object| facts.invalidation.write(object));
@@ -38,6 +43,7 @@ pub(super) fn write(receipt: &Receipt) -> Result<String, ReceiptError> {
         object.time_or_null("recoverable_from_backups_until", recoverable_until);
         object.time("requested", detail.requested);
         object.integer("rev", entry.revision);
+        detail.write_revoked_and_scheduled_by(object);
         object.objects("slot", &facts.slots, |object, slot| slot.write(object));
         object.text("software", &entry.software);
         object.time("time", entry.time);

@@ -1,0 +1,114 @@
+//! What people signed about one destruction, as its receipt discloses it.
+//!
+//! A signed statement stands in the detail verbatim: its text, the public key and the signature,
+//! so that whoever holds the receipt can check it without the server. Whether it holds, and
+//! whether it speaks of this key, is for `lethe-verify` to decide; here are form and bounds.
+
+use lethe_types::PrincipalId;
+
+use crate::encoding::Base64;
+use crate::json::{Json, JsonError, Members, ObjectWriter};
+use crate::word::Word;
+
+/// Role of who agreed to a destruction that somebody else asked for.
+pub const ROLE_APPROVER: &str = "approver";
+/// Role of who asked for the destruction.
+pub const ROLE_REQUESTER: &str = "requester";
+
+/// Most signed statements of one destruction: as many approvals as a policy may ask for, 16, and
+/// the request.
+pub const EVIDENCE_STATEMENTS_MAX: usize = 17;
+/// Longest signed text, in bytes. An approval has below 1,400: the longest reason and 300 more.
+pub const EVIDENCE_STATEMENT_BYTES_MAX: usize = 4_096;
+/// Longest name of a signature scheme, in bytes.
+pub const EVIDENCE_SCHEME_BYTES_MAX: usize = 64;
+/// Longest public key, in bytes of DER: RSA of 8,192 bits and ML-DSA-65 fit.
+pub const EVIDENCE_KEY_BYTES_MAX: usize = 2_048;
+/// Longest signature, in bytes.
+pub const EVIDENCE_SIGNATURE_BYTES_MAX: usize = 8_192;
+
+/// A signature that somebody gave for exactly one destruction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedStatement {
+    /// In which role: [`ROLE_APPROVER`] or [`ROLE_REQUESTER`].
+    pub role: Word,
+    /// Who.
+    pub principal: PrincipalId,
+    /// How it was signed: a signature scheme's stable name, as in `ed25519`.
+    pub scheme: String,
+    /// What was signed, byte for byte. At most [`EVIDENCE_STATEMENT_BYTES_MAX`] bytes.
+    pub statement: String,
+    /// The public key: a `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7) in DER. At most
+    /// [`EVIDENCE_KEY_BYTES_MAX`] bytes.
+    pub public_key_der: Vec<u8>,
+    /// The signature over the bytes of the statement. At most [`EVIDENCE_SIGNATURE_BYTES_MAX`]
+    /// bytes.
+    pub signature: Vec<u8>,
+}
+
+/// Form and bounds of all statements of a destruction.
+pub(super) fn check(evidence: &[SignedStatement]) -> Result<(), JsonError> {
+    if evidence.len() > EVIDENCE_STATEMENTS_MAX {
+        return Err(JsonError::Invalid("evidence"));
+    }
+    evidence.iter().try_for_each(SignedStatement::check)
+}
+
+/// The statements of a detail, none if the member is absent.
+pub(super) fn read(members: &mut Members) -> Result<Vec<SignedStatement>, JsonError> {
+    let statements = members.array_if_any("evidence")?;
+    if statements.len() > EVIDENCE_STATEMENTS_MAX {
+        return Err(JsonError::Invalid("evidence"));
+    }
+    statements.into_iter().map(SignedStatement::read).collect()
+}
+
+impl SignedStatement {
+    fn check(&self) -> Result<(), JsonError> {
+        let is_known = matches!(self.role.as_str(), ROLE_APPROVER | ROLE_REQUESTER);
+        let within = |len: usize, max: usize| (1..=max).contains(&len);
+        for (holds, name) in [
+            (is_known, "role"),
+            (within(self.scheme.len(), EVIDENCE_SCHEME_BYTES_MAX), "scheme"),
+            (within(self.statement.len(), EVIDENCE_STATEMENT_BYTES_MAX), "statement"),
+            (within(self.public_key_der.len(), EVIDENCE_KEY_BYTES_MAX), "public_key_der"),
+            (within(self.signature.len(), EVIDENCE_SIGNATURE_BYTES_MAX), "signature"),
+        ] {
+            if !holds {
+                return Err(JsonError::Invalid(name));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(&self, object: &mut ObjectWriter<'_>) {
+        object.plain("principal", self.principal);
+        object.plain("public_key_der", Base64(&self.public_key_der));
+        object.plain("role", &self.role);
+        object.text("scheme", &self.scheme);
+        object.plain("signature", Base64(&self.signature));
+        object.text("statement", &self.statement);
+    }
+
+    /// Who signed in which role, without what was signed: for the statement of a receipt, beside
+    /// which the opening holds everything.
+    pub(crate) fn write_signer(&self, object: &mut ObjectWriter<'_>) {
+        object.plain("principal", self.principal);
+        object.plain("role", &self.role);
+    }
+
+    fn read(value: Json) -> Result<Self, JsonError> {
+        let mut members = Members::of(value, "evidence")?;
+        let signed = Self {
+            role: members.parsed("role")?,
+            principal: members.parsed("principal")?,
+            scheme: members.text("scheme")?,
+            statement: members.text("statement")?,
+            public_key_der: members.byte_string("public_key_der")?,
+            signature: members.byte_string("signature")?,
+        };
+        members.finish()?;
+        signed.check()?;
+        Ok(signed)
+    }
+}
