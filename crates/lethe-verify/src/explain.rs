@@ -5,7 +5,9 @@
 
 use core::fmt::{self, Write as _};
 
-use crate::Verified;
+use lethe_log::DestroyedDetail;
+
+use crate::{Approval, Request, Signer, Verified};
 
 pub(crate) fn explain(verified: &Verified) -> String {
     let mut out = String::new();
@@ -34,11 +36,13 @@ fn write(verified: &Verified, out: &mut String) -> fmt::Result {
         "It was destroyed by {:?} (principal {}) through the door `{door}`; reason: {:?}.",
         detail.actor.name, detail.actor.id, detail.reason,
     )?;
+    write_company(detail, out)?;
     writeln!(
         out,
         "Asked for at {}; no node serves it since {}; logged at {}.",
         detail.requested, detail.unusable_since, entry.time,
     )?;
+    write_evidence(&verified.approvals, &verified.requests, out)?;
     match verified.recoverable_from_backups_until() {
         None => writeln!(
             out,
@@ -71,4 +75,46 @@ fn write(verified: &Verified, out: &mut String) -> fmt::Result {
         writeln!(out, "The witness `{}` cosigned it{at}.", signature.key.name())?;
     }
     Ok(())
+}
+
+/// Who else had to do with it, and what went with it.
+fn write_company(detail: &DestroyedDetail, out: &mut String) -> fmt::Result {
+    if let Some(scheduler) = &detail.scheduled_by {
+        writeln!(
+            out,
+            "That carried out what {:?} (principal {}) had scheduled.",
+            scheduler.name, scheduler.id,
+        )?;
+    }
+    for principal in &detail.revoked {
+        writeln!(out, "Principal {principal} went with it.")?;
+    }
+    Ok(())
+}
+
+fn write_evidence(approvals: &[Approval], requests: &[Request], out: &mut String) -> fmt::Result {
+    for Approval { signer, approval, requester, expires, reason } in approvals {
+        write!(out, "It was approved by ")?;
+        write_signer(signer, out)?;
+        writeln!(
+            out,
+            " The approval is of request {approval} by principal {requester}, for the reason \
+             {reason:?}, and was good until {expires}.",
+        )?;
+    }
+    for Request { signer, statement } in requests {
+        write!(out, "It was asked for by ")?;
+        write_signer(signer, out)?;
+        writeln!(out, " What was signed: {statement:?}.")?;
+    }
+    Ok(())
+}
+
+fn write_signer(signer: &Signer, out: &mut String) -> fmt::Result {
+    let Signer { principal, scheme, public_key_sha256 } = signer;
+    write!(
+        out,
+        "principal {principal}, signature holds ({scheme}, public key with SHA-256 \
+         {public_key_sha256}).",
+    )
 }

@@ -9,19 +9,26 @@
 //! 4. the log entry is in the tree of that checkpoint, at the index that the receipt gives;
 //! 5. the entry is of the type `key.destroyed`;
 //! 6. the key, the realm and the particulars are those that the entry commits to;
-//! 7. the erasure note is signed by the same key, and is about the same tree and the same
-//!    epochs, and not from before the entry;
-//! 8. every witness that the caller names has cosigned the checkpoint.
+//! 7. everything that people signed about it is signed by the public key beside it; an approval
+//!    is about exactly this key, was in force when the destruction was asked for, and is not the
+//!    requester's own; nobody signs twice;
+//! 8. the erasure note is signed by the same key as the checkpoint, and is about the same tree and
+//!    the same epochs as the entry, and not from before it;
+//! 9. every witness that the caller names has cosigned the checkpoint.
 //!
 //! What it proves: that the holder of the log's key committed, in public and for good, to the
 //! destruction of this key. What it cannot prove: that the server told the truth about its slot,
-//! or that no copy of the key was made outside of it.
+//! or that no copy of the key was made outside of it; nor that the public key of somebody who
+//! signed belongs to that person, unless the reader knows it; nor how many approvals were due.
 //!
 //! Signatures of keys that the caller does not name are ignored (C2SP signed-note), so a byte of
 //! such a line can change without effect.
 //!
-//! `lethe-log` does the parsing and the hashing; every decision is in this file.
+//! Every decision is in this file and in `evidence.rs`. They depend on: `lethe-log` for parsing,
+//! hashing, and the signatures of the log and its witnesses; `lethe-crypto` for SHA-256 and the
+//! signatures of people, over the library `aws-lc-rs`; `lethe-types` for identifiers and times.
 
+mod evidence;
 mod explain;
 
 use core::fmt;
@@ -32,7 +39,9 @@ use lethe_log::{
     ReceiptWrapper, VerifiedSignature, VerifierKey, leaf_hash, verify_consistency,
     verify_inclusion,
 };
-use lethe_types::{KeyId, RealmId, UnixMillis};
+use lethe_types::{KeyId, PrincipalId, RealmId, UnixMillis};
+
+pub use evidence::{Approval, EvidenceFault, Request, Signer};
 
 /// A receipt that holds, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +54,10 @@ pub struct Verified {
     pub receipt: Receipt,
     /// The epochs, slots and nodes of the destruction.
     pub facts: ErasureFacts,
+    /// Who agreed to the destruction. Empty if nobody had to, or nobody signed.
+    pub approvals: Vec<Approval>,
+    /// Who asked for it under a signature of their own.
+    pub requests: Vec<Request>,
     /// The checkpoint that covers the entry.
     pub checkpoint: Checkpoint,
     /// What the log says about the erasure.
@@ -74,6 +87,13 @@ pub enum VerifyError {
     ErasureTime,
     /// The erasure note is about another tree.
     ErasureTree,
+    /// What this principal signed does not hold.
+    Evidence {
+        /// Who is said to have signed.
+        principal: PrincipalId,
+        /// Why it does not hold.
+        why: EvidenceFault,
+    },
     /// The entry is not in the log, or not at that index.
     Inclusion(ProofError),
     /// The JSON form opens something else than the proof.
@@ -102,6 +122,9 @@ impl fmt::Display for VerifyError {
             Self::ErasureEpochs => "the erasure note is about other epochs than the log entry",
             Self::ErasureTime => "the erasure note is older than the log entry",
             Self::ErasureTree => "the erasure note is about another erasure tree",
+            Self::Evidence { principal, .. } => {
+                return write!(f, "what principal {principal} signed is refused");
+            }
             Self::Inclusion(_) => "the log entry is not in the log at that index",
             Self::Opening => "the opening differs from that in the proof",
             Self::Receipt(_) => "the receipt cannot be read",
@@ -120,6 +143,7 @@ impl core::error::Error for VerifyError {
             Self::Checkpoint(source) => Some(source),
             Self::Consistency(source) | Self::Inclusion(source) => Some(source),
             Self::ErasureNote(source) => Some(source),
+            Self::Evidence { why, .. } => Some(why),
             Self::Receipt(source) => Some(source),
             Self::Detail
             | Self::EntryMembers
@@ -163,6 +187,7 @@ pub fn verify_witnessed(
             .map_err(VerifyError::Checkpoint)?;
     check_inclusion(&receipt, &checkpoint)?;
     let (key, realm) = check_commitments(&receipt)?;
+    let (approvals, requests) = evidence::check(&receipt.detail, key, realm)?;
     let facts = receipt.entry.erasure.clone().ok_or(VerifyError::EntryMembers)?;
     let erasure = check_erasure(&receipt, &facts, log_key)?;
     let is_absent =
@@ -170,7 +195,17 @@ pub fn verify_witnessed(
     if let Some(absent) = witnesses.iter().find(is_absent) {
         return Err(VerifyError::Witness(absent.clone()));
     }
-    Ok(Verified { key, realm, receipt, facts, checkpoint, erasure, cosigned_by })
+    Ok(Verified {
+        key,
+        realm,
+        receipt,
+        facts,
+        approvals,
+        requests,
+        checkpoint,
+        erasure,
+        cosigned_by,
+    })
 }
 
 /// Decides whether the log of the signed checkpoint `new` extends that of the signed checkpoint

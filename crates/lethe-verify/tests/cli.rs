@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 const KEY: &str = include_str!("../testdata/log.vkey");
 const RECEIPT: &str = include_str!("../testdata/receipt.tlog-proof");
+const APPROVED: &str = include_str!("../testdata/approved.tlog-proof");
 const RECEIPT_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/receipt.tlog-proof");
 
 fn run(arguments: &[&str], input: &str) -> Output {
@@ -34,6 +35,8 @@ fn check(arguments: &[&str], input: &str, status: i32, words: &str) {
 fn a_receipt_that_holds_exits_with_0() {
     check(&[RECEIPT_FILE, "--vkey", KEY], "", 0, "The receipt holds.");
     check(&["--vkey", KEY, "-"], RECEIPT, 0, "Nobody can recover it since");
+    let approver = "approved by principal 01010101010101010101010101010101, signature holds";
+    check(&["--vkey", KEY, "-"], APPROVED, 0, approver);
 }
 
 #[test]

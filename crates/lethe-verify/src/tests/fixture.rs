@@ -1,13 +1,16 @@
 //! A log with one destruction in it, and the means to change any part before it is signed.
 
 use lethe_crypto::note_key::NoteSigningKey;
+use lethe_crypto::registry::{Algorithm, UsableKey};
 use lethe_log::{
     Actor, Commitment, DestroyedDetail, Entry, EntryType, ErasureFacts, ErasureNote, Hash,
-    Invalidation, LogSigner, LogTree, NoteKeyName, NoteSigner, Prover, Quorum, ReadError, Receipt,
-    Salt, SignatureKind, SlotFact, Subject, TILE_HASHES, TileReader, VerifierKey, VersionDetail,
-    leaf_hash,
+    Invalidation, LogSigner, LogTree, NoteKeyName, NoteSigner, Prover, Quorum, ROLE_APPROVER,
+    ROLE_REQUESTER, ReadError, Receipt, Salt, SignatureKind, SignedStatement, SlotFact, Subject,
+    TILE_HASHES, TileReader, VerifierKey, VersionDetail, leaf_hash,
 };
-use lethe_types::{KeyId, PrincipalId, RealmId, Secret, TreeId, UnixMillis, VaultId};
+use lethe_types::{
+    Entropy, EntropyError, KeyId, PrincipalId, RealmId, Secret, TreeId, UnixMillis, VaultId,
+};
 
 pub(super) const ORIGIN: &str = "kms.example/deletions";
 const WITNESS: &str = "witness.example/w1";
@@ -141,4 +144,71 @@ pub(super) fn log(entry: Entry, parts: &Parts, signer: &LogSigner) -> Receipt {
 
 pub(super) fn receipt() -> Receipt {
     issue(&parts(), &signer(1))
+}
+
+/// Somebody with a key of their own.
+pub(super) struct Person {
+    principal: PrincipalId,
+    scheme: &'static str,
+    key: UsableKey,
+}
+
+impl Person {
+    /// Keys of Ed25519 are the same at every run; those of others cannot be.
+    pub(super) fn new(principal: u8, algorithm: &str, scheme: &'static str) -> Self {
+        let algorithm = Algorithm::from_name(algorithm).unwrap();
+        let material = algorithm.generate(&Repeated(principal)).unwrap();
+        let key = algorithm.load(material.secret()).unwrap();
+        Self { principal: PrincipalId([principal; 16]), scheme, key }
+    }
+
+    pub(super) fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    pub(super) fn sign(&self, role: &str, statement: &str) -> SignedStatement {
+        let scheme = Some(self.scheme.parse().unwrap());
+        SignedStatement {
+            role: role.parse().unwrap(),
+            principal: self.principal,
+            scheme: self.scheme.to_owned(),
+            statement: statement.to_owned(),
+            public_key_der: self.key.public_key().unwrap().spki_der().to_vec(),
+            signature: self.key.sign(scheme, statement.as_bytes()).unwrap(),
+        }
+    }
+}
+
+struct Repeated(u8);
+
+impl Entropy for Repeated {
+    fn fill(&self, buf: &mut [u8]) -> Result<(), EntropyError> {
+        buf.fill(self.0);
+        Ok(())
+    }
+}
+
+/// An approval of the destruction of [`parts`], asked for by its actor, good for a day.
+pub(super) fn approval_text() -> String {
+    let lines = [
+        "lethe-approval/v1".to_owned(),
+        format!("approval {}", "ab".repeat(16)),
+        format!("realm {}", "d4".repeat(16)),
+        "operation key.destroy".to_owned(),
+        format!("key {}", "c3".repeat(16)),
+        format!("requester {}", "a1".repeat(16)),
+        "expires 2026-09-22T14:13:20.000Z".to_owned(),
+        "reason contract \"ended\"".to_owned(),
+    ];
+    lines.map(|line| line + "\n").concat()
+}
+
+/// Approved by one principal, asked for under a signature by its actor.
+pub(super) fn approved() -> Parts {
+    let mut parts = parts();
+    parts.detail.evidence = vec![
+        Person::new(1, "ed25519", "ed25519").sign(ROLE_APPROVER, &approval_text()),
+        Person::new(0xa1, "ed25519", "ed25519").sign(ROLE_REQUESTER, "DELETE /v1/keys/c3c3\n"),
+    ];
+    parts
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use lethe_log::{RECEIPT_BYTES_MAX, VerifierKey};
-use lethe_verify::{Verified, VerifyError, verify_witnessed};
+use lethe_verify::{Signer, Verified, VerifyError, verify_witnessed};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -82,6 +82,9 @@ fn holds(verified: &Verified, output: &mut Output) -> Result<(), Failure> {
     let statement: Option<Value> = statement.ok().and_then(|text| serde_json::from_str(&text).ok());
     let until = verified.recoverable_from_backups_until().map(|time| time.to_string());
     let witnesses = verified.cosigned_by.iter().map(|signature| signature.key.name().as_str());
+    let principal = |signer: &Signer| signer.principal.to_string();
+    let approvers = verified.approvals.iter().map(|approval| principal(&approval.signer));
+    let requesters = verified.requests.iter().map(|request| principal(&request.signer));
     output.json(&json!({
         "holds": true,
         "key": verified.key.to_string(),
@@ -89,6 +92,8 @@ fn holds(verified: &Verified, output: &mut Output) -> Result<(), Failure> {
         "irrecoverable_since": verified.erasure.irrecoverable_since.to_string(),
         "recoverable_from_backups_until": until,
         "cosigned_by": witnesses.collect::<Vec<_>>(),
+        "approved_by": approvers.collect::<Vec<_>>(),
+        "asked_by": requesters.collect::<Vec<_>>(),
         "statement": statement,
         "explanation": explanation.lines().collect::<Vec<_>>(),
     }))
@@ -130,6 +135,7 @@ mod tests {
 
     const KEY: &str = include_str!("../../../lethe-verify/testdata/log.vkey");
     const RECEIPT: &str = include_str!("../../../lethe-verify/testdata/receipt.tlog-proof");
+    const APPROVED: &str = include_str!("../../../lethe-verify/testdata/approved.tlog-proof");
     const OTHER: &str = "witness.example/w1+df1c0a35+BIE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU";
 
     fn verify(receipt: &[u8], log: Log, witness: Vec<VerifierKey>) -> Result<(), Failure> {
@@ -155,6 +161,7 @@ mod tests {
     #[test]
     fn a_receipt_that_holds_is_told_so() {
         verify(RECEIPT.as_bytes(), by_key(KEY), Vec::new()).unwrap();
+        verify(APPROVED.as_bytes(), by_key(KEY), Vec::new()).unwrap();
         let base64 = base64::engine::general_purpose::STANDARD.encode(RECEIPT);
         verify(base64.as_bytes(), by_key(KEY), Vec::new()).unwrap();
         let scratch = Scratch::new(None).unwrap();

@@ -1,0 +1,206 @@
+//! Decides whether what people signed about a destruction holds.
+//!
+//! An approver signs every fact of the request that they agree to; the request must be about
+//! exactly this key. A requester signs a text of their own, in which only the signature is
+//! checked. That a public key belongs to the principal that is named beside it is the server's
+//! word; whoever knows the key of that person compares its fingerprint.
+
+use core::fmt;
+
+use lethe_crypto::hash::sha256;
+use lethe_crypto::registry::{Algorithm, SignatureScheme};
+use lethe_log::{DestroyedDetail, Hash, ROLE_APPROVER, ROLE_REQUESTER, SignedStatement};
+use lethe_types::{ApprovalId, KeyId, PrincipalId, RealmId, UnixMillis};
+
+use crate::VerifyError;
+
+/// An agreement to the destruction, whose signature holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Who agreed, and with which key.
+    pub signer: Signer,
+    /// The request that was agreed to.
+    pub approval: ApprovalId,
+    /// Whose request it was; never that of the signer.
+    pub requester: PrincipalId,
+    /// From when on the agreement is worth nothing: after the destruction was asked for.
+    pub expires: UnixMillis,
+    /// The reason that the signer was told.
+    pub reason: String,
+}
+
+/// A request for the destruction that the requester signed, whose signature holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Who asked, and with which key.
+    pub signer: Signer,
+    /// What was signed. Nothing but the signature was checked: it says whatever it says.
+    pub statement: String,
+}
+
+/// Who made a signature, and with which key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signer {
+    /// The principal, as the server says.
+    pub principal: PrincipalId,
+    /// How it was signed.
+    pub scheme: SignatureScheme,
+    /// SHA-256 of the public key's `SubjectPublicKeyInfo` in DER. Written in base64, as the pins
+    /// of RFC 7469 section 2.4.
+    pub public_key_sha256: Hash,
+}
+
+/// Why a signed statement is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EvidenceFault {
+    /// The same principal signed another statement of the receipt: one person, counted twice.
+    Duplicate,
+    /// The approval had expired when the destruction was asked for.
+    Expired,
+    /// The statement of an approver is not the text of an approval.
+    NotAnApproval,
+    /// The approver agreed to a request of their own.
+    OwnRequest,
+    /// The approval is about another key.
+    OtherKey,
+    /// The approval is about something else than a destruction.
+    OtherOperation,
+    /// The approval is about a key of another realm.
+    OtherRealm,
+    /// The public key is none for the signature scheme.
+    PublicKey,
+    /// The role is neither that of an approver nor that of a requester.
+    Role,
+    /// The signature is not over this statement by this key.
+    Signature,
+    /// This program does not know the signature scheme, so it cannot tell.
+    UnknownScheme(String),
+}
+
+impl fmt::Display for EvidenceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Duplicate => "the same principal signed twice",
+            Self::Expired => "the approval had expired when the destruction was asked for",
+            Self::NotAnApproval => "the statement is not the text of an approval",
+            Self::OwnRequest => "the approver approved a request of their own",
+            Self::OtherKey => "the approval is about another key",
+            Self::OtherOperation => "the approval is about something else than a destruction",
+            Self::OtherRealm => "the approval is about a key of another realm",
+            Self::PublicKey => "the public key is none for the signature scheme",
+            Self::Role => "the role is neither `approver` nor `requester`",
+            Self::Signature => "the signature is not over the statement by that public key",
+            Self::UnknownScheme(name) => {
+                return write!(f, "this program does not know the signature scheme {name:?}");
+            }
+        })
+    }
+}
+
+impl core::error::Error for EvidenceFault {}
+
+/// Every approval and request of `detail`, if all of them hold.
+pub(crate) fn check(
+    detail: &DestroyedDetail,
+    key: KeyId,
+    realm: RealmId,
+) -> Result<(Vec<Approval>, Vec<Request>), VerifyError> {
+    let (mut approvals, mut requests) = (Vec::new(), Vec::new());
+    for (at, signed) in detail.evidence.iter().enumerate() {
+        let refused = |why| VerifyError::Evidence { principal: signed.principal, why };
+        if detail.evidence[..at].iter().any(|other| other.principal == signed.principal) {
+            return Err(refused(EvidenceFault::Duplicate));
+        }
+        let signer = check_signature(signed).map_err(refused)?;
+        match signed.role.as_str() {
+            ROLE_APPROVER => {
+                let wanted = (key, realm, detail.requested);
+                approvals.push(check_approval(signer, &signed.statement, wanted).map_err(refused)?);
+            }
+            ROLE_REQUESTER => {
+                requests.push(Request { signer, statement: signed.statement.clone() });
+            }
+            _ => return Err(refused(EvidenceFault::Role)),
+        }
+    }
+    Ok((approvals, requests))
+}
+
+fn check_signature(signed: &SignedStatement) -> Result<Signer, EvidenceFault> {
+    let unknown = || EvidenceFault::UnknownScheme(signed.scheme.clone());
+    let scheme: SignatureScheme = signed.scheme.parse().map_err(|_| unknown())?;
+    // A scheme may belong to several sizes of key; the key itself tells which.
+    let key = Algorithm::all()
+        .filter(|algorithm| algorithm.schemes().contains(&scheme))
+        .find_map(|algorithm| algorithm.load_public(&signed.public_key_der).ok())
+        .ok_or(EvidenceFault::PublicKey)?;
+    match key.verify(Some(scheme), signed.statement.as_bytes(), &signed.signature) {
+        Ok(true) => Ok(Signer {
+            principal: signed.principal,
+            scheme,
+            public_key_sha256: Hash(sha256(&[&signed.public_key_der])),
+        }),
+        Ok(false) => Err(EvidenceFault::Signature),
+        Err(_) => Err(EvidenceFault::PublicKey),
+    }
+}
+
+fn check_approval(
+    signer: Signer,
+    statement: &str,
+    (key, realm, requested): (KeyId, RealmId, UnixMillis),
+) -> Result<Approval, EvidenceFault> {
+    let facts = ApprovalFacts::parse(statement).ok_or(EvidenceFault::NotAnApproval)?;
+    for (holds, fault) in [
+        (facts.operation == DESTROY, EvidenceFault::OtherOperation),
+        (facts.realm == realm, EvidenceFault::OtherRealm),
+        (facts.key == key, EvidenceFault::OtherKey),
+        (facts.requester != signer.principal, EvidenceFault::OwnRequest),
+        (facts.expires > requested, EvidenceFault::Expired),
+    ] {
+        if !holds {
+            return Err(fault);
+        }
+    }
+    let ApprovalFacts { approval, requester, expires, reason, .. } = facts;
+    Ok(Approval { signer, approval, requester, expires, reason: reason.to_owned() })
+}
+
+/// What an approver signs: eight lines, each with one fact.
+struct ApprovalFacts<'a> {
+    approval: ApprovalId,
+    realm: RealmId,
+    operation: &'a str,
+    key: KeyId,
+    requester: PrincipalId,
+    expires: UnixMillis,
+    reason: &'a str,
+}
+
+impl<'a> ApprovalFacts<'a> {
+    /// Strict: these lines, in this order, with one spelling per value, and nothing after them.
+    fn parse(text: &'a str) -> Option<Self> {
+        let lines: Vec<&str> = text.strip_suffix('\n')?.split('\n').collect();
+        let [header, approval, realm, operation, key, requester, expires, reason] =
+            lines.as_slice()
+        else {
+            return None;
+        };
+        if *header != APPROVAL_HEADER {
+            return None;
+        }
+        Some(Self {
+            approval: approval.strip_prefix("approval ")?.parse().ok()?,
+            realm: realm.strip_prefix("realm ")?.parse().ok()?,
+            operation: operation.strip_prefix("operation ")?,
+            key: key.strip_prefix("key ")?.parse().ok()?,
+            requester: requester.strip_prefix("requester ")?.parse().ok()?,
+            expires: expires.strip_prefix("expires ")?.parse().ok()?,
+            reason: reason.strip_prefix("reason ")?,
+        })
+    }
+}
+
+/// First line of every approval: no other text that people sign begins like this.
+const APPROVAL_HEADER: &str = "lethe-approval/v1";
+const DESTROY: &str = "key.destroy";
