@@ -11,6 +11,8 @@ mod error;
 pub mod hash;
 pub mod kdf;
 pub mod note_key;
+pub mod otp;
+pub mod passphrase;
 pub mod registry;
 pub mod sealed;
 pub mod token;

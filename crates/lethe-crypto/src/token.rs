@@ -17,6 +17,11 @@ use subtle::ConstantTimeEq;
 /// Keeps these hashes apart from every other HMAC-SHA-256 in Lethe.
 const DOMAIN: &[u8] = b"lethe-credential/v1";
 
+/// The same for derived keys; no prefix of the other, nor the other of it.
+const DERIVED_DOMAIN: &[u8] = b"lethe-derived-key/v1";
+/// The counter of the only block that HKDF-Expand makes here.
+const FIRST_BLOCK: u8 = 1;
+
 /// Bytes of a hash.
 pub const HASH_BYTES: usize = 32;
 
@@ -42,6 +47,22 @@ impl Pepper {
         let mut hash = [0; HASH_BYTES];
         hash.copy_from_slice(context.sign().as_ref());
         hash
+    }
+
+    /// A key of its own for `purpose`: `HKDF-Expand[SHA-256](pepper, "lethe-derived-key/v1" ||
+    /// purpose, 32)` (RFC 5869 section 2.3; the pepper is uniform, so that section 3.3 allows to
+    /// leave the extraction out).
+    ///
+    /// Purposes are literals of the program: who knows one derived key knows nothing of another,
+    /// nor of the pepper or its hashes.
+    #[must_use]
+    pub fn derive(&self, purpose: &'static str) -> Secret<32> {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(DERIVED_DOMAIN);
+        context.update(purpose.as_bytes());
+        context.update(&[FIRST_BLOCK]);
+        let block = context.sign();
+        Secret::init_with(|buf| buf.copy_from_slice(block.as_ref()))
     }
 
     /// Whether `hash` is that of `secret`, in time that does not depend on where they differ.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use lethe_engine::EngineError;
+use lethe_engine::Refusal as Guard;
 use lethe_http::problem::Problem;
 use lethe_http::{Fallback, RequestHead, Response};
 
@@ -77,21 +78,52 @@ pub(crate) fn problem_type(error: &EngineError) -> &'static ProblemType {
         EngineError::CryptographicFailure => &problems::CRYPTOGRAPHIC_FAILURE,
         EngineError::DestructionInProgress(_) => &problems::DESTRUCTION_IN_PROGRESS,
         EngineError::EntropyUnavailable => &problems::ENTROPY_UNAVAILABLE,
+        EngineError::EvidenceNotValid(_) => &problems::EVIDENCE_NOT_VALID,
+        EngineError::GuardRefused(refusal) => guard_type(refusal),
         EngineError::IdempotencyKeyReused => &problems::IDEMPOTENCY_KEY_REUSED,
         EngineError::IncompatibleUse { .. } => &problems::INCOMPATIBLE_USE,
         EngineError::Internal(_) => &problems::INTERNAL,
         EngineError::InvalidField { .. } => &problems::INVALID_FIELD,
         EngineError::ItemNotFound(_) => &problems::ITEM_NOT_FOUND,
+        EngineError::NameTaken(_) => &problems::NAME_TAKEN,
         EngineError::ObjectDestroyed(_) => &problems::OBJECT_DESTROYED,
         EngineError::PermissionDenied(_) => &problems::PERMISSION_DENIED,
+        EngineError::ReimportRefused => &problems::REIMPORT_REFUSED,
         EngineError::RevisionMismatch => &problems::REVISION_MISMATCH,
         EngineError::ServerLimitExceeded(_) => &problems::SERVER_LIMIT_EXCEEDED,
         EngineError::ShuttingDown => &problems::SHUTTING_DOWN,
         EngineError::StorageFull => &problems::STORAGE_FULL,
         EngineError::StorageUnavailable => &problems::STORAGE_UNAVAILABLE,
+        EngineError::TooManyAttempts { .. } => &problems::TOO_MANY_ATTEMPTS,
         EngineError::UnknownAlgorithm(_) => &problems::UNKNOWN_ALGORITHM,
+        EngineError::VaultNotEmpty { .. } => &problems::VAULT_NOT_EMPTY,
         EngineError::WrongKeyLifecycleState(_) => &problems::WRONG_KEY_LIFECYCLE_STATE,
         EngineError::WrongStateForUse { .. } => &problems::WRONG_STATE_FOR_USE,
+    }
+}
+
+/// The type of problem that each rule before a destruction is. A rule that other operations have as
+/// well has the same type there.
+fn guard_type(refusal: &Guard) -> &'static ProblemType {
+    match refusal {
+        Guard::AlreadyPending { .. } => &problems::ALREADY_PENDING,
+        Guard::ApprovalUnusable { .. } => &problems::APPROVAL_UNUSABLE,
+        Guard::ApprovalsMissing { .. } => &problems::APPROVALS_MISSING,
+        Guard::Destroyed { .. } => &problems::OBJECT_DESTROYED,
+        Guard::HasDependants { .. } => &problems::HAS_DEPENDANTS,
+        Guard::Held { .. } => &problems::HELD,
+        Guard::MustBeSuspended { .. } => &problems::MUST_BE_SUSPENDED,
+        Guard::NotConfirmed { .. } => &problems::NOT_CONFIRMED,
+        Guard::NotDue { .. } => &problems::NOT_DUE,
+        Guard::NotPending { .. } => &problems::NOT_PENDING,
+        Guard::Permission(_) => &problems::PERMISSION_DENIED,
+        Guard::Protected { .. } => &problems::PROTECTED,
+        Guard::RateLimited { .. } => &problems::RATE_LIMITED,
+        Guard::RecentlyUsed { .. } => &problems::RECENTLY_USED,
+        Guard::WindowMissing => &problems::WINDOW_MISSING,
+        Guard::WindowRunning { .. } => &problems::WINDOW_RUNNING,
+        Guard::WindowTooLong { .. } => &problems::WINDOW_TOO_LONG,
+        Guard::WindowTooShort { .. } => &problems::WINDOW_TOO_SHORT,
     }
 }
 
@@ -135,10 +167,25 @@ pub(crate) fn fallback_response(cause: &Fallback, head: &RequestHead) -> Respons
 }
 
 fn engine_response(error: &EngineError, head: &RequestHead) -> Response {
+    let mut response = finish(engine_problem(error), head);
+    if matches!(error, EngineError::AuthenticationNotSuccessful) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, BEARER);
+    }
+    if is_waiting(error) || matches!(error, EngineError::DestructionInProgress(_)) {
+        try_again(&mut response);
+    }
+    if let EngineError::TooManyAttempts { retry_after_seconds } = error {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
+    }
+    response
+}
+
+/// The problem that a refusal of the engine is, without what names the request.
+pub(crate) fn engine_problem(error: &EngineError) -> Problem {
     let problem_type = problem_type(error);
-    let is_waiting = matches!(error, EngineError::ServerLimitExceeded(LIMIT_OF_WAITING));
     // The queue of the committer is short-lived: trying again helps, as with no other limit.
-    let status = if is_waiting { StatusCode::SERVICE_UNAVAILABLE } else { problem_type.status };
+    let status =
+        if is_waiting(error) { StatusCode::SERVICE_UNAVAILABLE } else { problem_type.status };
     let mut problem = Problem::new(problem_type.uri, problem_type.title, status);
     problem = if matches!(error, EngineError::Internal(_)) {
         // What went wrong inside is for the operator.
@@ -149,14 +196,14 @@ fn engine_response(error: &EngineError, head: &RequestHead) -> Response {
     if let Some((name, value)) = member(error) {
         problem = problem.member(name, value);
     }
-    let mut response = finish(problem, head);
-    if matches!(error, EngineError::AuthenticationNotSuccessful) {
-        response.headers_mut().insert(WWW_AUTHENTICATE, BEARER);
+    if let EngineError::GuardRefused(refusal) = error {
+        problem = problem.member("rule", refusal.rule()).member("remedy", refusal.remedy());
     }
-    if is_waiting || matches!(error, EngineError::DestructionInProgress(_)) {
-        try_again(&mut response);
-    }
-    response
+    problem
+}
+
+fn is_waiting(error: &EngineError) -> bool {
+    matches!(error, EngineError::ServerLimitExceeded(LIMIT_OF_WAITING))
 }
 
 /// The extension member of each refusal of the engine.
@@ -165,6 +212,7 @@ fn member(error: &EngineError) -> Option<(&'static str, String)> {
         EngineError::AlgorithmNotAvailable(_) | EngineError::UnknownAlgorithm(_) => {
             Some(("field", "algorithm".to_owned()))
         }
+        EngineError::GuardRefused(refusal) => guard_member(refusal),
         EngineError::InvalidField { field, .. } => Some(("field", (*field).to_owned())),
         EngineError::DestructionInProgress(key) | EngineError::ObjectDestroyed(key) => {
             Some(("key", key.to_string()))
@@ -180,6 +228,10 @@ fn member(error: &EngineError) -> Option<(&'static str, String)> {
         | EngineError::AuthenticationNotSuccessful
         | EngineError::CryptographicFailure
         | EngineError::EntropyUnavailable
+        | EngineError::EvidenceNotValid(_)
+        | EngineError::NameTaken(_)
+        | EngineError::ReimportRefused
+        | EngineError::VaultNotEmpty { .. }
         | EngineError::IdempotencyKeyReused
         | EngineError::IncompatibleUse { .. }
         | EngineError::Internal(_)
@@ -188,7 +240,33 @@ fn member(error: &EngineError) -> Option<(&'static str, String)> {
         | EngineError::ServerLimitExceeded(_)
         | EngineError::ShuttingDown
         | EngineError::StorageFull
-        | EngineError::StorageUnavailable => None,
+        | EngineError::StorageUnavailable
+        | EngineError::TooManyAttempts { .. } => None,
+    }
+}
+
+/// The extension member of each rule before a destruction, besides `rule` and `remedy`.
+fn guard_member(refusal: &Guard) -> Option<(&'static str, String)> {
+    match refusal {
+        Guard::Destroyed { key }
+        | Guard::Held { key, .. }
+        | Guard::NotConfirmed { key }
+        | Guard::Protected { key } => Some(("key", key.to_string())),
+        Guard::MustBeSuspended { state } | Guard::NotPending { state } => {
+            Some(("state", state.as_str().to_owned()))
+        }
+        Guard::AlreadyPending { due } | Guard::NotDue { due } | Guard::WindowRunning { due } => {
+            Some(("due", due.to_string()))
+        }
+        Guard::Permission(permission) => Some(("permission", permission.as_str().to_owned())),
+        Guard::ApprovalUnusable { .. }
+        | Guard::ApprovalsMissing { .. }
+        | Guard::HasDependants { .. }
+        | Guard::RateLimited { .. }
+        | Guard::RecentlyUsed { .. }
+        | Guard::WindowMissing
+        | Guard::WindowTooLong { .. }
+        | Guard::WindowTooShort { .. } => None,
     }
 }
 

@@ -82,12 +82,23 @@ pub static ROUTES: &[Route] = &[
         .header("Idempotency-Key", "A retry with the same value answers with the same key.")
         .gives(Gives::Created("Key")),
     route(Method::GET, "/v1/keys", "key.list", Read, keys::list)
-        .says("List keys", "Oldest first, page by page. Keys that you may not see are left out.")
+        .says(
+            "List keys",
+            "Page by page: oldest first, or in the order of names with `name` or `prefix`, or of \
+             values with a `label` without one, if that leaves fewest keys to look at. Keys that \
+             you may not see are left out. A page looks at a bounded number of keys: it may have \
+             fewer than `limit`, even none, and a `next`; only `next: null` is the end.",
+        )
         .query("limit", "Keys on a page, 1 to 1000. Without it 100.")
-        .query("cursor", "`next` of the page before.")
+        .query("cursor", "`next` of the page before. The other parameters must be the same.")
         .query("vault", "Only keys of the vault with this id.")
         .query("name", "Only keys of exactly this name.")
+        .query("prefix", "Only keys whose name begins so, in this case.")
+        .query("label", "`name=value`, or `name` for any value. May be repeated: all must match.")
+        .query("state", "Only keys in this state. A destroyed one includes destroyed keys.")
+        .query("algorithm", "Only keys of this algorithm.")
         .query("destroyed", "`true`: destroyed keys too.")
+        .query("derived_from", "Only keys that were derived from the key with this id.")
         .gives(Gives::Json("Keys")),
     route(Method::GET, "/v1/keys/{id}", "key.read", Read, keys::read)
         .says("See a key", "Also a destroyed one, with how it ended. Never its material.")

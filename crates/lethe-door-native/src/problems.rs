@@ -51,6 +51,18 @@ problems! {
         "Algorithm not available",
         "Lethe knows the algorithm by name, but this version does not have it. \
          `GET /v1/algorithms` lists those that it has.";
+    ALREADY_PENDING = "already-pending", CONFLICT,
+        "Destruction already scheduled",
+        "The key waits for its destruction already, and cannot be scheduled once more. Nothing was \
+         changed. To choose another time, cancel the destruction first.";
+    APPROVAL_UNUSABLE = "approval-unusable", FORBIDDEN,
+        "Approval not usable",
+        "The request for approval that was named has expired, was used or withdrawn, is about \
+         another key, or is somebody else's: `detail` says which. Nothing was done.";
+    APPROVALS_MISSING = "approvals-missing", FORBIDDEN,
+        "Approvals missing",
+        "The policy asks for the approval of others, and too few agreed to this destruction. \
+         Nothing was done. `remedy` says how many it takes.";
     AUDIT_UNAVAILABLE = "audit-unavailable", SERVICE_UNAVAILABLE,
         "Audit trail unavailable",
         "The audit trail cannot take the event of this operation, so that the operation was not \
@@ -77,9 +89,21 @@ problems! {
     ENTROPY_UNAVAILABLE = "entropy-unavailable", SERVICE_UNAVAILABLE,
         "Random source unavailable",
         "The random source of the system failed, so that nothing was done.";
+    EVIDENCE_NOT_VALID = "evidence-not-valid", FORBIDDEN,
+        "Evidence not valid",
+        "What was given does not prove what it must: a signature that does not hold, or a request \
+         for approval that is used, withdrawn or over. Nothing was changed.";
+    HAS_DEPENDANTS = "has-dependants", CONFLICT,
+        "Keys derived from the key",
+        "Live keys are derived from the key, and the policy refuses to destroy it before them. \
+         `detail` lists the first. Nothing was done.";
     HEADERS_TOO_LARGE = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE,
         "Headers too large",
         "The request has too many headers, or too large ones. Nothing was done.";
+    HELD = "held", CONFLICT,
+        "Key held",
+        "Holds on the key, or on one that would go with it, forbid its destruction: `detail` lists \
+         them. Nothing was done. Who may manage holds can lift them.";
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused", UNPROCESSABLE_ENTITY,
         "Idempotency key reused",
         "The value of `Idempotency-Key` came before, with another request. Nothing was done. \
@@ -112,9 +136,27 @@ problems! {
     METHOD_NOT_ALLOWED = "method-not-allowed", METHOD_NOT_ALLOWED,
         "Method not allowed",
         "The path is there, but not with this method. The header `Allow` lists those it has.";
+    MUST_BE_SUSPENDED = "must-be-suspended", CONFLICT,
+        "Key in use",
+        "The policy lets only keys go that are not in use. Nothing was done. Suspend or deactivate \
+         the key first; a destruction that waits has to be cancelled before.";
+    NAME_TAKEN = "name-taken", CONFLICT,
+        "Name taken",
+        "Another one has this name, or had it and it is never given again. Nothing was changed.";
+    NOT_CONFIRMED = "not-confirmed", CONFLICT,
+        "Destruction not confirmed",
+        "The policy wants the key's id or its exact name repeated with the request, and it was \
+         not. Nothing was done.";
+    NOT_DUE = "not-due", CONFLICT,
+        "Destruction not due",
+        "The key waits for its destruction, and its time has not come. Nothing was done.";
     NOT_FOUND = "not-found", NOT_FOUND,
         "Not found",
         "There is no such path. `GET /v1/docs` describes those there are.";
+    NOT_PENDING = "not-pending", CONFLICT,
+        "No destruction waits",
+        "The key does not wait for a destruction that could be carried out. Nothing was done. \
+         Schedule one first.";
     OBJECT_DESTROYED = "object-destroyed", GONE,
         "Key destroyed",
         "The key is destroyed, for good. `GET /v1/keys/{id}` tells when, by whom and why, and \
@@ -126,6 +168,21 @@ problems! {
         "Permission denied",
         "You lack a permission on the realm, vault or key that this needs. `permission` names it. \
          Nothing was done.";
+    PROTECTED = "protected", CONFLICT,
+        "Key protected",
+        "The key, or one that would go with it, is protected against destruction. Nothing was \
+         done. Lower the protection first.";
+    RATE_LIMITED = "rate-limited", TOO_MANY_REQUESTS,
+        "Too many destructions",
+        "You destroyed or scheduled as many keys within the last hour as the policy allows to one \
+         principal. Nothing was done.";
+    RECENTLY_USED = "recently-used", CONFLICT,
+        "Key used recently",
+        "The policy lets only keys go that were not used for some time. Nothing was done. \
+         `remedy` names the moment from which on the key may go.";
+    REIMPORT_REFUSED = "reimport-refused", CONFLICT,
+        "Re-import refused",
+        "This material was destroyed here, and the deletion policy does not let it come back.";
     REVISION_MISMATCH = "revision-mismatch", PRECONDITION_FAILED,
         "Revision mismatch",
         "The thing changed since the revision that `If-Match` names. Nothing was done. Read it \
@@ -148,6 +205,11 @@ problems! {
         "Deadline passed",
         "The request took longer than allowed. A change that was begun goes on and may still be \
          made: asking for the thing again tells.";
+    TOO_MANY_ATTEMPTS = "too-many-attempts", TOO_MANY_REQUESTS,
+        "Too many attempts",
+        "Too many attempts to sign in failed, for this login or from this address, or more are \
+         being worked on than the server allows. This one was not looked at. `Retry-After` says \
+         in how many seconds the next may be made.";
     UNKNOWN_ALGORITHM = "unknown-algorithm", UNPROCESSABLE_ENTITY,
         "Unknown algorithm",
         "The name is of no algorithm that Lethe knows. `GET /v1/algorithms` lists those there are.";
@@ -158,10 +220,28 @@ problems! {
     URI_TOO_LONG = "uri-too-long", URI_TOO_LONG,
         "Request target too long",
         "The path and query of the request are longer than the server takes.";
+    VAULT_NOT_EMPTY = "vault-not-empty", CONFLICT,
+        "Vault not empty",
+        "A vault is removed only when no key in it has its material. Destroy them first.";
+    WINDOW_MISSING = "window-missing", CONFLICT,
+        "Waiting time missing",
+        "A later destruction was asked for without a waiting time, and the policy has none either. \
+         Nothing was done.";
     WINDOW_NOT_AVAILABLE = "window-not-available", NOT_IMPLEMENTED,
         "Destruction window not available",
         "Destructions after a waiting time (`window`) are not in this version. Nothing was done. \
          Without `window` the key is destroyed at once.";
+    WINDOW_RUNNING = "window-running", CONFLICT,
+        "Waiting time not over",
+        "The key waits for its destruction, and the policy does not let the wait end early. \
+         Nothing was changed. The destruction can be cancelled until its time.";
+    WINDOW_TOO_LONG = "window-too-long", CONFLICT,
+        "Waiting time too long",
+        "The waiting time is longer than any may be. Nothing was done.";
+    WINDOW_TOO_SHORT = "window-too-short", CONFLICT,
+        "Waiting time too short",
+        "The waiting time is shorter than the policy's. Nothing was done. Without one the policy's \
+         is taken.";
     WRONG_KEY_LIFECYCLE_STATE = "wrong-key-lifecycle-state", CONFLICT,
         "Wrong key state for this change",
         "A key in its present `state` cannot go the way that was asked for. Nothing was done.";

@@ -207,11 +207,14 @@ pub struct Key {
     pub imported: bool,
     /// Its material left the server.
     pub exported: bool,
-    /// Uses since the server started.
-    pub uses_since_start: u64,
-    /// Last use since the server started.
+    /// Uses since it was made. After a crash those of the last second may be missing.
+    pub uses: u64,
+    /// Its last use; `null` if there was none.
     #[schema(format = DateTime, required)]
     pub last_used: Option<String>,
+    /// Id of the principal that used it last; `null` if none did.
+    #[schema(required)]
+    pub last_used_by: Option<String>,
     /// How it ended; only when destroyed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -251,12 +254,12 @@ pub struct Destruction {
     pub log_index: u64,
 }
 
-/// One page of keys, oldest first.
+/// One page of keys. May have fewer than asked for, even none, before the last page.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Keys {
     /// The keys.
     pub keys: Vec<Key>,
-    /// `cursor` of the next page; `null` after the last.
+    /// `cursor` of the next page; `null` after the last, and only then.
     #[schema(required)]
     pub next: Option<String>,
 }
@@ -455,7 +458,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub permission: Option<String>,
-    /// Id of the key that is gone.
+    /// Id of the key that is gone, or that may not go.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub key: Option<String>,
@@ -463,4 +466,16 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub state: Option<String>,
+    /// The rule that stands before a destruction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "must_be_suspended")]
+    pub rule: Option<String>,
+    /// In words what would satisfy that rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub remedy: Option<String>,
+    /// When the destruction that waits is carried out, where that stands in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub due: Option<String>,
 }

@@ -11,7 +11,7 @@ use lethe_types::{
 
 use crate::EngineError;
 use crate::catalogue::KeyEntry;
-use crate::record::{PrincipalRecord, Scope};
+use crate::record::{KeyRecord, PrincipalRecord, Scope};
 
 /// An operation on a key: its permission and its name in audit events.
 pub(crate) trait Operation {
@@ -48,6 +48,28 @@ operations! {
     MacVerify: KeysUseMac, "key.mac_verify", "check a message authentication code";
     Agree: KeysUseDerive, "key.agree", "agree on a shared secret";
     Destroy: KeysDestroy, "key.destroy", "destroy";
+    UpdateKey: KeysUpdate, "key.update", "change";
+    ChangeState: KeysState, "key.state", "change the state of";
+    ScheduleDestroy: KeysDestroySchedule, "key.destroy_schedule", "schedule the destruction of";
+    CancelDestroy: KeysDestroyCancel, "key.destroy_cancel", "cancel the destruction of";
+    PreviewDestroy: KeysRead, "key.destroy_preview", "preview the destruction of";
+    PlaceHold: HoldsManage, "key.hold_place", "place a hold on";
+    LiftHold: HoldsManage, "key.hold_lift", "lift a hold on";
+    RequestApproval: KeysDestroy, "approval.request", "ask for approval to destroy";
+    Approve: KeysDestroyApprove, "approval.give", "approve the destruction of";
+    ReadApproval: KeysRead, "approval.read", "read a request for approval";
+    WithdrawApproval: KeysRead, "approval.withdraw", "withdraw a request for approval";
+    StartJob: KeysDestroy, "job.start", "destroy";
+    ReadJob: KeysRead, "job.read", "read a bulk destruction";
+    CancelJob: KeysDestroy, "job.cancel", "cancel a bulk destruction";
+    ImportKey: KeysImport, "key.import", "import";
+    UpdateRealm: VaultsAdmin, "realm.update", "change the realm";
+    ReadRealm: VaultsRead, "realm.read", "read the realm";
+    UpdateVault: VaultsAdmin, "vault.update", "change a vault";
+    RemoveVault: VaultsAdmin, "vault.remove", "remove a vault";
+    UpdatePrincipal: PrincipalsManage, "principal.update", "change a principal";
+    AddCredential: PrincipalsManage, "credential.add", "add a credential";
+    RemoveCredential: PrincipalsManage, "credential.remove", "remove a credential";
     CreateVault: VaultsAdmin, "vault.create", "create a vault";
     ReadVault: VaultsRead, "vault.read", "read a vault";
     CreatePrincipal: PrincipalsManage, "principal.create", "create a principal";
@@ -93,7 +115,12 @@ impl PrincipalEntry {
         &self.record
     }
 
-    fn may(&self, permission: Permission, vault: Option<VaultId>, key: Option<KeyId>) -> bool {
+    pub(crate) fn may(
+        &self,
+        permission: Permission,
+        vault: Option<VaultId>,
+        key: Option<KeyId>,
+    ) -> bool {
         let held = |set: Option<&Permissions>| set.is_some_and(|set| set.contains(permission));
         self.everywhere.contains(permission)
             || held(vault.and_then(|vault| self.vaults.get(&vault)))
@@ -127,6 +154,23 @@ impl Caller {
     #[must_use]
     pub fn realm_permissions(&self) -> Permissions {
         self.principal.everywhere
+    }
+
+    /// The door that the caller came through.
+    #[must_use]
+    pub fn door(&self) -> &'static str {
+        self.door
+    }
+
+    /// Whether the caller may do what `permission` permits, to the key of that record.
+    pub(crate) fn may(&self, permission: Permission, record: &KeyRecord) -> bool {
+        record.realm == self.realm()
+            && self.principal.may(permission, Some(record.vault), Some(record.id))
+    }
+
+    /// Whether the caller may do what `permission` permits everywhere in `vault`.
+    pub(crate) fn may_in(&self, permission: Permission, vault: Option<VaultId>) -> bool {
+        self.principal.may(permission, vault, None)
     }
 
     /// The permissions that the caller lacks of `wanted` on `scope`: nobody may give away more than
@@ -200,9 +244,7 @@ impl Caller {
     }
 
     /// Whether the caller may see the key.
-    pub(crate) fn may_read(&self, record: &crate::record::KeyRecord) -> bool {
-        let read = Permission::KeysRead;
-        record.realm == self.realm()
-            && self.principal.may(read, Some(record.vault), Some(record.id))
+    pub(crate) fn may_read(&self, record: &KeyRecord) -> bool {
+        self.may(Permission::KeysRead, record)
     }
 }

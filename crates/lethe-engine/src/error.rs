@@ -8,6 +8,8 @@ use core::fmt;
 use lethe_crypto::CryptoError;
 use lethe_types::{EntropyError, KeyId, KeyState, Permission, WrongKeyLifecycleState};
 
+use crate::Refusal;
+
 /// Why an operation was refused or failed. Unless a variant says otherwise, nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineError {
@@ -21,8 +23,12 @@ pub enum EngineError {
     CryptographicFailure,
     /// The key is being destroyed at this moment.
     DestructionInProgress(KeyId),
+    /// What was given does not prove what it must prove.
+    EvidenceNotValid(&'static str),
     /// The random source or the cryptographic library failed.
     EntropyUnavailable,
+    /// A rule stands before the destruction.
+    GuardRefused(Box<Refusal>),
     /// The idempotency key came before with another request.
     IdempotencyKeyReused,
     /// The algorithm has no such use.
@@ -45,8 +51,12 @@ pub enum EngineError {
     ItemNotFound(&'static str),
     /// The key's material is gone.
     ObjectDestroyed(KeyId),
+    /// Somebody else has this name, or had it and it is not given again.
+    NameTaken(&'static str),
     /// The caller lacks a permission.
     PermissionDenied(Permission),
+    /// This material was destroyed here, and the policy does not let it come back.
+    ReimportRefused,
     /// The thing changed since the revision that the caller named.
     RevisionMismatch,
     /// A bound of the server is reached; says which.
@@ -57,8 +67,18 @@ pub enum EngineError {
     StorageFull,
     /// The store or the slot failed. The change may or may not have been made; asking again tells.
     StorageUnavailable,
+    /// Too many attempts to prove an identity failed; this one was not looked at.
+    TooManyAttempts {
+        /// When the next may be made, in seconds from now; at least 1.
+        retry_after_seconds: u64,
+    },
     /// The text names no algorithm.
     UnknownAlgorithm(String),
+    /// The vault still has keys.
+    VaultNotEmpty {
+        /// How many have their material.
+        live: u64,
+    },
     /// The key's state does not allow the use.
     WrongStateForUse {
         /// The key's state.
@@ -81,19 +101,25 @@ impl EngineError {
             Self::CryptographicFailure => "cryptographic_failure",
             Self::DestructionInProgress(_) => "destruction_in_progress",
             Self::EntropyUnavailable => "entropy_unavailable",
+            Self::EvidenceNotValid(_) => "evidence_not_valid",
+            Self::GuardRefused(refusal) => refusal.rule(),
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IncompatibleUse { .. } => "incompatible_use",
             Self::Internal(_) => "internal",
             Self::InvalidField { .. } => "invalid_field",
             Self::ItemNotFound(_) => "item_not_found",
+            Self::NameTaken(_) => "name_taken",
             Self::ObjectDestroyed(_) => "object_destroyed",
             Self::PermissionDenied(_) => "permission_denied",
+            Self::ReimportRefused => "reimport_refused",
             Self::RevisionMismatch => "revision_mismatch",
             Self::ServerLimitExceeded(_) => "server_limit_exceeded",
             Self::ShuttingDown => "shutting_down",
             Self::StorageFull => "storage_full",
             Self::StorageUnavailable => "storage_unavailable",
+            Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::UnknownAlgorithm(_) => "unknown_algorithm",
+            Self::VaultNotEmpty { .. } => "vault_not_empty",
             Self::WrongStateForUse { .. } => "wrong_state_for_use",
             Self::WrongKeyLifecycleState(_) => "wrong_key_lifecycle_state",
         }
@@ -115,6 +141,8 @@ impl fmt::Display for EngineError {
             }
             Self::DestructionInProgress(key) => write!(f, "key {key} is being destroyed"),
             Self::EntropyUnavailable => f.write_str("the random source failed"),
+            Self::EvidenceNotValid(why) => write!(f, "this does not prove it: {why}"),
+            Self::GuardRefused(refusal) => refusal.fmt(f),
             Self::IdempotencyKeyReused => {
                 f.write_str("this idempotency key came before with another request")
             }
@@ -124,10 +152,14 @@ impl fmt::Display for EngineError {
             Self::Internal(what) => write!(f, "internal error: {what}"),
             Self::InvalidField { field, why } => write!(f, "`{field}`: {why}"),
             Self::ItemNotFound(what) => write!(f, "there is no such {what}"),
+            Self::NameTaken(what) => write!(f, "{what} is taken, or is never given again"),
             Self::ObjectDestroyed(key) => write!(f, "key {key} is destroyed"),
             Self::PermissionDenied(permission) => {
                 write!(f, "this needs the permission `{permission}`")
             }
+            Self::ReimportRefused => f.write_str(
+                "this material was destroyed here, and the policy does not let it come back",
+            ),
             Self::RevisionMismatch => f.write_str("it changed since the revision you named"),
             Self::ServerLimitExceeded(limit) => write!(f, "limit reached: {limit}"),
             Self::ShuttingDown => f.write_str("the server is stopping"),
@@ -135,7 +167,11 @@ impl fmt::Display for EngineError {
             Self::StorageUnavailable => {
                 f.write_str("the store failed; ask again to learn whether the change was made")
             }
+            Self::TooManyAttempts { retry_after_seconds } => {
+                write!(f, "too many attempts; the next may be made in {retry_after_seconds} s")
+            }
             Self::UnknownAlgorithm(name) => write!(f, "`{name}` names no algorithm"),
+            Self::VaultNotEmpty { live } => write!(f, "the vault still has {live} keys"),
             Self::WrongStateForUse { state, operation } => {
                 write!(f, "cannot {operation} with a key that is {}", state.as_str())
             }
@@ -145,6 +181,17 @@ impl fmt::Display for EngineError {
 }
 
 impl core::error::Error for EngineError {}
+
+impl From<Refusal> for EngineError {
+    /// Two of the rules have errors of their own, which other operations answer as well.
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Permission(permission) => Self::PermissionDenied(permission),
+            Refusal::Destroyed { key } => Self::ObjectDestroyed(key),
+            other => Self::GuardRefused(Box::new(other)),
+        }
+    }
+}
 
 impl From<WrongKeyLifecycleState> for EngineError {
     fn from(error: WrongKeyLifecycleState) -> Self {

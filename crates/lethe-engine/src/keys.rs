@@ -3,7 +3,7 @@
 
 use lethe_erasure::tree::NodeAddress;
 use lethe_store::{Space, StoreKey};
-use lethe_types::{KeyId, PrincipalId, RealmId, UnixMillis, VaultId};
+use lethe_types::{ApprovalId, JobId, KeyId, PrincipalId, RealmId, UnixMillis, VaultId};
 
 /// Rows that exist once: `format`, `tree`, `log`, `system/…`.
 pub(crate) const META: Space = Space::named("meta");
@@ -25,6 +25,19 @@ pub(crate) const TILE: Space = Space::named("tile");
 pub(crate) const ERASED: Space = Space::named("erased");
 /// Answers to idempotency keys, by their keyed digest.
 pub(crate) const IDEMPOTENT: Space = Space::named("idempotent");
+/// When, how often and by whom keys were used, by key id. Written behind the uses.
+pub(crate) const USAGE: Space = Space::named("usage");
+
+/// Requests for approval by id.
+pub(crate) const APPROVAL: Space = Space::named("approval");
+/// Bulk destructions by id.
+pub(crate) const JOB: Space = Space::named("job");
+/// The keys of a bulk destruction, in pieces: job, number of the piece.
+pub(crate) const JOB_KEYS: Space = Space::named("job_keys");
+/// The keys that a bulk destruction had to leave: job, position.
+pub(crate) const JOB_REFUSED: Space = Space::named("job_refused");
+/// Leaves that an epoch cuts beside those of tombstones, until it is settled.
+pub(crate) const CUT: Space = Space::named("cut");
 
 /// A row that exists once.
 pub(crate) fn meta(name: &str) -> StoreKey {
@@ -75,4 +88,28 @@ pub(crate) fn erased(epoch: u64) -> StoreKey {
 
 pub(crate) fn idempotent(digest: &[u8; 32]) -> StoreKey {
     place(IDEMPOTENT, digest)
+}
+
+pub(crate) fn usage(key: KeyId) -> StoreKey {
+    place(USAGE, key.as_bytes())
+}
+
+pub(crate) fn approval(id: ApprovalId) -> StoreKey {
+    place(APPROVAL, id.as_bytes())
+}
+
+pub(crate) fn job(id: JobId) -> StoreKey {
+    place(JOB, id.as_bytes())
+}
+
+pub(crate) fn job_keys(id: JobId, piece: u64) -> StoreKey {
+    place(JOB_KEYS, &[id.as_bytes().as_slice(), &piece.to_be_bytes()].concat())
+}
+
+pub(crate) fn job_refused(id: JobId, position: u64) -> StoreKey {
+    place(JOB_REFUSED, &[id.as_bytes().as_slice(), &position.to_be_bytes()].concat())
+}
+
+pub(crate) fn cut(epoch: u64) -> StoreKey {
+    place(CUT, &epoch.to_be_bytes())
 }

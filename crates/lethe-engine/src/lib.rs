@@ -4,25 +4,31 @@
 //! audit trail, time and chance are traits that the server passes in.
 //!
 //! Read in this order: `ops/destroy.rs` (one operation), `committer/mod.rs` (the one path of every
-//! write), `catalogue.rs` (what every read looks at), `start.rs` (recovery).
+//! write), `catalogue/mod.rs` (what every read looks at), `start.rs` (recovery).
 
 pub mod audit;
 mod authz;
+mod block_on;
 mod cache;
+mod caretaker;
 mod catalogue;
 mod committer;
 mod error;
 pub mod failpoint;
+mod guards;
 mod head_guard;
 mod idempotency;
 mod keys;
 mod lifecycle;
 mod log_view;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod ops;
 mod receipt;
 pub mod record;
 mod seal;
 mod shared;
+mod signin;
 mod start;
 mod system;
 mod uses;
@@ -30,21 +36,27 @@ mod uses;
 use std::sync::Arc;
 
 pub use authz::{Caller, PrincipalEntry};
-pub use catalogue::{KeyEntry, Usage};
+pub use catalogue::{KeyEntry, KeyFilter, StateFilter, UnknownState, Usage, UsageRow};
 pub use error::EngineError;
+pub use guards::{Refusal, Unusable};
 pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
-    CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, KeyFilter, KeyPage,
-    NewPrincipal, PreparedKey,
+    BulkRequest, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest,
+    DestroyWhen, Destroyed, DestructionPreview, GivenMaterial, HoldRequest, KeyChange, KeyPage,
+    LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PreparedKey, PreviewVerdict,
+    PrincipalChange, Selection, SignedRequest, VaultChange, VaultRequest,
 };
+pub use signin::{Proof, Rate, SignInLimits, Source};
 pub use start::{Parts, StartError, StoreState, prepare};
 
+use caretaker::Caretaker;
 use committer::Queue;
 use lethe_crypto::registry::Algorithm;
 use lethe_types::KeyId;
 use shared::Shared;
+use signin::SignIn;
 
 /// The engine. All doors share one.
 ///
@@ -53,7 +65,9 @@ use shared::Shared;
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
-    queue: Queue,
+    queue: Arc<Queue>,
+    caretaker: Caretaker,
+    sign_in: SignIn,
 }
 
 impl Engine {
@@ -83,6 +97,7 @@ impl Engine {
 
     /// Takes no more changes, finishes those that were taken, and settles.
     pub fn close(&self) {
+        self.caretaker.stop();
         self.queue.close();
     }
 }

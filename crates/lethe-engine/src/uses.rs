@@ -207,7 +207,7 @@ impl Engine {
             .and_then(|entry| authz::check::<Op>(caller, entry))
             .and_then(|proof| {
                 let value = work(&proof)?;
-                proof.entry().usage().record(now);
+                self.shared.catalogue.count_use(proof.entry(), now, caller.principal());
                 Ok(value)
             });
         let refusal = result.as_ref().err();

@@ -19,12 +19,18 @@ pub(crate) async fn create_with_all(
     name: &str,
 ) -> Result<SecretVec, ServeError> {
     let caller = engine.system_caller(realm, door)?;
-    let request = CreatePrincipalRequest {
-        name: name.parse().map_err(|_| EngineError::Internal("name of a first principal"))?,
-        grants: vec![Grant { permissions: Permissions::all(), scope: Scope::Realm }],
-        token_lifetime: None,
-    };
-    Ok(engine.create_principal(&caller, request).await?.token)
+    let request = CreatePrincipalRequest::service(
+        name.parse().map_err(|_| EngineError::Internal("name of a first principal"))?,
+        vec![Grant { permissions: Permissions::all(), scope: Scope::Realm }],
+        None,
+    );
+    let new = engine.create_principal(&caller, request).await?;
+    let (_, token) = new
+        .tokens
+        .into_iter()
+        .next()
+        .ok_or(EngineError::Internal("a principal without its token"))?;
+    Ok(token)
 }
 
 /// Makes the first principal of a realm that has none, and leaves its token in a file that only the

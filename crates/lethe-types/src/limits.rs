@@ -40,6 +40,9 @@ pub const DEPENDANTS_MAX: usize = 100_000;
 /// Longest derivation path, in bytes.
 pub const DERIVATION_PATH_BYTES_MAX: usize = 256;
 
+/// Longest secret or public key of a credential, in bytes.
+pub const SHARED_SECRET_BYTES_MAX: usize = 8_192;
+
 /// Most credentials of one principal.
 pub const CREDENTIALS_MAX: usize = 64;
 
@@ -51,6 +54,9 @@ pub const APPROVAL_REQUESTS_MAX: usize = 10_000;
 
 /// Most approvals that a policy may ask for.
 pub const APPROVALS_MAX: u8 = 16;
+
+/// Most dependants that a preview of a destruction names; it counts all.
+pub const PREVIEW_DEPENDANTS_MAX: usize = 100;
 
 /// Most keys of one bulk destruction.
 pub const JOB_KEYS_MAX: usize = 10_000_000;
@@ -94,6 +100,17 @@ pub const PRINCIPALS_MAX: usize = 100_000;
 /// Entries of a list that are looked at before others get a turn.
 pub const SCAN_ENTRIES_MAX: usize = 4_096;
 
+/// Most entries that one page of a list looks at: a few milliseconds. A filter that no index serves
+/// then gives a page with fewer keys than asked for, or none, and a cursor to go on with.
+pub const LIST_ENTRIES_MAX: usize = 16_384;
+
+/// Most destructions of one principal in an hour that are counted: a policy cannot allow more, and
+/// limit them.
+pub const DESTROYS_REMEMBERED_MAX: usize = 65_536;
+
+/// Most different texts of labels that are shared between keys while they are loaded.
+pub const SHARED_TEXTS_MAX: usize = 65_536;
+
 /// Most keys on one page of a list.
 pub const PAGE_KEYS_MAX: usize = 1_000;
 
@@ -128,3 +145,32 @@ pub const AUDIT_QUEUE_EVENTS_MAX: usize = 65_536;
 
 /// Most expanded key versions kept ready for use; those filled first go first.
 pub const KEY_CACHE_ENTRIES_MAX: usize = 65_536;
+
+/// Longest name to sign in with, in bytes: as other names.
+pub const LOGIN_BYTES_MAX: usize = 256;
+
+/// Longest name under which doors look up a credential, in bytes.
+pub const EXTERNAL_NAME_BYTES_MAX: usize = 256;
+
+/// Longest passphrase, in bytes: more than anybody types, and little to hash.
+pub const PASSPHRASE_BYTES_MAX: usize = 1_024;
+
+/// Longest claims of a sealed token, in bytes: tokens travel in headers.
+pub const TOKEN_CLAIMS_BYTES_MAX: usize = 2_048;
+
+/// Most debts that the sign-in limiter keeps of one kind (login and source, source, login). Above
+/// what the hashes that can be computed leave behind before their debts are paid off.
+pub const SIGN_IN_DEBT_ENTRIES_MAX: usize = 65_536;
+
+/// Most pairs of login and source address that are remembered for an earlier success.
+pub const SIGN_IN_KNOWN_ENTRIES_MAX: usize = 65_536;
+
+/// Most source addresses that are remembered for one login: nobody fills the memory of others.
+pub const SIGN_IN_KNOWN_OF_LOGIN_ENTRIES_MAX: usize = 32;
+
+/// How long a source address is remembered after its last success.
+pub const SIGN_IN_KNOWN_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600);
+
+/// Most credentials whose last one-time password is remembered: only a sign-in that succeeded adds
+/// one, and two minutes later it may go.
+pub const ONE_TIME_ENTRIES_MAX: usize = 65_536;

@@ -79,6 +79,16 @@ permissions! {
     AuditRead = "audit.read";
     /// Take backups.
     BackupsCreate = "backups.create";
+    /// Give a key to an end user, who then acts on it.
+    KeysDelegate = "keys.delegate";
+    /// Make end users and sign in for them.
+    PrincipalsDelegate = "principals.delegate";
+    /// See a realm's settings.
+    RealmRead = "realm.read";
+    /// Change a realm's settings.
+    RealmAdmin = "realm.admin";
+    /// Make a vault, without a right on those of others.
+    VaultsCreate = "vaults.create";
 }
 
 impl Permission {

@@ -117,6 +117,15 @@ impl KeyState {
         matches!(self, Self::Destroyed | Self::DestroyedCompromised)
     }
 
+    /// When the destruction that waits is to be carried out, if one does.
+    #[must_use]
+    pub const fn due(self) -> Option<UnixMillis> {
+        match self {
+            Self::PendingDestruction { due, .. } => Some(due),
+            Self::Stable(_) | Self::Destroyed | Self::DestroyedCompromised => None,
+        }
+    }
+
     /// Whether the key may protect new data: encrypt, sign, compute a MAC, wrap.
     #[must_use]
     pub const fn may_protect(self) -> bool {

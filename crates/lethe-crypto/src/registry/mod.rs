@@ -162,6 +162,15 @@ impl Algorithm {
         Ok(Material::new(secret, fresh.public_key().cloned()))
     }
 
+    /// Takes `secret`, in the encoding of the algorithm (see [`Material`]), as a key's material.
+    ///
+    /// # Errors
+    /// As [`Algorithm::load`].
+    pub fn material(self, secret: SecretVec) -> Result<Material, CryptoError> {
+        let public = self.load(&secret)?.public_key().cloned();
+        Ok(Material::new(secret, public))
+    }
+
     /// Expands `material`, in the encoding of the algorithm (see [`Material`]), for use.
     ///
     /// # Errors

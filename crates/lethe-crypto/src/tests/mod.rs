@@ -1,5 +1,7 @@
 //! Tests of the crate: the table, published vectors, and what must be refused.
 
+mod otp;
+mod passphrase;
 mod primitives;
 mod refused;
 mod registry;

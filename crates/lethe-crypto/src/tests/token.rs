@@ -41,4 +41,20 @@ fn the_right_secret_alone_is_verified() {
     assert_eq!(format!("{keyed:?}"), "Pepper(..)");
 }
 
+/// Against the library's own HKDF-Expand.
+#[test]
+fn derived_keys_are_hkdf_expand_and_differ_by_purpose() {
+    use aws_lc_rs::hkdf::{HKDF_SHA256, Prk};
+    let keyed = Pepper::new(&pepper(7));
+    for purpose in ["", "a", "session", "session2"] {
+        let info = [b"lethe-derived-key/v1".as_slice(), purpose.as_bytes()];
+        let prk = Prk::new_less_safe(HKDF_SHA256, &[7; 32]);
+        let mut want = [0; 32];
+        prk.expand(&info, HKDF_SHA256).unwrap().fill(&mut want).unwrap();
+        assert_eq!(keyed.derive(purpose).expose(), &want, "{purpose}");
+    }
+    assert!(!keyed.derive("a").ct_eq(&keyed.derive("b")));
+    assert!(!keyed.derive("a").ct_eq(&Pepper::new(&pepper(8)).derive("a")));
+}
+
 const GOLDEN: &str = "432fb49546712e4b7caaf4d02d61cfd890c25be6a2fb58e8d2b335b588b70c1f";

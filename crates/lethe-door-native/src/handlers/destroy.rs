@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
-use lethe_engine::{Caller, DestroyRequest, EngineError, Revision};
+use lethe_engine::{Caller, DestroyOutcome, DestroyRequest, EngineError, Revision};
 use lethe_http::{Reply, Request, RequestHead, Response};
 use lethe_log::Receipt;
 use lethe_types::KeyId;
@@ -25,8 +25,10 @@ pub(crate) fn destroy(state: &Arc<State>, request: Request) -> Result<Reply, Ref
     let head = Arc::clone(&request.head);
     let state = Arc::clone(state);
     Ok(reply::pending(&request, async move {
-        let destroyed = state.engine.destroy_key(&caller, wanted).await?;
-        receipt_response(&destroyed.receipt, &head)
+        match state.engine.destroy_key(&caller, wanted).await? {
+            DestroyOutcome::Destroyed(destroyed) => receipt_response(&destroyed.receipt, &head),
+            DestroyOutcome::Scheduled { entry, .. } => Ok(keys::scheduled(&entry)),
+        }
     }))
 }
 
@@ -40,10 +42,10 @@ fn parse_destroy(caller: &Caller, request: &Request) -> Result<DestroyRequest, R
     let expected = headers::if_match(&request.head.headers)?;
     let parameters = [key.as_bytes().as_slice(), reason.as_bytes()];
     Ok(DestroyRequest {
-        key,
         expected: expected.map(Revision),
         idempotency: keys::idempotency(caller, request, "key.destroy", &parameters)?,
         reason,
+        ..DestroyRequest::new(key)
     })
 }
 

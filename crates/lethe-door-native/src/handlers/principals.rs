@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::StatusCode;
-use lethe_engine::CreatePrincipalRequest;
 use lethe_engine::record::{Grant, Scope};
+use lethe_engine::{CreatePrincipalRequest, EngineError};
 use lethe_http::{Reply, Request};
 use lethe_types::{Permission, Permissions, PrincipalId};
 
@@ -26,7 +26,9 @@ pub(crate) fn create(state: &Arc<State>, request: Request) -> Result<Reply, Refu
     Ok(reply::pending(&request, async move {
         let made = state.engine.create_principal(&caller, wanted).await?;
         let principal = wire::Principal::of(made.entry.record());
-        let token = made.token.expose();
+        let (_, token) =
+            made.tokens.first().ok_or(EngineError::Internal("a principal without its token"))?;
+        let token = token.expose();
         Ok(render::json_with_secret(StatusCode::CREATED, &principal, Member::TOKEN, token))
     }))
 }
@@ -38,13 +40,11 @@ fn parse_create(request: &Request) -> Result<CreatePrincipalRequest, Refusal> {
         Some(0) => return Err(Refusal::invalid("token_lifetime_seconds", "must be at least 1")),
         seconds => seconds.map(Duration::from_secs),
     };
-    Ok(CreatePrincipalRequest {
-        name: parsed("name", &wanted.name)?,
-        grants: grants
-            .map(|(index, grant)| parse_grant(&grant.0).map_err(|fault| fault.at(index)))
-            .collect::<Result<_, _>>()?,
-        token_lifetime,
-    })
+    let grants = grants
+        .map(|(index, grant)| parse_grant(&grant.0).map_err(|fault| fault.at(index)))
+        .collect::<Result<_, _>>()?;
+    let name = parsed("name", &wanted.name)?;
+    Ok(CreatePrincipalRequest::service(name, grants, token_lifetime))
 }
 
 /// What is wrong with a grant: the member and the rule.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use lethe_engine::VaultRequest;
 use lethe_http::{Reply, Request};
 use lethe_types::VaultName;
 
@@ -17,7 +18,7 @@ pub(crate) fn create(state: &Arc<State>, request: Request) -> Result<Reply, Refu
     let name: VaultName = parsed("name", &wanted.name)?;
     let state = Arc::clone(state);
     Ok(reply::pending(&request, async move {
-        let vault = state.engine.create_vault(&caller, name).await?;
+        let vault = state.engine.create_vault(&caller, VaultRequest::new(name)).await?;
         Ok(render::json(StatusCode::CREATED, &wire::Vault::of(&vault)))
     }))
 }

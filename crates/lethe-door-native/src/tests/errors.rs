@@ -1,12 +1,12 @@
 //! The table of refusals: every one has its type, status, page and members.
 
 use http::StatusCode;
-use lethe_engine::EngineError as E;
+use lethe_engine::{EngineError as E, Refusal as Guard, Unusable};
 use lethe_http::{BadRequest, Fallback};
-use lethe_types::{KeyId, KeyState, Permission, StableState, Transition};
+use lethe_types::{ApprovalId, KeyId, KeyState, Permission, StableState, Transition, UnixMillis};
 
 use super::support::Api;
-use crate::error::{fallback_type, problem_type};
+use crate::error::{engine_problem, fallback_type, problem_type};
 use crate::problems::{ALL, ProblemType};
 
 /// One of each, with the status that the contract gives it.
@@ -32,10 +32,58 @@ fn engine_errors() -> Vec<(E, u16)> {
         (E::ShuttingDown, 503),
         (E::StorageFull, 507),
         (E::StorageUnavailable, 503),
+        (E::TooManyAttempts { retry_after_seconds: 30 }, 429),
         (E::UnknownAlgorithm("x".into()), 422),
         (E::WrongStateForUse { state: suspended, operation: "encrypt" }, 409),
         (E::WrongKeyLifecycleState(no_edge), 409),
     ]
+}
+
+/// One of each rule before a destruction, with the status and the member that it has.
+fn guard_refusals() -> Vec<(Guard, u16, Option<&'static str>)> {
+    let (key, due) = (KeyId([0; 16]), UnixMillis(1_800_000_000_000));
+    let (state, request) = (KeyState::ACTIVE, ApprovalId([0; 16]));
+    let day = core::time::Duration::from_secs(86_400);
+    vec![
+        (Guard::Permission(Permission::KeysDestroy), 403, Some("permission")),
+        (Guard::Destroyed { key }, 410, Some("key")),
+        (Guard::AlreadyPending { due }, 409, Some("due")),
+        (Guard::NotPending { state }, 409, Some("state")),
+        (Guard::NotDue { due }, 409, Some("due")),
+        (Guard::Held { key, holds: Vec::new() }, 409, Some("key")),
+        (Guard::Protected { key }, 409, Some("key")),
+        (Guard::WindowRunning { due }, 409, Some("due")),
+        (Guard::WindowTooShort { minimum: day }, 409, None),
+        (Guard::WindowTooLong { maximum: day }, 409, None),
+        (Guard::WindowMissing, 409, None),
+        (Guard::MustBeSuspended { state }, 409, Some("state")),
+        (Guard::RecentlyUsed { last: due, until: due }, 409, None),
+        (Guard::RateLimited { limit: 5 }, 429, None),
+        (Guard::NotConfirmed { key }, 409, Some("key")),
+        (Guard::ApprovalsMissing { request: None, required: 2, valid: 0 }, 403, None),
+        (Guard::ApprovalUnusable { request, why: Unusable::Expired }, 403, None),
+        (Guard::HasDependants { keys: vec![key], total: 1 }, 409, None),
+    ]
+}
+
+#[test]
+fn every_rule_before_a_destruction_says_which_it_is_and_what_satisfies_it() {
+    for (guard, status, member) in guard_refusals() {
+        let error = E::GuardRefused(Box::new(guard.clone()));
+        let problem = problem_type(&error);
+        assert_eq!(problem.code, error.code().replace('_', "-"), "{guard:?}");
+        let answer = engine_problem(&error).to_json();
+        assert_eq!(answer["status"], status, "{guard:?}");
+        let mut names: Vec<&str> = vec!["detail", "remedy", "rule", "status", "title", "type"];
+        names.extend(member);
+        names.sort_unstable();
+        let found: Vec<&String> = answer.as_object().unwrap().keys().collect();
+        assert_eq!(found, names, "{guard:?}");
+        assert_eq!(answer["type"], problem.uri);
+        assert_eq!(answer["rule"], guard.rule());
+        assert_eq!(answer["remedy"], guard.remedy());
+        assert_eq!(answer["detail"], guard.to_string());
+    }
 }
 
 #[test]

@@ -101,13 +101,13 @@ impl Api {
 async fn token(engine: &Engine, realm: &str, permissions: Permissions) -> String {
     let realm = engine.ensure_realm(&realm.parse().expect("a name")).await.expect("a realm");
     let admin = engine.system_caller(realm, "test").expect("a caller");
-    let request = CreatePrincipalRequest {
-        name: "someone".parse().expect("a name"),
-        grants: vec![Grant { permissions, scope: Scope::Realm }],
-        token_lifetime: None,
-    };
+    let request = CreatePrincipalRequest::service(
+        "someone".parse().expect("a name"),
+        vec![Grant { permissions, scope: Scope::Realm }],
+        None,
+    );
     let new = engine.create_principal(&admin, request).await.expect("a principal");
-    String::from_utf8(new.token.expose().to_vec()).expect("a token is text")
+    String::from_utf8(new.tokens[0].1.expose().to_vec()).expect("a token is text")
 }
 
 /// The body as JSON.

@@ -9,9 +9,10 @@ use lethe_log::{ErasureNote, FullTile, Hash, Prover, StagedAppend, leaf_hash};
 use lethe_store::{Batch as StoreBatch, Revision, StoreError, Write};
 use lethe_types::{BatchId, RealmId};
 
-use super::batch::{Batch, put};
-use super::outcome::{Committed as Outcome, ReceiptParts};
-use super::{Change, Committer};
+use super::batch::{Batch, leaves_that_come, leaves_that_go, put, set_closing};
+use super::draft::Effect;
+use super::outcome::{Committed as Outcome, Made, ReceiptParts};
+use super::{Committer, Step};
 use crate::catalogue::{KeyEntry, Usage};
 use crate::log_view::StoredTiles;
 use crate::shared::SignedHead;
@@ -43,12 +44,20 @@ impl Committer {
         batch: &mut Batch,
         staged: Staged,
     ) -> Result<Durable, EngineError> {
-        let drafts = || batch.items.iter().filter_map(|item| item.drafted.as_ref());
-        let hashes: Vec<Hash> = drafts().map(|draft| leaf_hash(&draft.entry)).collect();
+        let entries = || batch.drafts().filter_map(|draft| draft.entry.as_ref());
+        let hashes: Vec<Hash> = entries().map(|entry| leaf_hash(entry)).collect();
         let append = self.shared.log.read().stage(&hashes);
         let mut writes = Vec::new();
-        for (index, draft) in (append.first_index..).zip(drafts()) {
-            writes.extend(draft.to_writes(index));
+        for (index, entry) in (append.first_index..).zip(entries()) {
+            writes.push(put(keys::leaf(index), entry.clone()));
+        }
+        writes.extend(listed_cuts(batch, staged.epoch_to()));
+        let remembered = batch.items.iter().filter_map(|item| item.remembered.as_ref());
+        writes.extend(
+            remembered.map(|(place, answer)| put(keys::idempotent(place), answer.encode())),
+        );
+        for drafted in batch.items.iter_mut().flat_map(|item| &mut item.drafted) {
+            writes.append(&mut drafted.writes);
         }
         let settled = self.unsettled.writes();
         let forgotten = self.forget_expired(batch, &mut writes);
@@ -179,8 +188,10 @@ impl Committer {
         let applied = self.shared.tree.write().apply(erased);
         let applied = applied.map_err(|_| self.halted_by(beside))?;
         self.image = applied.image;
+        self.shared.note_retained(&self.image);
         let note = self.sign_erasure(epoch_from, epoch_to)?;
-        self.unsettled.add(epoch_to, applied.drops, note.clone(), freed_by(batch));
+        let lists_cuts = listed_cuts(batch, epoch_to).is_some();
+        self.unsettled.add(epoch_to, applied.drops, note.clone(), lists_cuts, freed_by(batch));
         Ok(Some(note))
     }
 
@@ -252,21 +263,18 @@ impl Committer {
         Arc::new(SignedHead { size, text })
     }
 
-    /// Inclusion proofs for the destructions of the batch.
+    /// Inclusion proofs for the destructions of the batch that somebody waits for.
     fn prove(&self, batch: &Batch, append: &StagedAppend) -> Result<Vec<Vec<Hash>>, EngineError> {
         let reader = StoredTiles(&*self.shared.store);
         let mut prover = Prover::new(append.tree(), &reader);
         append.full_tiles.iter().for_each(|tile| prover.remember(tile));
         (append.first_index..)
-            .zip(&batch.items)
-            .map(|(index, item)| {
-                if item.submission.change.destroys() {
-                    prover
-                        .inclusion(index, append.new_size())
-                        .map_err(|_| self.halted_by("a full tile of the log does not come back"))
-                } else {
-                    Ok(Vec::new())
-                }
+            .zip(batch.drafts().filter(|draft| draft.entry.is_some()))
+            .filter(|(_, draft)| draft.told.is_some())
+            .map(|(index, _)| {
+                prover
+                    .inclusion(index, append.new_size())
+                    .map_err(|_| self.halted_by("a full tile of the log does not come back"))
             })
             .collect()
     }
@@ -278,56 +286,67 @@ impl Committer {
         durable: Durable,
     ) -> Vec<(super::submission::ReplySender, Outcome)> {
         let mut answers = Vec::with_capacity(batch.items.len());
-        let indexes = durable.first_index..;
-        for ((index, item), proof) in indexes.zip(batch.items).zip(durable.proofs) {
-            let Some(drafted) = item.drafted else { continue };
-            if let Some((place, remembered)) = drafted.remembered {
+        let mut indexes = durable.first_index..;
+        let mut proofs = durable.proofs.into_iter();
+        for item in batch.items {
+            if let Some((place, remembered)) = item.remembered {
                 self.shared.idempotency.insert(place, remembered);
             }
-            let entry = drafted.record.map(|mut record| {
+            let mut made = Vec::with_capacity(item.drafted.len());
+            for (step, drafted) in item.submission.change.steps.iter().zip(item.drafted) {
+                let log_index = drafted.entry.as_ref().and_then(|_| indexes.next());
+                let entry = self.publish_effect(drafted.effect, step, durable.revision);
+                let receipt = drafted.told.zip(durable.erasure_note.as_ref()).zip(log_index);
+                made.push(match (entry, receipt) {
+                    (Some(entry), Some(((told, note), index))) => {
+                        Made::Destroyed(Box::new(ReceiptParts {
+                            entry,
+                            told,
+                            index,
+                            proof: proofs.next().unwrap_or_default(),
+                            checkpoint: durable.head.text.clone(),
+                            erasure_note: note.clone(),
+                        }))
+                    }
+                    (Some(entry), None) => Made::Key { entry, log_index },
+                    (None, _) => Made::Other { log_index },
+                });
+            }
+            answers.push((item.submission.reply, Outcome { made }));
+        }
+        answers
+    }
+
+    /// Puts a record where everybody looks; the entry, if it is a key's.
+    fn publish_effect(
+        &self,
+        effect: Effect,
+        step: &Step,
+        revision: Revision,
+    ) -> Option<Arc<KeyEntry>> {
+        let catalogue = &self.shared.catalogue;
+        match effect {
+            Effect::Key(mut record) => {
                 if let Some(destruction) = &mut record.destruction {
                     // Only recovery needs the leaves, and receipts read the detail back.
                     destruction.leaves = Vec::new();
                     destruction.detail = Box::default();
                 }
-                let usage = usage_of(&item.submission.change);
-                let entry = Arc::new(KeyEntry::new(record, durable.revision, usage));
-                self.shared.catalogue.publish_key(entry.clone());
-                entry
-            });
-            self.publish_others(&item.submission.change, durable.revision);
-            let told = drafted.told.zip(durable.erasure_note.as_ref());
-            let committed = match (entry, told) {
-                (Some(entry), Some((told, note))) => Outcome::Destroyed(Box::new(ReceiptParts {
-                    entry,
-                    told,
-                    index,
-                    proof,
-                    checkpoint: durable.head.text.clone(),
-                    erasure_note: note.clone(),
-                })),
-                (Some(entry), _) => Outcome::Key { entry, log_index: Some(index) },
-                (None, _) => Outcome::Done,
-            };
-            answers.push((item.submission.reply, committed));
-        }
-        answers
-    }
-
-    fn publish_others(&self, change: &Change, revision: Revision) {
-        let catalogue = &self.shared.catalogue;
-        match change {
-            Change::CreateRealm { realm, vault } => {
-                catalogue.publish_vault(vault.clone());
-                catalogue.publish_realm(realm.clone());
+                let entry = Arc::new(KeyEntry::new(*record, revision, usage_of(step)));
+                catalogue.publish_key(entry.clone());
+                return Some(entry);
             }
-            Change::CreateVault(vault) => catalogue.publish_vault(vault.clone()),
-            Change::CreatePrincipal(record) | Change::RevokePrincipal { record, .. } => {
-                let entry = crate::PrincipalEntry::new(record.clone(), revision);
-                catalogue.publish_principal(Arc::new(entry));
+            Effect::Approval(record) => catalogue.publish_approval(*record),
+            Effect::Job(record) => catalogue.publish_job(*record),
+            Effect::Principal(record) => {
+                catalogue
+                    .publish_principal(Arc::new(crate::PrincipalEntry::new(*record, revision)));
             }
-            Change::AddVersion { .. } | Change::CreateKey { .. } | Change::DestroyKey { .. } => {}
+            Effect::Realm(record) => catalogue.publish_realm(*record),
+            Effect::Vault(record) => catalogue.publish_vault(*record),
+            Effect::Nothing => {}
         }
+        None
     }
 
     /// Nothing of the batch was made, or its outcome is unknown and the committer has halted.
@@ -339,14 +358,12 @@ impl Committer {
         let mut again = Vec::new();
         for item in batch.items {
             if !halted {
-                if let Some((realm, leaf)) = item.reserved() {
+                for (realm, leaf) in item.leaves {
                     // A leaf that is not taken any more needs no release.
                     let _forgotten = self.allocator.forget(realm, leaf);
                 }
-                if let Change::DestroyKey { seen, .. } = &item.submission.change {
-                    // Nothing is durable: the key is as live as before.
-                    seen.set_closing(false);
-                }
+                // Nothing is durable: the keys are as live as before.
+                set_closing(&item.submission, false);
             }
             if halted || alone {
                 item.submission.refuse(error.clone());
@@ -360,19 +377,22 @@ impl Committer {
     }
 }
 
-/// The leaves of the versions that a batch destroys.
+/// The leaves that a batch cuts and no tombstone lists, for a start that has to cut them again.
+fn listed_cuts(batch: &Batch, epoch_to: u64) -> Option<Write> {
+    let steps = batch.items.iter().flat_map(|item| &item.submission.change.steps);
+    let others = steps.filter(|step| !step.destroys()).flat_map(leaves_that_go);
+    let bytes: Vec<u8> = others.flat_map(u64::to_be_bytes).collect();
+    (!bytes.is_empty()).then(|| put(keys::cut(epoch_to), bytes))
+}
+
+/// The leaves whose contents a batch erases.
 fn freed_by(batch: &Batch) -> Vec<(RealmId, u64)> {
-    let destroyed = batch.items.iter().filter_map(|item| match &item.submission.change {
-        Change::DestroyKey { seen, .. } => Some(seen.record()),
-        Change::AddVersion { .. }
-        | Change::CreateKey { .. }
-        | Change::CreatePrincipal(_)
-        | Change::CreateRealm { .. }
-        | Change::CreateVault(_)
-        | Change::RevokePrincipal { .. } => None,
-    });
-    destroyed
-        .flat_map(|record| record.versions.iter().map(|version| (record.realm, version.leaf)))
+    let steps = batch.items.iter().flat_map(|item| &item.submission.change.steps);
+    steps
+        .flat_map(|step| {
+            let (realm, _) = leaves_that_come(step);
+            leaves_that_go(step).into_iter().map(move |leaf| (realm, leaf))
+        })
         .collect()
 }
 
@@ -400,13 +420,17 @@ fn staged_writes(staged: &Staged, append: &StagedAppend) -> Vec<Write> {
     writes
 }
 
-fn usage_of(change: &Change) -> Arc<Usage> {
-    match change {
-        Change::AddVersion { seen, .. } | Change::DestroyKey { seen, .. } => seen.usage().clone(),
-        Change::CreateKey { .. }
-        | Change::CreatePrincipal(_)
-        | Change::CreateRealm { .. }
-        | Change::CreateVault(_)
-        | Change::RevokePrincipal { .. } => Arc::default(),
+fn usage_of(step: &Step) -> Arc<Usage> {
+    match step {
+        Step::AddVersion { seen, .. } => seen.usage().clone(),
+        Step::DestroyKey(destroy) => destroy.seen.usage().clone(),
+        Step::UpdateKey(update) => update.seen.usage().clone(),
+        Step::CreateKey(_)
+        | Step::PutApproval { .. }
+        | Step::PutJob(_)
+        | Step::PutPrincipal(_)
+        | Step::PutRealm { .. }
+        | Step::PutRows(_)
+        | Step::PutVault { .. } => Arc::default(),
     }
 }

@@ -17,6 +17,8 @@
 //! old root as well, so that a batch cut short between 2 and 3 loses none of them.
 
 mod batch;
+mod current;
+mod draft;
 mod erase;
 mod outcome;
 mod settle;
@@ -37,9 +39,14 @@ use parking_lot::Mutex;
 
 use batch::Batch;
 pub(crate) use batch::SOFTWARE;
-pub(crate) use outcome::{Committed, ReceiptParts};
+pub(crate) use current::{alias_is_free, name_is_free};
+pub(crate) use draft::push_history;
+pub(crate) use outcome::{Committed, Made, ReceiptParts};
 use settle::Unsettled;
-pub(crate) use submission::{Change, CommitError, Submission};
+pub(crate) use submission::{
+    Change, CommitError, Destroy, JobUpdate, KeyUpdate, NewKey, Preconditions, PrincipalUpdate,
+    Rate, Step, Submission,
+};
 
 use crate::head_guard::{GuardedHead, HeadGuard};
 use crate::shared::Shared;

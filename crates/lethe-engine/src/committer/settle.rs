@@ -25,6 +25,8 @@ struct Epoch {
     epoch_to: u64,
     drops: Vec<NodeAddress>,
     note: Arc<str>,
+    /// Whether a row in the store still lists leaves of it.
+    lists_cuts: bool,
     /// Leaves that are free again once nothing in the store speaks of what they held.
     freed: Vec<(RealmId, u64)>,
 }
@@ -35,9 +37,10 @@ impl Unsettled {
         epoch_to: u64,
         drops: Vec<NodeAddress>,
         note: Arc<str>,
+        lists_cuts: bool,
         freed: Vec<(RealmId, u64)>,
     ) {
-        self.epochs.push(Epoch { epoch_to, drops, note, freed });
+        self.epochs.push(Epoch { epoch_to, drops, note, lists_cuts, freed });
         self.untidy = true;
     }
 
@@ -46,6 +49,9 @@ impl Unsettled {
         let mut writes = Vec::new();
         for epoch in &self.epochs {
             writes.extend(epoch.drops.iter().map(|drop| Write::Delete { key: keys::node(drop) }));
+            if epoch.lists_cuts {
+                writes.push(Write::Delete { key: keys::cut(epoch.epoch_to) });
+            }
             let note = epoch.note.as_bytes().to_vec();
             writes.push(put(keys::erased(epoch.epoch_to), note));
             writes.push(put(keys::meta("epoch"), epoch.epoch_to.to_be_bytes().to_vec()));

@@ -4,42 +4,160 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 use lethe_crypto::registry::Material;
-use lethe_types::{KeyId, UnixMillis};
+use lethe_log::EntryType;
+use lethe_types::{KeyId, PrincipalId, SecretVec, UnixMillis};
 
 use super::Committed;
 use crate::EngineError;
 use crate::authz::PrincipalEntry;
 use crate::catalogue::KeyEntry;
 use crate::idempotency::IdempotencyKey;
-use crate::record::{KeyRecord, PrincipalRecord, RealmRecord, VaultRecord};
+use crate::record::{
+    ApprovalRecord, Evidence, JobRecord, KeyRecord, PrincipalRecord, RealmRecord, VaultRecord,
+};
 
-/// A change, authorised and planned against the entries that it names.
+/// A change, authorised and planned against the entries that it names: all of its steps are made
+/// together, or none.
 #[derive(Debug)]
-pub(crate) enum Change {
-    AddVersion { seen: Arc<KeyEntry>, material: Material },
-    CreateKey { record: KeyRecord, material: Material },
-    CreatePrincipal(PrincipalRecord),
-    CreateRealm { realm: RealmRecord, vault: VaultRecord },
-    CreateVault(VaultRecord),
-    DestroyKey { seen: Arc<KeyEntry>, requested: UnixMillis, reason: String },
-    RevokePrincipal { record: PrincipalRecord, seen: Arc<PrincipalEntry> },
+pub(crate) struct Change {
+    pub(crate) steps: Vec<Step>,
+    /// Whether whoever asked gets receipts; a bulk destruction fetches them later.
+    pub(crate) receipts: bool,
 }
 
 impl Change {
+    /// One step, with its receipt if it destroys.
+    pub(crate) fn one(step: Step) -> Box<Self> {
+        Self::all(vec![step])
+    }
+
+    /// Several steps, with their receipts.
+    pub(crate) fn all(steps: Vec<Step>) -> Box<Self> {
+        Box::new(Self { steps, receipts: true })
+    }
+
+    /// The key that it is about: what an idempotency key leads to.
+    pub(crate) fn key(&self) -> Option<KeyId> {
+        self.steps.iter().find_map(Step::key)
+    }
+}
+
+/// One record that changes, and its entry in the log.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// A further version.
+    AddVersion { seen: Arc<KeyEntry>, material: Material },
+    /// A new key.
+    CreateKey(Box<NewKey>),
+    /// A key's material goes.
+    DestroyKey(Box<Destroy>),
+    /// Everything about a key but its versions' material.
+    UpdateKey(Box<KeyUpdate>),
+    /// A request for approval, new or changed.
+    PutApproval { seen: Option<Arc<ApprovalRecord>>, record: Box<ApprovalRecord> },
+    /// A bulk destruction, new or further on.
+    PutJob(Box<JobUpdate>),
+    /// A principal, new or changed.
+    PutPrincipal(Box<PrincipalUpdate>),
+    /// A realm, new or changed.
+    PutRealm { seen: Option<Arc<RealmRecord>>, record: Box<RealmRecord> },
+    /// A vault, new or changed.
+    PutVault { seen: Option<Arc<VaultRecord>>, record: Box<VaultRecord> },
+    /// Rows that are no change of anything: last uses, lists of work. The log does not tell of them.
+    PutRows(Vec<lethe_store::Write>),
+}
+
+/// A key that is to be made.
+#[derive(Debug)]
+pub(crate) struct NewKey {
+    pub(crate) record: KeyRecord,
+    pub(crate) material: Material,
+    /// The secrets that the record names and that are not sealed yet, in their order.
+    pub(crate) secrets: Vec<SecretVec>,
+}
+
+/// A key that is to be destroyed.
+#[derive(Debug)]
+pub(crate) struct Destroy {
+    pub(crate) seen: Arc<KeyEntry>,
+    pub(crate) requested: UnixMillis,
+    pub(crate) reason: Box<str>,
+    pub(crate) evidence: Vec<Evidence>,
+    /// Keyed digests of the material, where the policy wants to know it again.
+    pub(crate) fingerprints: Vec<[u8; 32]>,
+    pub(crate) preconditions: Preconditions,
+}
+
+/// What the guards saw beside the record; a destruction for which one no longer holds is planned
+/// again.
+#[derive(Debug, Default)]
+pub(crate) struct Preconditions {
+    /// The live keys that depend on it, sorted. Those that go with it are steps of the same change.
+    pub(crate) dependants: Vec<KeyId>,
+    /// Not used since.
+    pub(crate) unused_since: Option<UnixMillis>,
+    /// Whose destructions are counted, since when, and how many there may be with this one.
+    pub(crate) rate: Option<Rate>,
+}
+
+/// A bound on destructions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    pub(crate) principal: PrincipalId,
+    pub(crate) since: UnixMillis,
+    pub(crate) most: u32,
+}
+
+/// A key whose record changes.
+#[derive(Debug)]
+pub(crate) struct KeyUpdate {
+    pub(crate) seen: Arc<KeyEntry>,
+    /// The record as it is to be, `changed` included.
+    pub(crate) record: KeyRecord,
+    pub(crate) kind: EntryType,
+    /// What changed, for the log entry's detail: names and plain texts.
+    pub(crate) facts: Vec<(&'static str, String)>,
+    pub(crate) secrets: Vec<SecretVec>,
+}
+
+/// A principal that is made or changes.
+#[derive(Debug)]
+pub(crate) struct PrincipalUpdate {
+    pub(crate) seen: Option<Arc<PrincipalEntry>>,
+    pub(crate) record: PrincipalRecord,
+    pub(crate) kind: EntryType,
+    /// The secrets of credentials that are not sealed yet, in the order of the credentials.
+    pub(crate) secrets: Vec<SecretVec>,
+}
+
+/// A bulk destruction that begins or goes on.
+#[derive(Debug)]
+pub(crate) struct JobUpdate {
+    pub(crate) seen: Option<Arc<JobRecord>>,
+    pub(crate) record: JobRecord,
+    /// Its list of keys at the beginning, its refusals later.
+    pub(crate) rows: Vec<lethe_store::Write>,
+}
+
+impl Step {
     /// Whether key material goes.
     pub(crate) fn destroys(&self) -> bool {
-        matches!(self, Self::DestroyKey { .. })
+        matches!(self, Self::DestroyKey(_))
     }
 
     /// The key that it changes, made or not.
     pub(crate) fn key(&self) -> Option<KeyId> {
         match self {
-            Self::AddVersion { seen, .. } | Self::DestroyKey { seen, .. } => Some(seen.record().id),
-            Self::CreateKey { record, .. } => Some(record.id),
-            Self::CreatePrincipal(_)
-            | Self::CreateRealm { .. }
-            | Self::CreateVault(_)
-            | Self::RevokePrincipal { .. } => None,
+            Self::AddVersion { seen, .. } => Some(seen.record().id),
+            Self::CreateKey(new) => Some(new.record.id),
+            Self::DestroyKey(destroy) => Some(destroy.seen.record().id),
+            Self::UpdateKey(update) => Some(update.seen.record().id),
+            Self::PutApproval { .. }
+            | Self::PutJob(_)
+            | Self::PutPrincipal(_)
+            | Self::PutRealm { .. }
+            | Self::PutRows(_)
+            | Self::PutVault { .. } => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lethe_types::{CredentialId, RealmId, SecretVec, UnixMillis};
+use lethe_types::{CredentialId, PrincipalId, RealmId, SecretVec, UnixMillis};
 use zeroize::Zeroizing;
 
 use crate::audit::{AuditEvent, hex};
@@ -42,6 +42,20 @@ fn parse(token: &str) -> Option<(CredentialId, Zeroizing<[u8; SECRET_BYTES]>)> {
     let length = URL_SAFE_NO_PAD.decode_slice(body, raw.as_mut_slice()).ok()?;
     let (id, secret) = raw.get(..length)?.split_first_chunk::<ID_BYTES>()?;
     Some((CredentialId(*id), Zeroizing::new(secret.try_into().ok()?)))
+}
+
+/// What an attempt to prove an identity was about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempted<'a> {
+    pub(crate) door: &'static str,
+    pub(crate) request: [u8; 16],
+    pub(crate) now: UnixMillis,
+    /// Where the identity is to be; `None` if the attempt does not say.
+    pub(crate) realm: Option<RealmId>,
+    /// Who proved themselves.
+    pub(crate) caller: Option<&'a Caller>,
+    /// Who somebody tried to be.
+    pub(crate) subject: Option<PrincipalId>,
 }
 
 impl Engine {
@@ -84,22 +98,35 @@ impl Engine {
         now: UnixMillis,
     ) -> Result<EngineError, EngineError> {
         let error = EngineError::AuthenticationNotSuccessful;
+        let told = Attempted { door, request, now, realm: None, caller: None, subject: None };
+        self.audit_attempt(&told, Some(&error))?;
+        Ok(error)
+    }
+
+    /// Queues the event of one attempt to prove an identity.
+    ///
+    /// # Errors
+    /// [`EngineError::AuditUnavailable`]; the attempt must then not succeed.
+    pub(crate) fn audit_attempt(
+        &self,
+        told: &Attempted<'_>,
+        refusal: Option<&EngineError>,
+    ) -> Result<(), EngineError> {
         let mut digits = [0; 32];
         let event = AuditEvent {
-            time: now,
-            realm: None,
-            principal: None,
-            credential: None,
-            door,
+            time: told.now,
+            realm: told.realm,
+            principal: told.caller.map(Caller::principal),
+            credential: told.caller.and_then(|caller| caller.credential),
+            door: told.door,
             operation: "authenticate",
             key: None,
-            subject: None,
-            refusal: Some(error.code()),
-            request: hex(&request, &mut digits),
+            subject: told.subject.map(|principal| principal.0),
+            refusal: refusal.map(EngineError::code),
+            request: hex(&told.request, &mut digits),
             log_index: None,
         };
-        self.shared.audit.record(&event).map_err(|_| EngineError::AuditUnavailable)?;
-        Ok(error)
+        self.shared.audit.record(&event).map_err(|_| EngineError::AuditUnavailable)
     }
 
     fn find_bearer(

@@ -1,29 +1,84 @@
 //! Make a key.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lethe_crypto::registry::{Algorithm, Material};
-use lethe_types::{KeyId, KeyName, KeyState, VaultId};
+use lethe_types::limits::{DEPENDANTS_MAX, DERIVATION_PATH_BYTES_MAX};
+use lethe_types::{
+    KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState, VaultId,
+};
 
+use super::update::check_bounds;
 use super::{Planned, Touched};
-use crate::authz::{self, Caller, CreateKey};
+use crate::authz::{self, Caller, CreateKey, ImportKey};
 use crate::catalogue::KeyEntry;
-use crate::committer::{Change, Committed};
+use crate::committer::{self as commit, Change, Committed, NewKey};
 use crate::idempotency::IdempotencyKey;
-use crate::record::KeyRecord;
+use crate::record::{Alias, Derivation, KeyRecord, OwnedSecret};
 use crate::{Engine, EngineError};
 
 /// What a new key is to be.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct CreateKeyRequest {
-    /// A label for people; need not be unique.
+    /// A label for people; whether it must be unique is the vault's rule.
     pub name: KeyName,
     /// What kind of key.
     pub algorithm: Algorithm,
     /// In which vault; the realm's default vault if `None`.
     pub vault: Option<VaultId>,
+    /// Whether the key can be used at once, or only after it was activated.
+    pub active: bool,
+    /// Whether it must be lowered from protection before a destruction.
+    pub protected: bool,
+    /// For people and selectors.
+    pub labels: BTreeMap<LabelName, LabelValue>,
+    /// What doors keep with it.
+    pub attributes: BTreeMap<Box<str>, Box<[u8]>>,
+    /// Vendor identifiers.
+    pub aliases: Vec<Alias>,
+    /// Secrets that die with it, by name.
+    pub secrets: Vec<(Box<str>, SecretVec)>,
+    /// From which key it was derived, if it was.
+    pub derivation: Option<Derivation>,
+    /// Its material, if it comes from outside or from a derivation.
+    pub material: Option<GivenMaterial>,
+    /// Whether its versions go on after those of a destroyed key that had one of its aliases, so
+    /// that no version number ever means two materials.
+    pub continues_versions: bool,
     /// Makes a retry answer with the key that the first try made.
     pub idempotency: Option<IdempotencyKey>,
+}
+
+/// Material that was not drawn here.
+#[derive(Debug)]
+pub struct GivenMaterial {
+    /// In the encoding of the algorithm (see `lethe_crypto::registry::Material`).
+    pub secret: SecretVec,
+    /// Whether it comes from outside, so that copies exist there; a derivation's does not.
+    pub imported: bool,
+}
+
+impl CreateKeyRequest {
+    /// A key in the default vault that can be used at once and has nothing but a name.
+    #[must_use]
+    pub fn new(name: KeyName, algorithm: Algorithm) -> Self {
+        Self {
+            name,
+            algorithm,
+            vault: None,
+            active: true,
+            protected: false,
+            labels: BTreeMap::new(),
+            attributes: BTreeMap::new(),
+            aliases: Vec::new(),
+            secrets: Vec::new(),
+            derivation: None,
+            material: None,
+            continues_versions: false,
+            idempotency: None,
+        }
+    }
 }
 
 /// An authorised request with its material made; nothing is stored yet.
@@ -37,7 +92,7 @@ pub struct PreparedKey {
 #[derive(Debug)]
 enum Step {
     Existing(Arc<KeyEntry>),
-    New(Box<(KeyRecord, Material)>),
+    New(Box<NewKey>),
 }
 
 impl Engine {
@@ -63,43 +118,144 @@ impl Engine {
         caller: &Caller,
         request: CreateKeyRequest,
     ) -> Result<PreparedKey, EngineError> {
-        let CreateKeyRequest { name, algorithm, vault, idempotency } = request;
-        let now = self.shared.clock.now();
         let realm = self
             .shared
             .catalogue
             .realm(caller.realm())
             .ok_or(EngineError::Internal("a caller without a realm"))?;
-        let vault = vault.unwrap_or(realm.default_vault);
+        let vault = request.vault.unwrap_or(realm.default_vault);
         authz::check_realm::<CreateKey>(caller, Some(vault))?;
-        self.shared.catalogue.vault(realm.id, vault).ok_or(EngineError::ItemNotFound("vault"))?;
-        if let Some(entry) = self.remembered(idempotency.as_ref())? {
-            return Ok(PreparedKey { step: Step::Existing(entry), idempotency });
+        if request.material.as_ref().is_some_and(|given| given.imported) {
+            authz::check_realm::<ImportKey>(caller, Some(vault))?;
         }
+        let vault = self.shared.catalogue.vault(realm.id, vault);
+        let vault = vault.filter(|vault| vault.removed.is_none());
+        let vault = vault.ok_or(EngineError::ItemNotFound("vault"))?;
+        if let Some(entry) = self.remembered(request.idempotency.as_ref())? {
+            return Ok(PreparedKey {
+                step: Step::Existing(entry),
+                idempotency: request.idempotency,
+            });
+        }
+        let idempotency = request.idempotency.clone();
+        let new = self.new_key(caller, request, realm.id, vault.id)?;
+        let policy = self.policy_of(&new.record);
+        if policy.refuse_reimport && new.record.imported {
+            self.refuse_reimport(realm.id, new.record.algorithm, &new.material)?;
+        }
+        self.check_names(&new.record)?;
+        self.check_derivation(caller, &new.record)?;
+        Ok(PreparedKey { step: Step::New(Box::new(new)), idempotency })
+    }
+
+    fn new_key(
+        &self,
+        caller: &Caller,
+        request: CreateKeyRequest,
+        realm: RealmId,
+        vault: VaultId,
+    ) -> Result<NewKey, EngineError> {
+        let now = self.shared.clock.now();
         let entropy = &*self.shared.entropy;
         let mut salt = Box::new([0; 32]);
         entropy.fill(salt.as_mut_slice())?;
-        let record = KeyRecord {
+        let algorithm = request.algorithm;
+        let (material, imported) = match request.material {
+            Some(given) => (algorithm.material(given.secret)?, given.imported),
+            None => (algorithm.generate(entropy)?, false),
+        };
+        let mut record = KeyRecord {
             id: KeyId::random(entropy)?,
-            realm: realm.id,
+            realm,
             vault,
-            name,
+            name: request.name,
             algorithm,
-            state: KeyState::ACTIVE,
+            state: if request.active {
+                KeyState::ACTIVE
+            } else {
+                KeyState::Stable(StableState::PreActive)
+            },
             created: now,
             created_by: caller.principal(),
             changed: now,
             salt,
-            aliases: Vec::new(),
+            aliases: request.aliases,
             versions: Vec::new(),
             next_version: 1,
-            imported: false,
+            imported,
             exported: false,
             details: None,
             destruction: None,
         };
-        let material = algorithm.generate(entropy)?;
-        Ok(PreparedKey { step: Step::New(Box::new((record, material))), idempotency })
+        if request.continues_versions {
+            record.next_version = self.version_after(&record);
+        }
+        let (names, secrets): (Vec<_>, Vec<_>) = request.secrets.into_iter().unzip();
+        let has_details = request.protected
+            || !request.labels.is_empty()
+            || !request.attributes.is_empty()
+            || !names.is_empty()
+            || request.derivation.is_some();
+        if has_details {
+            let details = record.details_mut();
+            details.protected = request.protected;
+            details.labels = request.labels;
+            details.attributes = request.attributes;
+            details.secrets = names.iter().map(|name| OwnedSecret::unsealed(name, 1)).collect();
+            details.derivation = request.derivation;
+        }
+        check_bounds(&record)?;
+        Ok(NewKey { record, material, secrets })
+    }
+
+    /// The number that the first version of a key gets if it goes on after the destroyed keys that
+    /// had its aliases.
+    fn version_after(&self, record: &KeyRecord) -> u32 {
+        let catalogue = &self.shared.catalogue;
+        let holders = record
+            .aliases
+            .iter()
+            .filter_map(|alias| catalogue.alias(record.realm, &alias.door, &alias.text));
+        holders.map(|holder| holder.record().next_version).max().unwrap_or(1)
+    }
+
+    /// Whether the key's parent stands and its path was never used.
+    fn check_derivation(&self, caller: &Caller, record: &KeyRecord) -> Result<(), EngineError> {
+        let Some(derivation) = &record.details().derivation else { return Ok(()) };
+        if derivation.path.len() > DERIVATION_PATH_BYTES_MAX {
+            let why = format!("may have {DERIVATION_PATH_BYTES_MAX} bytes");
+            return Err(EngineError::InvalidField { field: "path", why });
+        }
+        let parent = self.load(derivation.parent)?;
+        let parent = parent.record();
+        if parent.realm != caller.realm() {
+            return Err(EngineError::ItemNotFound("key"));
+        }
+        if parent.state.is_destroyed() {
+            return Err(EngineError::ObjectDestroyed(parent.id));
+        }
+        let catalogue = &self.shared.catalogue;
+        if catalogue.derived(parent.id, &derivation.path).is_some() {
+            return Err(EngineError::NameTaken("the derivation path"));
+        }
+        if catalogue.live_dependants(parent.id).len() >= DEPENDANTS_MAX {
+            return Err(EngineError::ServerLimitExceeded("keys derived from one key"));
+        }
+        Ok(())
+    }
+
+    fn refuse_reimport(
+        &self,
+        realm: RealmId,
+        algorithm: Algorithm,
+        material: &Material,
+    ) -> Result<(), EngineError> {
+        let public = material.public_key().map(|public| public.spki_der());
+        let digest = self.shared.fingerprint(algorithm, public, material.secret());
+        match self.shared.catalogue.fingerprint(realm, &digest) {
+            Some(_) => Err(EngineError::ReimportRefused),
+            None => Ok(()),
+        }
     }
 
     /// Stores a prepared key. When it returns `Ok` the key is durable and every later request sees
@@ -124,33 +280,48 @@ impl Engine {
         let result = self
             .change(caller, idempotency.as_ref(), |returned| {
                 if let Some(entry) = self.remembered(idempotency.as_ref())? {
-                    return Ok(Planned::Done(Committed::Key { entry, log_index: None }));
+                    return Ok(Planned::Done(Committed::already(entry)));
                 }
-                // It lost to the same idempotency key, and that one was not committed either.
+                // It lost to another change: to the same idempotency key, or to one that took its
+                // name, its path or its vault.
                 if let Some(change) = returned {
+                    self.still_free(caller, &change)?;
                     return Ok(Planned::Change(change));
                 }
-                let (record, material) =
-                    *new.take().ok_or(EngineError::Internal("a creation that vanished"))?;
-                Ok(Planned::Change(Box::new(Change::CreateKey { record, material })))
+                let new = new.take().ok_or(EngineError::Internal("a creation that vanished"))?;
+                Ok(Planned::Change(Change::one(commit::Step::CreateKey(new))))
             })
             .await;
         let now = self.shared.clock.now();
         match result {
-            Ok(Committed::Key { entry, log_index }) => {
-                let id = entry.record().id;
-                let touched = Touched { key: Some(id), log_index, ..Touched::default() };
+            Ok(committed) => {
+                let entry = committed.key().cloned();
+                let entry = entry.ok_or(EngineError::Internal("a creation without a key"))?;
+                let (key, log_index) = (Some(entry.record().id), committed.log_index());
+                let touched = Touched { key, log_index, ..Touched::default() };
                 self.audit_done::<CreateKey>(caller, now, touched);
                 Ok(entry)
-            }
-            Ok(Committed::Destroyed(_) | Committed::Done) => {
-                Err(EngineError::Internal("a creation with another outcome"))
             }
             Err(error) => {
                 self.audit::<CreateKey>(caller, now, None, Some(&error))?;
                 Err(error)
             }
         }
+    }
+
+    /// Whether what a creation wants is still to be had.
+    fn still_free(&self, caller: &Caller, change: &Change) -> Result<(), EngineError> {
+        for step in &change.steps {
+            if let commit::Step::CreateKey(new) = step {
+                let vault = self.shared.catalogue.vault(new.record.realm, new.record.vault);
+                if vault.is_none_or(|vault| vault.removed.is_some()) {
+                    return Err(EngineError::ItemNotFound("vault"));
+                }
+                self.check_names(&new.record)?;
+                self.check_derivation(caller, &new.record)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn remembered(

@@ -1,29 +1,112 @@
-//! Destroy a key: at once, for good, with a receipt.
+//! Destroy a key, for good and with a receipt: at once, or when its time has come.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use lethe_log::Receipt;
+use lethe_log::{EntryType, Receipt};
 use lethe_store::Revision;
-use lethe_types::KeyId;
+use lethe_types::{
+    ApprovalId, CredentialId, KeyId, Permission, StableState, Transition, UnixMillis,
+};
 
+use super::approvals::signed_by;
 use super::{Planned, Touched};
-use crate::authz::{self, Caller, Destroy, ReadKey};
+use crate::authz::{self, Caller, Destroy, Operation, ReadKey, ScheduleDestroy};
 use crate::catalogue::KeyEntry;
-use crate::committer::{Change, Committed};
+use crate::committer::{
+    Change, Committed, Destroy as DestroyStep, KeyUpdate, Made, Preconditions, PrincipalUpdate,
+    Rate, Step, push_history,
+};
+use crate::guards::{Approvals, Asked, Facts, Unusable, Verdict, Wish, cascaded, decide};
 use crate::idempotency::IdempotencyKey;
+use crate::record::{
+    ApprovalRecord, ApprovalState, DeletionPolicy, Evidence, EvidenceRole, Pending,
+};
 use crate::{Engine, EngineError, lifecycle};
 
-/// Which key is to go, and why.
+/// What counts as an hour for the bound on destructions.
+const RATE_WINDOW: Duration = Duration::from_secs(3_600);
+
+/// Which key is to go, when, and why.
 #[derive(Clone, Debug)]
 pub struct DestroyRequest {
     /// The key.
     pub key: KeyId,
     /// Why, in the caller's words; part of the receipt. May be empty.
     pub reason: String,
+    /// When.
+    pub when: DestroyWhen,
+    /// The key's identifier or name once more, where a policy asks for it.
+    pub confirm: Option<String>,
+    /// The request for approval that others agreed to.
+    pub approval: Option<ApprovalId>,
+    /// The caller's own signature over the request, if the door demands one.
+    pub signed: Option<SignedRequest>,
+    /// What this door demands beside the policies of realm and vault.
+    pub policy: DeletionPolicy,
     /// The revision that the caller saw, if it cares.
     pub expected: Option<Revision>,
     /// Makes a retry answer with the receipt of the first try.
     pub idempotency: Option<IdempotencyKey>,
+}
+
+/// When a destruction is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DestroyWhen {
+    /// At once, or not at all.
+    AtOnce,
+    /// At once if the policy lets it, else when the policy's waiting time is over.
+    AsSoonAsAllowed,
+    /// After a waiting time: the given one, or the policy's.
+    Scheduled {
+        /// How long; the policy's minimum if `None`.
+        window: Option<Duration>,
+        /// Where a cancellation leads, if not to the state before.
+        cancel_to: Option<StableState>,
+    },
+}
+
+/// A signature of the caller over a text that names the request.
+#[derive(Clone, Debug)]
+pub struct SignedRequest {
+    /// With which signing key of the caller's.
+    pub credential: CredentialId,
+    /// What was signed.
+    pub statement: String,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
+impl DestroyRequest {
+    /// As soon as the policies allow it, with no reason given.
+    #[must_use]
+    pub fn new(key: KeyId) -> Self {
+        Self {
+            key,
+            reason: String::new(),
+            when: DestroyWhen::AsSoonAsAllowed,
+            confirm: None,
+            approval: None,
+            signed: None,
+            policy: DeletionPolicy::default(),
+            expected: None,
+            idempotency: None,
+        }
+    }
+}
+
+/// What became of a request for destruction.
+#[derive(Debug)]
+pub enum DestroyOutcome {
+    /// It is final.
+    Destroyed(Box<Destroyed>),
+    /// It waits.
+    Scheduled {
+        /// The key as it is now.
+        entry: Arc<KeyEntry>,
+        /// When it will be destroyed.
+        due: UnixMillis,
+    },
 }
 
 /// A destruction that is final, and its evidence.
@@ -33,32 +116,51 @@ pub struct Destroyed {
     pub entry: Arc<KeyEntry>,
     /// The evidence.
     pub receipt: Receipt,
+    /// The keys that went with it, each with its own evidence.
+    pub dependants: Vec<Self>,
 }
 
 impl Engine {
-    /// Destroys a key. When it returns `Ok`, no later use succeeds, the old root is erased, and the
+    /// Destroys a key, or schedules its destruction. When it answers
+    /// [`DestroyOutcome::Destroyed`], no later use succeeds, the old root is erased, and the
     /// receipt verifies.
     ///
     /// # Errors
-    /// See [`EngineError`]. [`EngineError::ObjectDestroyed`] if it was destroyed before.
+    /// See [`EngineError`]. [`EngineError::ObjectDestroyed`] if it was destroyed before;
+    /// [`EngineError::GuardRefused`] with the rule that stands in the way.
     /// [`EngineError::StorageUnavailable`]: the key is refused for every use; whether it is gone is
     /// known after the next start, which completes what was begun.
     pub async fn destroy_key(
         &self,
         caller: &Caller,
         request: DestroyRequest,
-    ) -> Result<Destroyed, EngineError> {
+    ) -> Result<DestroyOutcome, EngineError> {
+        match request.when {
+            DestroyWhen::Scheduled { .. } => {
+                self.destroy_audited::<ScheduleDestroy>(caller, request).await
+            }
+            DestroyWhen::AsSoonAsAllowed | DestroyWhen::AtOnce => {
+                self.destroy_audited::<Destroy>(caller, request).await
+            }
+        }
+    }
+
+    async fn destroy_audited<Op: Operation>(
+        &self,
+        caller: &Caller,
+        request: DestroyRequest,
+    ) -> Result<DestroyOutcome, EngineError> {
         let key = request.key;
         let result = self.destroy_unaudited(caller, request).await;
         let now = self.shared.clock.now();
         match result {
-            Ok((destroyed, log_index)) => {
+            Ok((outcome, log_index)) => {
                 let touched = Touched { key: Some(key), log_index, ..Touched::default() };
-                self.audit_done::<Destroy>(caller, now, touched);
-                Ok(destroyed)
+                self.audit_done::<Op>(caller, now, touched);
+                Ok(outcome)
             }
             Err(error) => {
-                self.audit::<Destroy>(caller, now, Some(key), Some(&error))?;
+                self.audit::<Op>(caller, now, Some(key), Some(&error))?;
                 Err(error)
             }
         }
@@ -68,36 +170,286 @@ impl Engine {
         &self,
         caller: &Caller,
         request: DestroyRequest,
-    ) -> Result<(Destroyed, Option<u64>), EngineError> {
-        let DestroyRequest { key, reason, expected, idempotency } = request;
-        lifecycle::check_reason(&reason)?;
-        let requested = self.shared.clock.now();
+    ) -> Result<(DestroyOutcome, Option<u64>), EngineError> {
+        lifecycle::check_reason(&request.reason)?;
         let committed = self
-            .change(caller, idempotency.as_ref(), |_| {
-                let entry = self.load(key)?;
-                let proof = authz::check::<Destroy>(caller, entry)?;
-                let seen = proof.entry().clone();
-                if let Some(entry) = self.remembered(idempotency.as_ref())? {
-                    return Ok(Planned::Done(Committed::Key { entry, log_index: None }));
+            .change(caller, request.idempotency.as_ref(), |_| {
+                let entry = self.load(request.key)?;
+                if let Some(entry) = self.remembered(request.idempotency.as_ref())? {
+                    return Ok(Planned::Done(Committed::already(entry)));
                 }
-                lifecycle::after_destroy(seen.record())?;
-                lifecycle::expect_revision(&seen, expected)?;
-                let reason = reason.clone();
-                Ok(Planned::Change(Box::new(Change::DestroyKey { seen, requested, reason })))
+                lifecycle::expect_revision(&entry, request.expected)?;
+                Ok(Planned::Change(Change::all(self.plan_destroy(caller, &entry, &request, 0)?)))
             })
             .await?;
-        match committed {
-            Committed::Destroyed(parts) => {
-                let index = parts.index;
-                let (entry, receipt) = crate::receipt::from_parts(*parts);
-                Ok((Destroyed { entry, receipt }, Some(index)))
+        let log_index = committed.log_index();
+        Ok((self.outcome_of(committed)?, log_index))
+    }
+
+    fn outcome_of(&self, committed: Committed) -> Result<DestroyOutcome, EngineError> {
+        let mut destroyed = Vec::new();
+        for made in committed.made {
+            match made {
+                Made::Destroyed(parts) => {
+                    let (entry, receipt) = crate::receipt::from_parts(*parts);
+                    destroyed.push(Destroyed { entry, receipt, dependants: Vec::new() });
+                }
+                Made::Key { entry, .. } if entry.record().state.is_destroyed() => {
+                    let receipt = self.receipt_of(&entry)?;
+                    destroyed.push(Destroyed { entry, receipt, dependants: Vec::new() });
+                }
+                Made::Key { entry, .. } => {
+                    if let Some(due) = entry.record().state.due() {
+                        return Ok(DestroyOutcome::Scheduled { entry, due });
+                    }
+                }
+                Made::Other { .. } => {}
             }
-            Committed::Key { entry, .. } => {
-                let receipt = self.receipt_of(&entry)?;
-                Ok((Destroyed { entry, receipt }, None))
-            }
-            Committed::Done => Err(EngineError::Internal("a destruction with another outcome")),
         }
+        // The key that was named is the first step.
+        let mut destroyed = destroyed.into_iter();
+        let mut first =
+            destroyed.next().ok_or(EngineError::Internal("a destruction with another outcome"))?;
+        first.dependants = destroyed.collect();
+        Ok(DestroyOutcome::Destroyed(Box::new(first)))
+    }
+
+    /// The steps of a destruction or of its schedule, if no guard stands in the way. `planned`
+    /// destructions of the same caller are about to be committed with it.
+    pub(crate) fn plan_destroy(
+        &self,
+        caller: &Caller,
+        entry: &Arc<KeyEntry>,
+        request: &DestroyRequest,
+        planned: u32,
+    ) -> Result<Vec<Step>, EngineError> {
+        let record = entry.record();
+        if record.realm != caller.realm() {
+            return Err(EngineError::ItemNotFound("key"));
+        }
+        let now = self.shared.clock.now();
+        let policy = self.policy_of(record).and(&request.policy);
+        let approval =
+            request.approval.and_then(|id| self.shared.catalogue.approval(caller.realm(), id));
+        let dependants = self.shared.catalogue.live_dependants(record.id);
+        let facts = Facts {
+            record,
+            lacking: lacking(caller, entry, request.when),
+            last_used: entry.usage().last(),
+            destroys_last_hour: self
+                .shared
+                .catalogue
+                .destroys_since(caller.principal(), before(now, RATE_WINDOW))
+                .saturating_add(planned),
+            approvals: self.approvals_given(caller, request, approval.as_deref(), now),
+            dependants: &dependants,
+            now,
+        };
+        let asked = Asked { wish: wish(request.when), confirm: request.confirm.as_deref() };
+        let verdict = decide(&policy, &facts, &asked)?;
+        let mut evidence = self.requester_evidence(caller, request, now)?;
+        let mut steps = match verdict {
+            Verdict::Schedule { due } => {
+                if request.when == DestroyWhen::AtOnce {
+                    let window = policy.window.map(|window| window.minimum).unwrap_or_default();
+                    return Err(crate::guards::Refusal::WindowTooShort { minimum: window }.into());
+                }
+                evidence.extend(approver_evidence(approval.as_deref()));
+                vec![self.schedule_step(caller, entry, request, due, evidence)?]
+            }
+            Verdict::Destroy { with } => {
+                evidence.extend(approver_evidence(approval.as_deref()));
+                let preconditions = Preconditions {
+                    dependants,
+                    unused_since: policy.not_used_within.map(|time| before(now, time)),
+                    rate: policy.destroys_per_hour.map(|most| Rate {
+                        principal: caller.principal(),
+                        since: before(now, RATE_WINDOW),
+                        most,
+                    }),
+                };
+                let asked = (now, request.reason.as_str());
+                self.destroy_steps(entry, with, asked, evidence, preconditions)?
+            }
+        };
+        if let Some(seen) = approval {
+            let mut record = (*seen).clone();
+            record.state = ApprovalState::Used;
+            steps.push(Step::PutApproval { seen: Some(seen), record: Box::new(record) });
+        }
+        Ok(steps)
+    }
+
+    /// The destruction of a key, of what goes with it, and of the principals that act for them.
+    pub(crate) fn destroy_steps(
+        &self,
+        entry: &Arc<KeyEntry>,
+        with: Vec<KeyId>,
+        (now, reason): (UnixMillis, &str),
+        evidence: Vec<Evidence>,
+        preconditions: Preconditions,
+    ) -> Result<Vec<Step>, EngineError> {
+        let (reason, requested) = match &entry.record().details().pending {
+            // What was said when it was scheduled stands; a second request may add to it.
+            Some(pending) if reason.is_empty() => (&*pending.reason, pending.requested),
+            Some(pending) => (reason, pending.requested),
+            None => (reason, now),
+        };
+        let mut steps = vec![self.destroy_step(entry, requested, reason, evidence, preconditions)];
+        // What depends on what depends on it goes as well.
+        let (mut going, mut waiting) = (std::collections::BTreeSet::new(), with);
+        while let Some(id) = waiting.pop() {
+            if !going.insert(id) {
+                continue;
+            }
+            let dependant = self.load(id)?;
+            if let Some(refusal) = cascaded(dependant.record(), now).into_iter().next() {
+                return Err(refusal.into());
+            }
+            let dependants = self.shared.catalogue.live_dependants(id);
+            waiting.extend(&dependants);
+            let preconditions = Preconditions { dependants, ..Preconditions::default() };
+            let reason = format!("with key {}", entry.record().id);
+            steps.push(self.destroy_step(&dependant, now, &reason, Vec::new(), preconditions));
+        }
+        let keys: Vec<KeyId> = steps.iter().filter_map(Step::key).collect();
+        for key in keys {
+            for seen in self.shared.catalogue.bound_to(key) {
+                let mut record = seen.record().clone();
+                record.revoked = Some(now);
+                record.credentials.clear();
+                let (seen, kind) = (Some(seen), EntryType::PrincipalRevoked);
+                let update = PrincipalUpdate { seen, record, kind, secrets: Vec::new() };
+                steps.push(Step::PutPrincipal(Box::new(update)));
+            }
+        }
+        Ok(steps)
+    }
+
+    fn destroy_step(
+        &self,
+        entry: &Arc<KeyEntry>,
+        requested: UnixMillis,
+        reason: &str,
+        evidence: Vec<Evidence>,
+        preconditions: Preconditions,
+    ) -> Step {
+        let pending = &entry.record().details().pending;
+        let before = pending.iter().flat_map(|pending| pending.evidence.iter().cloned());
+        let step = DestroyStep {
+            seen: entry.clone(),
+            requested,
+            reason: reason.into(),
+            evidence: before.chain(evidence).collect(),
+            fingerprints: self.fingerprints_of(entry),
+            preconditions,
+        };
+        Step::DestroyKey(Box::new(step))
+    }
+
+    /// Keyed digests of the material that goes, where the policy wants to know it again.
+    fn fingerprints_of(&self, entry: &KeyEntry) -> Vec<[u8; 32]> {
+        let record = entry.record();
+        if !self.policy_of(record).refuse_reimport {
+            return Vec::new();
+        }
+        let versions = record.versions.iter().filter_map(|version| {
+            let material = self.shared.material(record, version).ok()?;
+            let public = version.public_key_der.as_deref();
+            Some(self.shared.fingerprint(record.algorithm, public, &material))
+        });
+        versions.collect()
+    }
+
+    fn schedule_step(
+        &self,
+        caller: &Caller,
+        entry: &Arc<KeyEntry>,
+        request: &DestroyRequest,
+        due: UnixMillis,
+        evidence: Vec<Evidence>,
+    ) -> Result<Step, EngineError> {
+        let now = self.shared.clock.now();
+        let mut record = entry.record().clone();
+        let transition = Transition::ScheduleDestruction { due };
+        record.state = record.state.after(transition)?;
+        let cancel_to = match request.when {
+            DestroyWhen::Scheduled { cancel_to, .. } => cancel_to,
+            DestroyWhen::AsSoonAsAllowed | DestroyWhen::AtOnce => None,
+        };
+        record.details_mut().pending = Some(Pending {
+            requested: now,
+            by: caller.principal(),
+            door: caller.door.into(),
+            reason: request.reason.as_str().into(),
+            cancel_to,
+            evidence,
+        });
+        push_history(&mut record, transition, now, caller.principal(), caller.door);
+        let facts = vec![("due", due.to_string()), ("reason", request.reason.clone())];
+        let (seen, kind) = (entry.clone(), EntryType::KeyDestructionRequested);
+        let update = KeyUpdate { seen, record, kind, facts, secrets: Vec::new() };
+        Ok(Step::UpdateKey(Box::new(update)))
+    }
+
+    fn requester_evidence(
+        &self,
+        caller: &Caller,
+        request: &DestroyRequest,
+        now: UnixMillis,
+    ) -> Result<Vec<Evidence>, EngineError> {
+        let Some(signed) = &request.signed else { return Ok(Vec::new()) };
+        let (role, statement) = (EvidenceRole::Requester, signed.statement.clone());
+        let evidence =
+            signed_by(caller, signed.credential, role, statement, &signed.signature, now)?;
+        Ok(vec![evidence])
+    }
+
+    /// How far the approvals of the request that the caller names go.
+    pub(super) fn approvals_given(
+        &self,
+        caller: &Caller,
+        request: &DestroyRequest,
+        approval: Option<&ApprovalRecord>,
+        now: UnixMillis,
+    ) -> Approvals {
+        let Some(id) = request.approval else { return Approvals::NotAsked };
+        let unusable = |why| Approvals::Unusable { request: id, why };
+        let Some(record) = approval.filter(|record| record.realm == caller.realm()) else {
+            return unusable(Unusable::OtherKey);
+        };
+        if record.key != request.key {
+            return unusable(Unusable::OtherKey);
+        }
+        if record.requester != caller.principal() {
+            return unusable(Unusable::OtherRequester);
+        }
+        match record.state {
+            ApprovalState::Used => return unusable(Unusable::Used),
+            ApprovalState::Withdrawn => return unusable(Unusable::Withdrawn),
+            ApprovalState::Open if now >= record.expires => return unusable(Unusable::Expired),
+            ApprovalState::Open => {}
+        }
+        let valid = record.approvals.iter().filter(|approval| {
+            let by = approval.evidence.principal;
+            by != record.requester && self.still_approves(record, by, now)
+        });
+        Approvals::Given { request: id, valid: u8::try_from(valid.count()).unwrap_or(u8::MAX) }
+    }
+
+    /// Whether an approver may still approve: who lost the right in between no longer counts.
+    fn still_approves(
+        &self,
+        record: &ApprovalRecord,
+        approver: lethe_types::PrincipalId,
+        now: UnixMillis,
+    ) -> bool {
+        let catalogue = &self.shared.catalogue;
+        let vault = catalogue.key(record.key).map(|key| key.record().vault);
+        catalogue.principal(record.realm, approver).is_some_and(|entry| {
+            entry.record().is_live(now)
+                && entry.may(Permission::KeysDestroyApprove, vault, Some(record.key))
+        })
     }
 
     /// The receipt of a destroyed key, proven against the newest checkpoint.
@@ -115,4 +467,31 @@ impl Engine {
         self.audit::<ReadKey>(caller, now, Some(key), result.as_ref().err())?;
         result
     }
+}
+
+fn approver_evidence(approval: Option<&ApprovalRecord>) -> Vec<Evidence> {
+    let approvals = approval.into_iter().flat_map(|record| &record.approvals);
+    approvals.map(|approval| approval.evidence.clone()).collect()
+}
+
+/// What the caller lacks for the operation. Who may destroy may also schedule it.
+pub(super) fn lacking(caller: &Caller, entry: &KeyEntry, when: DestroyWhen) -> Option<Permission> {
+    let needed = match when {
+        DestroyWhen::AsSoonAsAllowed | DestroyWhen::AtOnce => Permission::KeysDestroy,
+        DestroyWhen::Scheduled { .. } => Permission::KeysDestroySchedule,
+    };
+    let may =
+        caller.may(needed, entry.record()) || caller.may(Permission::KeysDestroy, entry.record());
+    (!may).then_some(needed)
+}
+
+pub(super) fn wish(when: DestroyWhen) -> Wish {
+    match when {
+        DestroyWhen::AsSoonAsAllowed | DestroyWhen::AtOnce => Wish::AtOnce,
+        DestroyWhen::Scheduled { window, .. } => Wish::Scheduled { window },
+    }
+}
+
+pub(super) fn before(now: UnixMillis, by: Duration) -> UnixMillis {
+    UnixMillis(now.0.saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
 }

@@ -1,24 +1,46 @@
 //! The operations, one file each: load, authorise, plan, commit, answer.
 
+mod approvals;
 mod authenticate;
+mod bulk;
+mod cancel;
 mod create;
+mod credentials;
 mod destroy;
+pub(crate) mod due;
+mod holds;
+mod policy;
+mod preview;
 mod principals;
 mod read;
 mod rotate;
+mod state;
+mod update;
+mod usage;
 mod vaults;
 
-pub use create::{CreateKeyRequest, PreparedKey};
-pub use destroy::{DestroyRequest, Destroyed};
-pub use principals::{CreatePrincipalRequest, NewPrincipal};
-pub use read::{KeyFilter, KeyPage};
+pub(crate) use authenticate::Attempted;
+pub use bulk::{BulkRequest, LeftKey, Selection};
+pub use create::{CreateKeyRequest, GivenMaterial, PreparedKey};
+pub use credentials::{NewCredential, NewCredentialKind};
+pub use destroy::{DestroyOutcome, DestroyRequest, DestroyWhen, Destroyed, SignedRequest};
+pub use holds::HoldRequest;
+pub use preview::{DestructionPreview, PreviewVerdict};
+pub use principals::{CreatePrincipalRequest, NewPrincipal, PrincipalChange};
+pub use read::KeyPage;
+pub(crate) use read::ListCursors;
+pub use update::KeyChange;
+pub use vaults::{VaultChange, VaultRequest};
+
+use std::sync::Arc;
 
 use futures_channel::oneshot;
 use lethe_types::limits::CONFLICT_RETRIES_MAX;
 use lethe_types::{KeyId, UnixMillis};
 
 use crate::audit::{AuditEvent, hex};
-use crate::authz::{Caller, Operation};
+use crate::authz::{self, Caller, Operation};
+use crate::catalogue::KeyEntry;
 use crate::committer::{Change, CommitError, Committed, Submission};
 use crate::idempotency::IdempotencyKey;
 use crate::{Engine, EngineError};
@@ -37,11 +59,16 @@ impl Engine {
 
     /// Queues the event of a change that is made. It cannot be undone any more, so that a trail
     /// that fails just now does not change the answer; the trail's health tells of it.
-    fn audit_done<Op: Operation>(&self, caller: &Caller, now: UnixMillis, touched: Touched) {
+    pub(crate) fn audit_done<Op: Operation>(
+        &self,
+        caller: &Caller,
+        now: UnixMillis,
+        touched: Touched,
+    ) {
         let _told_by_health = self.record::<Op>(caller, now, touched, None);
     }
 
-    fn record<Op: Operation>(
+    pub(crate) fn record<Op: Operation>(
         &self,
         caller: &Caller,
         now: UnixMillis,
@@ -65,10 +92,49 @@ impl Engine {
         self.shared.audit.record(&event).map_err(|_| EngineError::AuditUnavailable)
     }
 
+    /// Plans, commits and audits an operation on one key that is there; the key as it is then.
+    pub(crate) async fn change_key<Op: Operation>(
+        &self,
+        caller: &Caller,
+        key: KeyId,
+        mut plan: impl FnMut(&Arc<KeyEntry>) -> Result<Option<Box<Change>>, EngineError>,
+    ) -> Result<Arc<KeyEntry>, EngineError> {
+        let result = self
+            .change(caller, None, |_| {
+                let proof = authz::check::<Op>(caller, self.load(key)?)?;
+                let seen = proof.entry();
+                if seen.record().state.is_destroyed() {
+                    return Err(EngineError::ObjectDestroyed(key));
+                }
+                Ok(match plan(seen)? {
+                    Some(change) => Planned::Change(change),
+                    None => Planned::Done(Committed::already(seen.clone())),
+                })
+            })
+            .await;
+        let now = self.shared.clock.now();
+        match result {
+            Ok(committed) => {
+                let log_index = committed.log_index();
+                self.audit_done::<Op>(
+                    caller,
+                    now,
+                    Touched { key: Some(key), log_index, ..Touched::default() },
+                );
+                let entry = committed.key().cloned();
+                entry.ok_or(EngineError::Internal("a change of a key with another outcome"))
+            }
+            Err(error) => {
+                self.audit::<Op>(caller, now, Some(key), Some(&error))?;
+                Err(error)
+            }
+        }
+    }
+
     /// Hands changes to the committer until one is not lost to a race. `plan` is called again with
     /// every try, so that it sees what the winner of the race left; it gets back the change that
     /// lost.
-    async fn change(
+    pub(crate) async fn change(
         &self,
         caller: &Caller,
         idempotency: Option<&IdempotencyKey>,
@@ -105,15 +171,15 @@ impl Engine {
 
 /// What a decision was about.
 #[derive(Clone, Copy, Default)]
-struct Touched {
-    key: Option<KeyId>,
-    /// A principal or vault.
-    subject: Option<[u8; 16]>,
-    log_index: Option<u64>,
+pub(crate) struct Touched {
+    pub(crate) key: Option<KeyId>,
+    /// A principal, a vault, an approval, a job.
+    pub(crate) subject: Option<[u8; 16]>,
+    pub(crate) log_index: Option<u64>,
 }
 
 /// What an operation's plan says.
-enum Planned {
+pub(crate) enum Planned {
     /// Commit this.
     Change(Box<Change>),
     /// It was done before; nothing is to be committed.

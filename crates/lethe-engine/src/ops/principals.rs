@@ -1,44 +1,92 @@
-//! Make, see and revoke principals.
+//! Make, see, change and revoke principals.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lethe_types::limits::{GRANTS_MAX, PRINCIPALS_MAX};
-use lethe_types::{CredentialId, PrincipalId, PrincipalName, Secret, SecretVec, UnixMillis};
+use lethe_log::EntryType;
+use lethe_types::limits::{
+    ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, CREDENTIALS_MAX, GRANTS_MAX, NAME_BYTES_MAX,
+    PRINCIPALS_MAX,
+};
+use lethe_types::{CredentialId, KeyId, PrincipalId, PrincipalName, SecretVec, UnixMillis};
 
-use super::authenticate::token_text;
+use super::credentials::{MadeCredential, NewCredential};
 use super::{Planned, Touched};
-use crate::authz::{self, Caller, CreatePrincipal, PrincipalEntry, ReadPrincipal, RevokePrincipal};
-use crate::committer::Change;
-use crate::record::{Credential, CredentialKind, Grant, PrincipalKind, PrincipalRecord, Scope};
+use crate::authz::{
+    self, Caller, CreatePrincipal, Operation, PrincipalEntry, ReadPrincipal, RevokePrincipal,
+    UpdatePrincipal,
+};
+use crate::committer::{Change, Committed, PrincipalUpdate, Step};
+use crate::record::{Grant, PrincipalKind, PrincipalRecord, Scope};
 use crate::{Engine, EngineError};
 
 /// What a new principal is to be.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct CreatePrincipalRequest {
     /// A label for people.
     pub name: PrincipalName,
+    /// What kind of actor.
+    pub kind: PrincipalKind,
+    /// The name to sign in with, if it signs in by name.
+    pub login: Option<Box<str>>,
     /// What it may do; nothing that the caller may not do.
     pub grants: Vec<Grant>,
-    /// How long its token is good for; for ever if `None`.
-    pub token_lifetime: Option<Duration>,
+    /// The key that it acts for, if it is to die with it.
+    pub bound_to: Option<KeyId>,
+    /// What doors keep with it.
+    pub attributes: BTreeMap<Box<str>, Box<[u8]>>,
+    /// How it proves itself.
+    pub credentials: Vec<NewCredential>,
 }
 
-/// A new principal and its only credential, which is shown once and kept only as a hash.
+impl CreatePrincipalRequest {
+    /// A service account with a bearer token, good for `lifetime` or for ever.
+    #[must_use]
+    pub fn service(name: PrincipalName, grants: Vec<Grant>, lifetime: Option<Duration>) -> Self {
+        Self {
+            name,
+            kind: PrincipalKind::ServiceAccount,
+            login: None,
+            grants,
+            bound_to: None,
+            attributes: BTreeMap::new(),
+            credentials: vec![NewCredential::bearer(lifetime)],
+        }
+    }
+}
+
+/// A new principal, and the bearer tokens that are shown this once and kept only as hashes.
 #[derive(Debug)]
 pub struct NewPrincipal {
     /// The principal.
     pub entry: Arc<PrincipalEntry>,
-    /// The bearer token, as text.
-    pub token: SecretVec,
+    /// The tokens of its bearer credentials, in their order.
+    pub tokens: Vec<(CredentialId, SecretVec)>,
+}
+
+/// What is to change in a principal; what is not named stays.
+#[derive(Debug, Default)]
+pub struct PrincipalChange {
+    /// A new label.
+    pub name: Option<PrincipalName>,
+    /// New grants, in the place of all old ones.
+    pub grants: Option<Vec<Grant>>,
+    /// Whether it is refused for the time being.
+    pub suspended: Option<bool>,
+    /// A new name to sign in with, or none any more.
+    pub login: Option<Option<Box<str>>>,
+    /// Attributes to set, or to take away where there is no value.
+    pub attributes: BTreeMap<Box<str>, Option<Box<[u8]>>>,
 }
 
 impl Engine {
-    /// Makes a principal with a bearer token, which does not outlive the caller's own.
+    /// Makes a principal. None of its credentials outlives the caller's own.
     ///
     /// # Errors
     /// [`EngineError::PermissionDenied`] also if a grant holds what the caller lacks itself;
-    /// [`EngineError::ItemNotFound`] for a vault or key that is not in the caller's realm.
+    /// [`EngineError::ItemNotFound`] for a vault or key that is not in the caller's realm;
+    /// [`EngineError::NameTaken`].
     pub async fn create_principal(
         &self,
         caller: &Caller,
@@ -66,47 +114,95 @@ impl Engine {
         if self.shared.catalogue.principals(caller.realm()).len() >= PRINCIPALS_MAX {
             return Err(EngineError::ServerLimitExceeded("principals of one realm"));
         }
-        if request.grants.len() > GRANTS_MAX {
+        self.check_grants(caller, &request.grants)?;
+        if let Some(key) = request.bound_to {
+            let key = self.load(key)?;
+            if key.record().realm != caller.realm() {
+                return Err(EngineError::ItemNotFound("key"));
+            }
+        }
+        let entropy = &*self.shared.entropy;
+        let now = self.shared.clock.now();
+        let id = PrincipalId::random(entropy)?;
+        let mut record = PrincipalRecord::new(id, caller.realm(), request.kind, request.name, now);
+        entropy.fill(record.salt.as_mut_slice())?;
+        record.login = request.login;
+        record.grants = request.grants;
+        record.bound_to = request.bound_to;
+        record.attributes = request.attributes;
+        let (mut tokens, mut secrets) = (Vec::new(), Vec::new());
+        for new in request.credentials {
+            let MadeCredential { credential, token, secret } =
+                self.make_credential(caller, new, now)?;
+            tokens.extend(token.map(|token| (credential.id, token)));
+            secrets.extend(secret);
+            record.credentials.push(credential);
+        }
+        check_principal(&record)?;
+        let mut new = Some((record, secrets));
+        self.change(caller, None, |returned| {
+            if let Some(change) = returned {
+                self.still_named(&change)?;
+                return Ok(Planned::Change(change));
+            }
+            let (record, secrets) =
+                new.take().ok_or(EngineError::Internal("a principal that vanished"))?;
+            self.check_principal_names(&record)?;
+            let kind = EntryType::PrincipalCreated;
+            let update = PrincipalUpdate { seen: None, record, kind, secrets };
+            Ok(Planned::Change(Change::one(Step::PutPrincipal(Box::new(update)))))
+        })
+        .await?;
+        let entry = self.find_principal(caller, id)?;
+        Ok(NewPrincipal { entry, tokens })
+    }
+
+    fn still_named(&self, change: &Change) -> Result<(), EngineError> {
+        for step in &change.steps {
+            if let Step::PutPrincipal(update) = step {
+                self.check_principal_names(&update.record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nobody else signs in by these names, and the key it acts for is there.
+    pub(super) fn check_principal_names(
+        &self,
+        record: &PrincipalRecord,
+    ) -> Result<(), EngineError> {
+        let catalogue = &self.shared.catalogue;
+        let other = |entry: &Arc<PrincipalEntry>| entry.record().id != record.id;
+        let login = record.login.as_deref();
+        let login = login.and_then(|login| catalogue.by_login(record.realm, login));
+        if login.is_some_and(|holder| other(&holder)) {
+            return Err(EngineError::NameTaken("the login"));
+        }
+        for external in record.credentials.iter().filter_map(|credential| credential.external()) {
+            let holder = catalogue.by_external(record.realm, external);
+            if holder.is_some_and(|(holder, _)| other(&holder)) {
+                return Err(EngineError::NameTaken("the name of the credential"));
+            }
+        }
+        match record.bound_to.and_then(|key| catalogue.key(key)) {
+            Some(key) if record.revoked.is_none() && key.record().state.is_destroyed() => {
+                Err(EngineError::ObjectDestroyed(key.record().id))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_grants(&self, caller: &Caller, grants: &[Grant]) -> Result<(), EngineError> {
+        if grants.len() > GRANTS_MAX {
             return Err(EngineError::ServerLimitExceeded("grants of one principal"));
         }
-        for grant in &request.grants {
+        for grant in grants {
             self.scope_exists(caller, grant.scope)?;
             if let Some(lacking) = caller.lacks(grant.permissions, grant.scope) {
                 return Err(EngineError::PermissionDenied(lacking));
             }
         }
-        let entropy = &*self.shared.entropy;
-        let now = self.shared.clock.now();
-        let secret = Secret::<32>::random(entropy)?;
-        let credential = Credential {
-            id: CredentialId::random(entropy)?,
-            name: "".into(),
-            kind: CredentialKind::Bearer { hash: self.shared.pepper.hash(secret.expose()) },
-            suspended: false,
-            attributes: Default::default(),
-            created: now,
-            expires: earlier(
-                request.token_lifetime.map(|lifetime| now.saturating_add(lifetime)),
-                caller.credential_expires(),
-            ),
-        };
-        let token = token_text(credential.id, secret.expose());
-        let id = PrincipalId::random(entropy)?;
-        let kind = PrincipalKind::ServiceAccount;
-        let mut record = PrincipalRecord::new(id, caller.realm(), kind, request.name, now);
-        entropy.fill(record.salt.as_mut_slice())?;
-        record.grants = request.grants;
-        record.credentials = vec![credential];
-        self.change(caller, None, |_| {
-            Ok(Planned::Change(Box::new(Change::CreatePrincipal(record.clone()))))
-        })
-        .await?;
-        let entry = self
-            .shared
-            .catalogue
-            .principal(caller.realm(), id)
-            .ok_or(EngineError::Internal("a principal that vanished"))?;
-        Ok(NewPrincipal { entry, token })
+        Ok(())
     }
 
     fn scope_exists(&self, caller: &Caller, scope: Scope) -> Result<(), EngineError> {
@@ -122,7 +218,47 @@ impl Engine {
         if exists { Ok(()) } else { Err(EngineError::ItemNotFound(what)) }
     }
 
-    /// Takes every right and credential from a principal, at once.
+    /// Changes a principal. Nobody gives more than they have.
+    ///
+    /// # Errors
+    /// [`EngineError::PermissionDenied`], [`EngineError::ItemNotFound`],
+    /// [`EngineError::NameTaken`].
+    pub async fn update_principal(
+        &self,
+        caller: &Caller,
+        principal: PrincipalId,
+        change: &PrincipalChange,
+    ) -> Result<Arc<PrincipalEntry>, EngineError> {
+        self.change_principal::<UpdatePrincipal>(caller, principal, |seen, _| {
+            let mut record = seen.record().clone();
+            let mut kind = EntryType::PrincipalChanged;
+            if let Some(grants) = &change.grants {
+                self.check_grants(caller, grants)?;
+                record.grants.clone_from(grants);
+                kind = EntryType::GrantChanged;
+            }
+            if let Some(name) = &change.name {
+                record.name = name.clone();
+            }
+            if let Some(suspended) = change.suspended {
+                record.suspended = suspended;
+            }
+            if let Some(login) = &change.login {
+                record.login.clone_from(login);
+            }
+            for (name, value) in &change.attributes {
+                match value {
+                    Some(value) => drop(record.attributes.insert(name.clone(), value.clone())),
+                    None => drop(record.attributes.remove(name)),
+                }
+            }
+            Ok(Some((record, kind, Vec::new())))
+        })
+        .await
+    }
+
+    /// Takes every right and credential from a principal, at once. Secrets of its credentials are
+    /// erased.
     ///
     /// # Errors
     /// [`EngineError::ItemNotFound`] if there is no such principal in the caller's realm.
@@ -131,35 +267,54 @@ impl Engine {
         caller: &Caller,
         principal: PrincipalId,
     ) -> Result<Arc<PrincipalEntry>, EngineError> {
-        let now = self.shared.clock.now();
-        let result = self.revoke_principal_unaudited(caller, principal).await;
-        let touched = Touched { subject: Some(principal.0), ..Touched::default() };
-        match &result {
-            Ok(_) => self.audit_done::<RevokePrincipal>(caller, now, touched),
-            Err(error) => self.record::<RevokePrincipal>(caller, now, touched, Some(error))?,
-        }
-        result
-    }
-
-    async fn revoke_principal_unaudited(
-        &self,
-        caller: &Caller,
-        principal: PrincipalId,
-    ) -> Result<Arc<PrincipalEntry>, EngineError> {
-        authz::check_realm::<RevokePrincipal>(caller, None)?;
-        let now = self.shared.clock.now();
-        self.change(caller, None, |_| {
-            let seen = self.find_principal(caller, principal)?;
-            if !seen.record().is_live(now) {
-                return Ok(Planned::Done(crate::committer::Committed::Done));
+        self.change_principal::<RevokePrincipal>(caller, principal, |seen, now| {
+            if seen.record().revoked.is_some() {
+                return Ok(None);
             }
             let mut record = seen.record().clone();
             record.revoked = Some(now);
             record.credentials.clear();
-            Ok(Planned::Change(Box::new(Change::RevokePrincipal { record, seen })))
+            Ok(Some((record, EntryType::PrincipalRevoked, Vec::new())))
         })
-        .await?;
-        self.find_principal(caller, principal)
+        .await
+    }
+
+    /// Plans, commits and audits a change of a principal; the principal as it is then.
+    pub(super) async fn change_principal<Op: Operation>(
+        &self,
+        caller: &Caller,
+        principal: PrincipalId,
+        mut plan: impl FnMut(
+            &Arc<PrincipalEntry>,
+            UnixMillis,
+        ) -> Result<Option<PrincipalPlan>, EngineError>,
+    ) -> Result<Arc<PrincipalEntry>, EngineError> {
+        let result = self
+            .change(caller, None, |_| {
+                authz::check_realm::<Op>(caller, None)?;
+                let seen = self.find_principal(caller, principal)?;
+                let Some((record, kind, secrets)) = plan(&seen, self.shared.clock.now())? else {
+                    return Ok(Planned::Done(Committed::nothing()));
+                };
+                check_principal(&record)?;
+                self.check_principal_names(&record)?;
+                let update = PrincipalUpdate { seen: Some(seen), record, kind, secrets };
+                Ok(Planned::Change(Change::one(Step::PutPrincipal(Box::new(update)))))
+            })
+            .await;
+        let now = self.shared.clock.now();
+        let touched = Touched { subject: Some(principal.0), ..Touched::default() };
+        match result {
+            Ok(committed) => {
+                let log_index = committed.log_index();
+                self.audit_done::<Op>(caller, now, Touched { log_index, ..touched });
+                self.find_principal(caller, principal)
+            }
+            Err(error) => {
+                self.record::<Op>(caller, now, touched, Some(&error))?;
+                Err(error)
+            }
+        }
     }
 
     /// One principal of the caller's realm.
@@ -193,7 +348,7 @@ impl Engine {
         result
     }
 
-    fn find_principal(
+    pub(super) fn find_principal(
         &self,
         caller: &Caller,
         principal: PrincipalId,
@@ -203,10 +358,21 @@ impl Engine {
     }
 }
 
-/// The earlier of two ends, either of which may be never.
-fn earlier(one: Option<UnixMillis>, other: Option<UnixMillis>) -> Option<UnixMillis> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
+/// A principal as it is to be, its entry in the log, and the secrets that are to be sealed.
+pub(super) type PrincipalPlan = (PrincipalRecord, EntryType, Vec<SecretVec>);
+
+fn check_principal(record: &PrincipalRecord) -> Result<(), EngineError> {
+    let sizes = record.attributes.iter().map(|(name, value)| name.len() + value.len());
+    if record.credentials.len() > CREDENTIALS_MAX {
+        return Err(EngineError::ServerLimitExceeded("credentials of one principal"));
     }
+    if record.attributes.len() > ATTRIBUTES_MAX || sizes.sum::<usize>() > ATTRIBUTES_BYTES_MAX {
+        return Err(EngineError::ServerLimitExceeded("attributes of one principal"));
+    }
+    let sized = |login: &str| (1..=NAME_BYTES_MAX).contains(&login.len());
+    if !record.login.as_deref().is_none_or(sized) {
+        let why = format!("must have 1 to {NAME_BYTES_MAX} bytes");
+        return Err(EngineError::InvalidField { field: "login", why });
+    }
+    Ok(())
 }

@@ -140,6 +140,20 @@ pub struct OwnedSecret {
     pub sealed: Box<[u8]>,
 }
 
+impl OwnedSecret {
+    /// A place for a secret that the committer is to seal.
+    #[must_use]
+    pub fn unsealed(name: &str, number: u32) -> Self {
+        Self { name: name.into(), leaf: u64::MAX, number, sealed: Box::default() }
+    }
+
+    /// Whether the secret is there.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        !self.sealed.is_empty()
+    }
+}
+
 /// A destruction that waits for its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {

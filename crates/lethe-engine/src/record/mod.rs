@@ -79,7 +79,8 @@ impl KeyRecord {
     /// The slots of the erasure tree that hold something of this key: its versions' and those of
     /// the secrets that die with it.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = u64> {
-        let secrets = self.details().secrets.iter().map(|secret| secret.leaf);
+        let secrets = self.details().secrets.iter().filter(|secret| secret.is_sealed());
+        let secrets = secrets.map(|secret| secret.leaf);
         self.versions.iter().map(|version| version.leaf).chain(secrets)
     }
 

@@ -77,7 +77,8 @@ impl PrincipalRecord {
 
     /// The slots of the erasure tree that hold secrets of its credentials.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = u64> {
-        self.credentials.iter().filter_map(Credential::secret).map(|secret| secret.leaf)
+        let secrets = self.credentials.iter().filter_map(Credential::secret);
+        secrets.filter(|secret| secret.is_sealed()).map(|secret| secret.leaf)
     }
 }
 

@@ -108,6 +108,8 @@ pub struct JobRecord {
     pub position: u64,
     /// Of these, so many were destroyed by it.
     pub destroyed: u64,
+    /// Of these, so many wait for their time, as the policy wants it.
+    pub scheduled: u64,
     /// Of these, so many were refused by a guard; each is listed with its reason.
     pub refused: u64,
     /// Why it failed, if it did.

@@ -38,6 +38,8 @@ pub enum StartError {
         /// The log's name.
         stored: String,
     },
+    /// A destruction whose time has come could not be carried out.
+    Overdue(crate::EngineError),
     /// Slot and store do not belong together, or one of them is an old copy.
     Recovery(RecoveryError),
     /// The slot failed.
@@ -74,6 +76,9 @@ impl fmt::Display for StartError {
             Self::Origin { stored } => {
                 write!(f, "the log is called `{stored}` and cannot be renamed")
             }
+            Self::Overdue(error) => {
+                write!(f, "a destruction that is overdue could not be carried out: {error}")
+            }
             Self::Recovery(error) => error.fmt(f),
             Self::Slot(error) => error.fmt(f),
             Self::SlotInUse => f.write_str(
@@ -94,6 +99,7 @@ impl core::error::Error for StartError {
             Self::Slot(error) => error.source(),
             Self::Store(error) => error.source(),
             Self::Thread(error) => Some(error),
+            Self::Overdue(error) => Some(error),
             Self::Damaged(_)
             | Self::Entropy
             | Self::Erasure(_)

@@ -23,10 +23,13 @@ pub use error::StartError;
 
 use crate::Engine;
 use crate::audit::AuditSink;
+use crate::caretaker::{Caretaker, Rounds};
 use crate::committer::{Committer, Owned, Queue};
 use crate::head_guard::{self, HeadGuard};
 use crate::keys;
+use crate::ops::ListCursors;
 use crate::shared::{Shared, SignedHead};
+use crate::signin::{SignIn, SignInLimits};
 
 /// What an engine is made of.
 pub struct Parts {
@@ -121,11 +124,25 @@ impl Engine {
     /// which a crash had cut short may have been carried further.
     pub fn start(parts: Parts) -> Result<Self, StartError> {
         let (shared, committer) = Self::assemble(parts)?;
-        let queue = Queue::start(committer).map_err(StartError::Thread)?;
-        Ok(Self { shared, queue })
+        let queue = Arc::new(Queue::start(committer).map_err(StartError::Thread)?);
+        let worker = Self::over(shared.clone(), queue.clone());
+        // What became due while nobody served goes before anybody can ask for it.
+        if let Err(error) = worker.destroy_due(&mut Rounds::default()) {
+            worker.close();
+            return Err(StartError::Overdue(error));
+        }
+        let engine = Self::over(shared, queue);
+        engine.caretaker.start(worker).map_err(StartError::Thread)?;
+        Ok(engine)
     }
 
-    /// Everything but the committer's thread.
+    /// An engine whose caretaker does not work.
+    pub(crate) fn over(shared: Arc<Shared>, queue: Arc<Queue>) -> Self {
+        let sign_in = SignIn::new(SignInLimits::default(), &shared.pepper);
+        Self { shared, queue, caretaker: Caretaker::default(), sign_in }
+    }
+
+    /// Everything but the threads.
     pub(crate) fn assemble(mut parts: Parts) -> Result<(Arc<Shared>, Committer), StartError> {
         if prepare(&*parts.store, &*parts.entropy)? != StoreState::Ready {
             create::create(&mut parts)?;
@@ -152,10 +169,14 @@ impl Engine {
             head: ArcSwap::from_pointee(SignedHead { size, text }),
             unsettled_notes: Mutex::default(),
             pepper: Pepper::new(&catalogued.pepper),
+            cursors: ListCursors::new(&catalogued.pepper)
+                .map_err(|_| StartError::Damaged("the key of list cursors"))?,
             vkey: signer.verifier_key().to_string().into(),
             halted: AtomicBool::new(false),
+            backups_until_s: Default::default(),
             halted_because: ArcSwapOption::empty(),
         });
+        shared.note_retained(&catalogued.image);
         let revision = parts.store.revision()?;
         let owned = Owned {
             slot: parts.slot,

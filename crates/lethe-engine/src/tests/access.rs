@@ -8,7 +8,7 @@ use super::support::{
     DOOR, REQUEST, World, admin, create, destroy, encrypt, on_realm, principal, wait,
 };
 use crate::record::{Grant, Scope};
-use crate::{CreatePrincipalRequest, EngineError};
+use crate::{CreatePrincipalRequest, EngineError, VaultRequest};
 
 #[test]
 fn keys_of_another_realm_do_not_exist() {
@@ -31,7 +31,8 @@ fn a_grant_on_a_vault_or_key_reaches_no_further() {
     let engine = world.start();
     let admin = admin(&engine, "acme");
     let inside = create(&engine, &admin, "aes256-gcm").unwrap();
-    let vault = wait(engine.create_vault(&admin, "second".parse().unwrap())).unwrap();
+    let vault =
+        wait(engine.create_vault(&admin, VaultRequest::new("second".parse().unwrap()))).unwrap();
     let use_it: Permissions = [Permission::KeysUseEncrypt].into_iter().collect();
     let on_key = Grant { permissions: use_it, scope: Scope::Key(inside.record().id) };
     let on_vault = Grant { permissions: use_it, scope: Scope::Vault(vault.id) };
@@ -70,7 +71,7 @@ fn every_permission_is_refused_to_a_principal_without_grants() {
     );
     assert_eq!(engine.list_vaults(&nobody).unwrap_err(), denied(Permission::VaultsRead));
     assert_eq!(
-        wait(engine.create_vault(&nobody, "v".parse().unwrap())).unwrap_err(),
+        wait(engine.create_vault(&nobody, VaultRequest::new("v".parse().unwrap()))).unwrap_err(),
         denied(Permission::VaultsAdmin)
     );
     assert_eq!(engine.list_principals(&nobody).unwrap_err(), denied(Permission::PrincipalsRead));
@@ -83,10 +84,8 @@ fn nobody_gives_away_more_than_they_have() {
     let admin = admin(&engine, "acme");
     let held = [Permission::PrincipalsManage, Permission::KeysRead];
     let manager = principal(&engine, &admin, on_realm(&held));
-    let request = |permissions: &[Permission]| CreatePrincipalRequest {
-        name: "x".parse().unwrap(),
-        grants: on_realm(permissions),
-        token_lifetime: None,
+    let request = |permissions: &[Permission]| {
+        CreatePrincipalRequest::service("x".parse().unwrap(), on_realm(permissions), None)
     };
     assert!(wait(engine.create_principal(&manager, request(&held))).is_ok());
     let over = wait(engine.create_principal(&manager, request(&[Permission::KeysDestroy])));
@@ -98,13 +97,13 @@ fn tokens_are_refused_once_altered_expired_or_revoked() {
     let world = World::new();
     let engine = world.start();
     let admin = admin(&engine, "acme");
-    let request = CreatePrincipalRequest {
-        name: "x".parse().unwrap(),
-        grants: on_realm(&[Permission::KeysRead]),
-        token_lifetime: Some(std::time::Duration::from_secs(60)),
-    };
+    let request = CreatePrincipalRequest::service(
+        "x".parse().unwrap(),
+        on_realm(&[Permission::KeysRead]),
+        Some(std::time::Duration::from_secs(60)),
+    );
     let new = wait(engine.create_principal(&admin, request)).unwrap();
-    let token = String::from_utf8(new.token.expose().to_vec()).unwrap();
+    let token = String::from_utf8(new.tokens[0].1.expose().to_vec()).unwrap();
     let signs_in = |token: &str| engine.authenticate_bearer(DOOR, REQUEST, token).is_ok();
     assert!(signs_in(&token));
     for position in 0..token.len() {
@@ -118,13 +117,13 @@ fn tokens_are_refused_once_altered_expired_or_revoked() {
     let id = new.entry.record().id;
     wait(engine.revoke_principal(&admin, id)).unwrap();
     assert!(!signs_in(&token));
-    let request = CreatePrincipalRequest {
-        name: "y".parse().unwrap(),
-        grants: Vec::new(),
-        token_lifetime: Some(std::time::Duration::from_secs(60)),
-    };
+    let request = CreatePrincipalRequest::service(
+        "y".parse().unwrap(),
+        Vec::new(),
+        Some(std::time::Duration::from_secs(60)),
+    );
     let new = wait(engine.create_principal(&admin, request)).unwrap();
-    let token = String::from_utf8(new.token.expose().to_vec()).unwrap();
+    let token = String::from_utf8(new.tokens[0].1.expose().to_vec()).unwrap();
     assert!(signs_in(&token));
     world.clock.set(1_790_000_000_000 + 60_000);
     assert!(!signs_in(&token));

@@ -6,6 +6,7 @@ use futures_channel::oneshot;
 use lethe_crypto::SystemEntropy;
 use lethe_crypto::registry::Algorithm;
 use lethe_erasure::slot::ErasableSlot;
+use lethe_log::EntryType;
 use lethe_store::{Batch, CommitFault, FaultyStore, MemStore};
 use lethe_types::limits::IDEMPOTENCY_WINDOW;
 use lethe_types::{KeyState, UnixMillis};
@@ -13,21 +14,25 @@ use lethe_types::{KeyState, UnixMillis};
 use super::support::{
     DOOR, World, admin, create, destroy, encrypt, on_realm, principal, wait, works,
 };
-use crate::committer::{Change, CommitError, Committed, Submission};
+use crate::committer::{
+    Change, CommitError, Committed, Destroy, Made, NewKey, Preconditions, PrincipalUpdate, Step,
+    Submission,
+};
 use crate::record::KeyRecord;
 use crate::{
-    Caller, CreateKeyRequest, Engine, EngineError, IdempotencyKey, StartError, StoreState, keys,
+    Caller, CreateKeyRequest, Engine, EngineError, IdempotencyKey, KeyEntry, StartError,
+    StoreState, keys,
 };
 
 type Answer = oneshot::Receiver<Result<Committed, CommitError>>;
 
-fn submission(caller: &Caller, change: Change) -> (Submission, Answer) {
+fn submission(caller: &Caller, change: Box<Change>) -> (Submission, Answer) {
     let (reply, answer) = oneshot::channel();
     let principal = caller.principal.clone();
-    (Submission { change, principal, door: DOOR, idempotency: None, reply }, answer)
+    (Submission { change: *change, principal, door: DOOR, idempotency: None, reply }, answer)
 }
 
-fn new_key(engine: &Engine, caller: &Caller) -> Change {
+fn new_key(engine: &Engine, caller: &Caller) -> Box<Change> {
     let algorithm = Algorithm::from_name("aes256-gcm").unwrap();
     let realm = engine.shared.catalogue.realm(caller.realm()).unwrap();
     let record = KeyRecord {
@@ -49,7 +54,22 @@ fn new_key(engine: &Engine, caller: &Caller) -> Change {
         details: None,
         destruction: None,
     };
-    Change::CreateKey { record, material: algorithm.generate(&SystemEntropy).unwrap() }
+    let material = algorithm.generate(&SystemEntropy).unwrap();
+    let secrets = Vec::new();
+    Change::one(Step::CreateKey(Box::new(NewKey { record, material, secrets })))
+}
+
+fn destruction(entry: &Arc<KeyEntry>) -> Box<Change> {
+    let preconditions = Preconditions::default();
+    let destroy = Destroy {
+        seen: entry.clone(),
+        requested: UnixMillis(1),
+        reason: "".into(),
+        evidence: Vec::new(),
+        fingerprints: Vec::new(),
+        preconditions,
+    };
+    Change::one(Step::DestroyKey(Box::new(destroy)))
 }
 
 /// An engine whose committer the test drives itself. Its own queue belongs to another engine over
@@ -57,7 +77,7 @@ fn new_key(engine: &Engine, caller: &Caller) -> Change {
 fn assembled(world: &World) -> (Engine, crate::committer::Committer) {
     let slot = Box::new(world.slot.clone());
     let (shared, committer) = Engine::assemble(world.parts(slot)).unwrap();
-    (Engine { shared, queue: crate::committer::Queue::closed() }, committer)
+    (Engine::over(shared, Arc::new(crate::committer::Queue::closed())), committer)
 }
 
 /// A world with a realm and an admin of it, stopped.
@@ -89,7 +109,8 @@ fn of_two_creates_with_one_idempotency_key_the_second_finds_the_first() {
     one.idempotency = Some(idempotency.clone());
     two.idempotency = Some(idempotency.clone());
     committer.commit_batch(vec![one, two]);
-    let Ok(Committed::Key { entry, .. }) = answer(one_answer) else { panic!("the first") };
+    let Ok(made) = answer(one_answer) else { panic!("the first") };
+    let entry = made.key().unwrap();
     assert!(matches!(answer(two_answer), Err(CommitError::Conflict(_))));
     let now = UnixMillis(1_790_000_000_000);
     let found = engine.shared.idempotency.find(&idempotency, now).unwrap();
@@ -103,17 +124,13 @@ fn two_destroys_of_one_key_are_one_destruction() {
     let caller = acme(&engine);
     let (made, made_answer) = submission(&caller, new_key(&engine, &caller));
     committer.commit_batch(vec![made]);
-    let Ok(Committed::Key { entry, .. }) = answer(made_answer) else { panic!("made") };
-    let change = || Change::DestroyKey {
-        seen: entry.clone(),
-        requested: UnixMillis(1),
-        reason: String::new(),
-    };
+    let entry = answer(made_answer).unwrap().key().unwrap().clone();
+    let change = || destruction(&entry);
     let (one, one_answer) = submission(&caller, change());
     let (two, two_answer) = submission(&caller, change());
     let size = engine.shared.log.read().size();
     committer.commit_batch(vec![one, two]);
-    assert!(matches!(answer(one_answer), Ok(Committed::Destroyed(_))));
+    assert!(matches!(answer(one_answer).unwrap().made[..], [Made::Destroyed(_)]));
     assert!(matches!(answer(two_answer), Err(CommitError::Conflict(_))));
     assert_eq!(engine.shared.log.read().size(), size + 1);
 }
@@ -125,15 +142,14 @@ fn a_rotation_that_loses_to_a_destroy_plans_again() {
     let caller = acme(&engine);
     let (made, made_answer) = submission(&caller, new_key(&engine, &caller));
     committer.commit_batch(vec![made]);
-    let Ok(Committed::Key { entry, .. }) = answer(made_answer) else { panic!("made") };
+    let entry = answer(made_answer).unwrap().key().unwrap().clone();
     let material = entry.record().algorithm.generate(&SystemEntropy).unwrap();
-    let destroy =
-        Change::DestroyKey { seen: entry.clone(), requested: UnixMillis(1), reason: String::new() };
+    let destroy = destruction(&entry);
     let (one, one_answer) = submission(&caller, destroy);
     let (two, two_answer) =
-        submission(&caller, Change::AddVersion { seen: entry.clone(), material });
+        submission(&caller, Change::one(Step::AddVersion { seen: entry.clone(), material }));
     committer.commit_batch(vec![one, two]);
-    assert!(matches!(answer(one_answer), Ok(Committed::Destroyed(_))));
+    assert!(matches!(answer(one_answer).unwrap().made[..], [Made::Destroyed(_)]));
     assert!(matches!(answer(two_answer), Err(CommitError::Conflict(_))));
 }
 
@@ -153,15 +169,17 @@ fn two_revocations_of_one_principal_do_not_spoil_the_batch() {
     let revoke = || {
         let mut record = seen.record().clone();
         record.revoked = Some(UnixMillis(1_790_000_000_000));
-        Change::RevokePrincipal { record, seen: seen.clone() }
+        let (seen, kind) = (Some(seen.clone()), EntryType::PrincipalRevoked);
+        let update = PrincipalUpdate { seen, record, kind, secrets: Vec::new() };
+        Change::one(Step::PutPrincipal(Box::new(update)))
     };
     let (one, one_answer) = submission(&caller, revoke());
     let (two, two_answer) = submission(&caller, revoke());
     let (made, made_answer) = submission(&caller, new_key(&engine, &caller));
     committer.commit_batch(vec![one, two, made]);
-    assert!(matches!(answer(one_answer), Ok(Committed::Done)));
+    assert!(matches!(answer(one_answer).unwrap().made[..], [Made::Other { .. }]));
     assert!(matches!(answer(two_answer), Err(CommitError::Conflict(_))));
-    assert!(matches!(answer(made_answer), Ok(Committed::Key { .. })));
+    assert!(matches!(answer(made_answer).unwrap().made[..], [Made::Key { .. }]));
 }
 
 #[test]
@@ -170,15 +188,13 @@ fn what_a_revoked_principal_left_behind_is_not_carried_out() {
     let engine = world.start();
     let admin = admin(&engine, "acme");
     let someone = principal(&engine, &admin, on_realm(&[lethe_types::Permission::KeysCreate]));
-    let request = CreateKeyRequest {
-        name: "late".parse().unwrap(),
-        algorithm: Algorithm::from_name("aes256-gcm").unwrap(),
-        vault: None,
-        idempotency: None,
+    let request = || {
+        let algorithm = Algorithm::from_name("aes256-gcm").unwrap();
+        CreateKeyRequest::new("late".parse().unwrap(), algorithm)
     };
-    let in_time = engine.prepare_key(&someone, request.clone()).unwrap();
+    let in_time = engine.prepare_key(&someone, request()).unwrap();
     assert!(wait(engine.create_key(&someone, in_time)).is_ok());
-    let late = engine.prepare_key(&someone, request).unwrap();
+    let late = engine.prepare_key(&someone, request()).unwrap();
     wait(engine.revoke_principal(&admin, someone.principal())).unwrap();
     let refused = wait(engine.create_key(&someone, late)).unwrap_err();
     assert_eq!(refused, EngineError::AuthenticationNotSuccessful);
@@ -192,11 +208,10 @@ fn an_idempotency_key_can_be_used_again_after_its_time() {
     let caller = admin(&engine, "acme");
     let create = |text: &str| {
         let idempotency = IdempotencyKey::new(&caller, "key.create", text, &[b"x"]).unwrap();
+        let algorithm = Algorithm::from_name("aes256-gcm").unwrap();
         let request = CreateKeyRequest {
-            name: "daily".parse().unwrap(),
-            algorithm: Algorithm::from_name("aes256-gcm").unwrap(),
-            vault: None,
             idempotency: Some(idempotency),
+            ..CreateKeyRequest::new("daily".parse().unwrap(), algorithm)
         };
         let prepared = engine.prepare_key(&caller, request).unwrap();
         wait(engine.create_key(&caller, prepared)).unwrap().record().id

@@ -1,7 +1,7 @@
 //! The life of a key over memory: made, used, rotated, destroyed, proven, restarted.
 
 use super::support::{World, admin, create, destroy, encrypt, verified, wait, works};
-use crate::{DestroyRequest, EngineError, IdempotencyKey, KeyFilter};
+use crate::{DestroyOutcome, DestroyRequest, EngineError, IdempotencyKey, KeyFilter};
 
 #[test]
 fn a_destroyed_key_is_refused_at_once_and_its_receipt_holds() {
@@ -91,15 +91,13 @@ fn an_idempotency_key_gives_the_same_answer_also_after_a_restart() {
     let request = |engine: &crate::Engine, caller: &crate::Caller, key, body: &str| {
         let idempotency =
             IdempotencyKey::new(caller, "key.destroy", "retry-1", &[body.as_bytes()]).unwrap();
-        wait(engine.destroy_key(
-            caller,
-            DestroyRequest {
-                key,
-                reason: "r".to_owned(),
-                expected: None,
-                idempotency: Some(idempotency),
-            },
-        ))
+        let idempotency = Some(idempotency);
+        let request =
+            DestroyRequest { reason: "r".to_owned(), idempotency, ..DestroyRequest::new(key) };
+        wait(engine.destroy_key(caller, request)).map(|outcome| match outcome {
+            DestroyOutcome::Destroyed(destroyed) => destroyed,
+            DestroyOutcome::Scheduled { .. } => panic!("scheduled"),
+        })
     };
     let engine = world.start();
     let caller = admin(&engine, "acme");
@@ -124,9 +122,9 @@ fn lists_page_through_all_keys_once_and_leave_out_other_realms() {
         (0..7).map(|_| create(&engine, &ours, "aes256-gcm").unwrap().record().id).collect();
     create(&engine, &theirs, "aes256-gcm").unwrap();
     let mut seen = Vec::new();
-    let mut after = None;
+    let mut after: Option<String> = None;
     loop {
-        let page = engine.list_keys(&ours, &KeyFilter::default(), after, 3).unwrap();
+        let page = engine.list_keys(&ours, &KeyFilter::default(), after.as_deref(), 3).unwrap();
         assert!(page.keys.len() <= 3);
         seen.extend(page.keys.iter().map(|entry| entry.record().id));
         after = page.next;

@@ -1,12 +1,8 @@
 //! An engine over memory: store, slot, clock and audit trail stay with the test over restarts.
 
 use std::error::Error;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 use std::time::Duration;
 
 use lethe_crypto::SystemEntropy;
@@ -19,31 +15,14 @@ use parking_lot::Mutex;
 use crate::audit::{AuditEvent, AuditSink, AuditUnavailable};
 use crate::record::{Grant, Scope};
 use crate::{
-    Caller, CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, Destroyed, Engine,
-    EngineError, GuardedHead, HeadGuard, KeyEntry, Parts, StartError,
+    Caller, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest, Destroyed,
+    Engine, EngineError, GuardedHead, HeadGuard, KeyEntry, Parts, StartError,
 };
 
 pub(super) const DOOR: &str = "native";
 pub(super) const REQUEST: [u8; 16] = [7; 16];
 
-/// Runs a future to its end on this thread.
-pub(super) fn wait<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
-    }
-}
+pub(super) use crate::block_on::block_on as wait;
 
 #[derive(Debug)]
 pub(super) struct TestClock(AtomicU64);
@@ -157,10 +136,9 @@ pub(super) fn admin(engine: &Engine, realm: &str) -> Caller {
 
 /// A caller who signs in with a token and has these grants.
 pub(super) fn principal(engine: &Engine, admin: &Caller, grants: Vec<Grant>) -> Caller {
-    let request =
-        CreatePrincipalRequest { name: "someone".parse().unwrap(), grants, token_lifetime: None };
+    let request = CreatePrincipalRequest::service("someone".parse().unwrap(), grants, None);
     let new = wait(engine.create_principal(admin, request)).unwrap();
-    let token = std::str::from_utf8(new.token.expose()).unwrap();
+    let token = std::str::from_utf8(new.tokens[0].1.expose()).unwrap();
     engine.authenticate_bearer(DOOR, REQUEST, token).unwrap()
 }
 
@@ -174,12 +152,8 @@ pub(super) fn create(
     caller: &Caller,
     algorithm: &str,
 ) -> Result<Arc<KeyEntry>, EngineError> {
-    let request = CreateKeyRequest {
-        name: "customer".parse().unwrap(),
-        algorithm: Algorithm::from_name(algorithm).unwrap(),
-        vault: None,
-        idempotency: None,
-    };
+    let algorithm = Algorithm::from_name(algorithm).unwrap();
+    let request = CreateKeyRequest::new("customer".parse().unwrap(), algorithm);
     let prepared = engine.prepare_key(caller, request)?;
     wait(engine.create_key(caller, prepared))
 }
@@ -189,9 +163,11 @@ pub(super) fn destroy(
     caller: &Caller,
     key: KeyId,
 ) -> Result<Destroyed, EngineError> {
-    let reason = "off-boarding".to_owned();
-    let request = DestroyRequest { key, reason, expected: None, idempotency: None };
-    wait(engine.destroy_key(caller, request))
+    let request = DestroyRequest { reason: "off-boarding".to_owned(), ..DestroyRequest::new(key) };
+    match wait(engine.destroy_key(caller, request))? {
+        DestroyOutcome::Destroyed(destroyed) => Ok(*destroyed),
+        DestroyOutcome::Scheduled { .. } => panic!("scheduled"),
+    }
 }
 
 pub(super) fn encrypt(

@@ -73,7 +73,12 @@ pub(super) fn read(members: &mut Members) -> Result<Vec<SignedStatement>, JsonEr
 }
 
 impl SignedStatement {
-    fn check(&self) -> Result<(), JsonError> {
+    /// Whether a detail can hold it. To be asked before the destruction is promised: a detail with
+    /// a statement outside of its bounds cannot be written.
+    ///
+    /// # Errors
+    /// [`JsonError::Invalid`] names the member.
+    pub fn check(&self) -> Result<(), JsonError> {
         let is_known = matches!(self.role.as_str(), ROLE_APPROVER | ROLE_REQUESTER);
         let within = |len: usize, max: usize| (1..=max).contains(&len);
         for (holds, name) in [

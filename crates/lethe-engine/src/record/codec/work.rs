@@ -75,6 +75,8 @@ struct StoredJob {
     refused: u64,
     #[n(13)]
     failure: Option<String>,
+    #[n(14)]
+    scheduled: u64,
 }
 
 /// A record as stored.
@@ -159,6 +161,7 @@ pub(crate) fn encode_job(record: &JobRecord) -> Vec<u8> {
         destroyed: record.destroyed,
         refused: record.refused,
         failure: record.failure.as_deref().map(str::to_owned),
+        scheduled: record.scheduled,
     })
 }
 
@@ -186,6 +189,7 @@ pub(crate) fn decode_job(bytes: &[u8]) -> Result<JobRecord, Undecodable> {
         total: stored.total,
         position: stored.position,
         destroyed: stored.destroyed,
+        scheduled: stored.scheduled,
         refused: stored.refused,
         failure: stored.failure.map(Into::into),
     })

@@ -1,0 +1,158 @@
+//! Change what a key carries beside its material: name, labels, protection, attributes, aliases,
+//! secrets of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lethe_log::EntryType;
+use lethe_store::Revision;
+use lethe_types::limits::{
+    ALIAS_BYTES_MAX, ALIASES_MAX, ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, LABELS_MAX,
+};
+use lethe_types::{KeyId, KeyName, LabelName, LabelValue, SecretVec};
+
+use crate::authz::{Caller, UpdateKey};
+use crate::catalogue::KeyEntry;
+use crate::committer::{Change, KeyUpdate, Step, alias_is_free, name_is_free};
+use crate::lifecycle;
+use crate::record::{Alias, KeyRecord, OwnedSecret};
+use crate::{Engine, EngineError};
+
+/// What is to change; what is not named stays.
+#[derive(Debug, Default)]
+pub struct KeyChange {
+    /// A new name.
+    pub name: Option<KeyName>,
+    /// Labels to set, or to take away where there is no value.
+    pub labels: BTreeMap<LabelName, Option<LabelValue>>,
+    /// Whether the key is protected from destruction.
+    pub protected: Option<bool>,
+    /// Attributes to set, or to take away where there is no value.
+    pub attributes: BTreeMap<Box<str>, Option<Box<[u8]>>>,
+    /// Aliases that are added.
+    pub aliases: Vec<Alias>,
+    /// Secrets that die with the key: to set (what the name held before is erased), or to erase
+    /// where there is no value.
+    pub secrets: Vec<(Box<str>, Option<SecretVec>)>,
+}
+
+impl Engine {
+    /// Changes what a key carries. `expected` is the revision that the caller saw, if it cares.
+    ///
+    /// # Errors
+    /// See [`EngineError`]. [`EngineError::NameTaken`] if a name or alias belongs to another key.
+    pub async fn update_key(
+        &self,
+        caller: &Caller,
+        key: KeyId,
+        change: &KeyChange,
+        expected: Option<Revision>,
+    ) -> Result<Arc<KeyEntry>, EngineError> {
+        self.change_key::<UpdateKey>(caller, key, |seen| {
+            lifecycle::expect_revision(seen, expected)?;
+            let mut record = seen.record().clone();
+            let (facts, secrets) = apply(&mut record, change);
+            if facts.is_empty() {
+                return Ok(None);
+            }
+            check_bounds(&record)?;
+            self.check_names(&record)?;
+            let seen = seen.clone();
+            let kind = EntryType::KeyChanged;
+            let update = KeyUpdate { seen, record, kind, facts, secrets };
+            Ok(Some(Change::one(Step::UpdateKey(Box::new(update)))))
+        })
+        .await
+    }
+
+    /// Whether the record may carry its name and aliases.
+    pub(super) fn check_names(&self, record: &KeyRecord) -> Result<(), EngineError> {
+        let catalogue = &self.shared.catalogue;
+        if !name_is_free(catalogue, record) {
+            return Err(EngineError::NameTaken("the name"));
+        }
+        let free = |alias: &Alias| alias_is_free(catalogue, record, &alias.door, &alias.text);
+        if record.aliases.iter().all(free) {
+            Ok(())
+        } else {
+            Err(EngineError::NameTaken("the identifier"))
+        }
+    }
+}
+
+/// What changed, for the log, and the secrets that are to be sealed.
+type Applied = (Vec<(&'static str, String)>, Vec<SecretVec>);
+
+fn apply(record: &mut KeyRecord, change: &KeyChange) -> Applied {
+    let mut facts = Vec::new();
+    if let Some(name) = change.name.as_ref().filter(|name| **name != record.name) {
+        facts.push(("name", name.to_string()));
+        record.name = name.clone();
+    }
+    if let Some(protected) = change.protected.filter(|&new| new != record.details().protected) {
+        facts.push(("protected", protected.to_string()));
+        record.details_mut().protected = protected;
+    }
+    if apply_map(&change.labels, &record.details().labels) {
+        facts.push(("labels", "changed".to_owned()));
+        merge(&change.labels, &mut record.details_mut().labels);
+    }
+    if apply_map(&change.attributes, &record.details().attributes) {
+        facts.push(("attributes", "changed".to_owned()));
+        merge(&change.attributes, &mut record.details_mut().attributes);
+    }
+    for alias in &change.aliases {
+        if !record.aliases.contains(alias) {
+            record.aliases.retain(|old| old.door != alias.door || old.text != alias.text);
+            record.aliases.push(alias.clone());
+            facts.push(("alias", alias.text.clone()));
+        }
+    }
+    let mut secrets = Vec::new();
+    for (name, secret) in &change.secrets {
+        let owned = &mut record.details_mut().secrets;
+        let number = owned.iter().filter(|old| old.name == *name).map(|old| old.number).max();
+        owned.retain(|old| old.name != *name);
+        facts.push(("secret", name.to_string()));
+        if let Some(secret) = secret {
+            owned.push(OwnedSecret::unsealed(name, number.map_or(1, |number| number + 1)));
+            secrets.push(SecretVec::copy_from(secret.expose()));
+        }
+    }
+    (facts, secrets)
+}
+
+/// Whether `changes` would change `map`.
+fn apply_map<K: Ord, V: PartialEq>(changes: &BTreeMap<K, Option<V>>, map: &BTreeMap<K, V>) -> bool {
+    changes.iter().any(|(name, value)| map.get(name) != value.as_ref())
+}
+
+fn merge<K: Ord + Clone, V: Clone>(changes: &BTreeMap<K, Option<V>>, map: &mut BTreeMap<K, V>) {
+    for (name, value) in changes {
+        match value {
+            Some(value) => drop(map.insert(name.clone(), value.clone())),
+            None => drop(map.remove(name)),
+        }
+    }
+}
+
+/// Whether a record stays within the bounds of what a key may carry.
+pub(super) fn check_bounds(record: &KeyRecord) -> Result<(), EngineError> {
+    let details = record.details();
+    let sizes = details.attributes.iter().map(|(name, value)| name.len() + value.len());
+    if details.labels.len() > LABELS_MAX {
+        return Err(EngineError::ServerLimitExceeded("labels of one key"));
+    }
+    if details.attributes.len() > ATTRIBUTES_MAX || sizes.sum::<usize>() > ATTRIBUTES_BYTES_MAX {
+        return Err(EngineError::ServerLimitExceeded("attributes of one key"));
+    }
+    if record.aliases.len() > ALIASES_MAX {
+        return Err(EngineError::ServerLimitExceeded("aliases of one key"));
+    }
+    let fits = |alias: &Alias| (1..=ALIAS_BYTES_MAX).contains(&alias.text.len());
+    if !record.aliases.iter().all(fits) {
+        let why = format!("must have 1 to {ALIAS_BYTES_MAX} bytes");
+        return Err(EngineError::InvalidField { field: "alias", why });
+    }
+    Ok(())
+}
