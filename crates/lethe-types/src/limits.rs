@@ -143,6 +143,13 @@ pub const CONFLICT_RETRIES_MAX: usize = 16;
 /// Most audit events that wait for the audit file. Over it uses fail closed.
 pub const AUDIT_QUEUE_EVENTS_MAX: usize = 65_536;
 
+/// Most events that are kept in memory for readers; beyond it the oldest go, and who had not read
+/// them is told of a gap.
+pub const RECENT_EVENTS_MAX: usize = 65_536;
+
+/// Most events on one page.
+pub const PAGE_EVENTS_MAX: usize = 1_000;
+
 /// Most expanded key versions kept ready for use; those filled first go first.
 pub const KEY_CACHE_ENTRIES_MAX: usize = 65_536;
 
