@@ -27,7 +27,7 @@ use lethe_http::Kind::{Mutation, Read, Use};
 use lethe_http::{Door, Fallback, RequestHead, Response, RouteSpec};
 use lethe_types::limits::BODY_BYTES_MAX;
 
-use handlers::{destroy, docs, keys, log, principals, service, uses, vaults};
+use handlers::{destroy, docs, events, keys, log, principals, service, uses, vaults};
 pub use route::Route;
 use route::{Gives, Takes, public, route};
 pub use state::ServiceView;
@@ -187,6 +187,19 @@ pub static ROUTES: &[Route] = &[
     route(Method::DELETE, "/v1/principals/{id}", "principal.revoke", Mutation, principals::revoke)
         .says("Revoke a principal", "It loses every right and credential, at once.")
         .gives(Gives::Json("Principal")),
+    route(Method::GET, "/v1/events", "event.read", Read, events::read)
+        .says(
+            "Read events, or follow them",
+            "What was changed on the keys, vaults and principals that you may read, in the order \
+             of the log. With `Accept: text/event-stream` a stream that goes on: each event has \
+             its `id`, its type as `event`, and itself as `data`; `event: gap` says that events \
+             were missed. Else a page. Events are kept in memory: after a restart, or when too \
+             many came, older ones are gone, and the answer says so.",
+        )
+        .query("after", "Events after this one. Without it: a page of the oldest, a stream of new.")
+        .query("limit", "Events on a page, 1 to 1000. Without it 100. Not for streams.")
+        .header("Last-Event-ID", "Goes before `after`: where a stream that broke off goes on.")
+        .gives(Gives::Events),
     public("/v1/log/checkpoint", "log.checkpoint", log::checkpoint)
         .says("Fetch the newest checkpoint of the log", "A signed note (C2SP tlog-checkpoint).")
         .gives(Gives::Text("text/plain; charset=utf-8")),

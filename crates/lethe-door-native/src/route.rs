@@ -62,6 +62,7 @@ pub(crate) enum Takes {
 pub(crate) enum Gives {
     Bytes,
     Created(&'static str),
+    Events,
     Json(&'static str),
     Receipt,
     Text(&'static str),

@@ -4,6 +4,7 @@
 //! those of the uses are written by hand (`render.rs`) and stand here for the OpenAPI document and
 //! for the test that holds both to the same text.
 
+mod event;
 mod pem;
 mod view;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use crate::body::{Base64Text, Object};
+pub use event::{Event, Events};
 pub(crate) use pem::spki_pem;
 
 // ---------------------------------------------------------------- requests
