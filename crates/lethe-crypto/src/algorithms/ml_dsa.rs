@@ -1,8 +1,8 @@
 //! ML-DSA (FIPS 204), pure, with an empty context, hedged: a signature is another one each time.
 //!
 //! The library has no function for a context or for prehashed messages, so that both are refused: a
-//! message that was signed with a context does not verify here. The material is the 32-byte seed; an
-//! expanded key without its seed is taken too, since it cannot be turned back.
+//! message that was signed with a context does not verify here. The material is the 32-byte seed;
+//! an expanded key without its seed is taken too, since it cannot be turned back.
 
 use aws_lc_rs::encoding::AsRawBytes;
 use aws_lc_rs::signature::{
