@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lethe_types::{KeyId, PrincipalId};
 
-use super::submission::{Destroy, KeyUpdate, NewKey};
+use super::submission::{Destroy, KeyUpdate, NewKey, Preconditions};
 use super::{Change, Committer, Step, Submission};
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::record::{KeyRecord, NameRule, PrincipalRecord, VaultRecord};
@@ -114,7 +114,10 @@ impl Committer {
                 is_unchanged(catalogue, seen) && taken.thing(Kind::Key, seen.record().id.0)
             }
             Step::CreateKey(new) => new_key_is_current(catalogue, new, taken),
-            Step::UpdateKey(update) => update_is_current(catalogue, update, taken),
+            Step::UpdateKey(update) => {
+                update_is_current(catalogue, update, taken)
+                    && self.guards_still_hold(&update.seen, &update.preconditions, taken)
+            }
             Step::DestroyKey(destroy) => self.destroy_is_current(destroy, change, taken),
             Step::PutApproval { seen, record } => {
                 same(catalogue.approval(record.id).as_ref(), seen.as_ref())
@@ -152,24 +155,33 @@ impl Committer {
     fn destroy_is_current(&self, destroy: &Destroy, change: &Change, taken: &mut Taken) -> bool {
         let catalogue = &self.shared.catalogue;
         let record = destroy.seen.record();
-        let preconditions = &destroy.preconditions;
+        is_unchanged(catalogue, &destroy.seen)
+            && self.guards_still_hold(&destroy.seen, &destroy.preconditions, taken)
+            && catalogue.live_dependants(record.id) == destroy.preconditions.dependants
+            && bound_principals_go_too(catalogue, record.id, change)
+            && taken.thing(Kind::Key, record.id.0)
+            && taken.end(Kind::Key, record.id.0)
+    }
+
+    /// Whether the key was not used since the guards looked at it, and whoever asks has not reached
+    /// a bound on destructions.
+    fn guards_still_hold(
+        &self,
+        seen: &KeyEntry,
+        preconditions: &Preconditions,
+        taken: &mut Taken,
+    ) -> bool {
         let used_since = preconditions
             .unused_since
-            .is_some_and(|since| destroy.seen.usage().last().is_some_and(|last| last >= since));
+            .is_some_and(|since| seen.usage().last().is_some_and(|last| last >= since));
         let over_rate = preconditions.rate.is_some_and(|rate| {
             let here = taken.destroys.entry(rate.principal).or_default();
-            let before = catalogue.destroys_since(rate.principal, rate.since);
+            let before = self.shared.catalogue.destroys_since(rate.principal, rate.since);
             let over = before.saturating_add(*here) >= rate.most;
             *here += u32::from(!over);
             over
         });
-        is_unchanged(catalogue, &destroy.seen)
-            && !used_since
-            && !over_rate
-            && catalogue.live_dependants(record.id) == preconditions.dependants
-            && bound_principals_go_too(catalogue, record.id, change)
-            && taken.thing(Kind::Key, record.id.0)
-            && taken.end(Kind::Key, record.id.0)
+        !used_since && !over_rate
     }
 }
 

@@ -283,14 +283,15 @@ impl Engine {
         let mut more = false;
         for job in self.shared.catalogue.jobs() {
             if job.state == JobState::Running {
-                self.advance(job.id)?;
+                block_on(self.advance(job.id))?;
                 more = true;
             }
         }
         Ok(more)
     }
 
-    fn advance(&self, id: JobId) -> Result<(), EngineError> {
+    /// The next batch of one job.
+    pub(crate) async fn advance(&self, id: JobId) -> Result<(), EngineError> {
         let mut batch = JOB_BATCH_KEYS_MAX;
         let mut conflicts = 0;
         loop {
@@ -302,7 +303,7 @@ impl Engine {
             }
             let caller = match self.job_caller(&job) {
                 Some(caller) => caller,
-                None => return self.fail_job(&job, "who asked for it can no longer act"),
+                None => return self.fail_job(&job, "who asked for it can no longer act").await,
             };
             let planned = self.plan_batch(&caller, &job, batch)?;
             let (reply, answer) = futures_channel::oneshot::channel();
@@ -313,7 +314,7 @@ impl Engine {
                 idempotency: None,
                 reply,
             })?;
-            match block_on(answer) {
+            match answer.await {
                 Ok(Ok(committed)) => {
                     return self.audit_batch(&caller, &planned.destroyed, &committed);
                 }
@@ -346,14 +347,14 @@ impl Engine {
         })
     }
 
-    fn fail_job(&self, job: &Arc<JobRecord>, why: &str) -> Result<(), EngineError> {
+    async fn fail_job(&self, job: &Arc<JobRecord>, why: &str) -> Result<(), EngineError> {
         let mut record = (**job).clone();
         record.state = JobState::Failed;
         record.failure = Some(why.into());
         record.changed = self.shared.clock.now();
         let update = JobUpdate { seen: Some(job.clone()), record, rows: Vec::new() };
         let change = Change { steps: vec![Step::PutJob(Box::new(update))], receipts: false };
-        block_on(self.submit_as_system(change))
+        self.submit_as_system(change).await
     }
 
     /// The steps for the next keys of the job.

@@ -13,7 +13,7 @@ use lethe_types::{KeyId, KeyName, LabelName, LabelValue, SecretVec};
 
 use crate::authz::{Caller, UpdateKey};
 use crate::catalogue::KeyEntry;
-use crate::committer::{Change, KeyUpdate, Step, alias_is_free, name_is_free};
+use crate::committer::{Change, KeyUpdate, Preconditions, Step, alias_is_free, name_is_free};
 use crate::lifecycle;
 use crate::record::{Alias, KeyRecord, OwnedSecret};
 use crate::{Engine, EngineError};
@@ -59,7 +59,14 @@ impl Engine {
             self.check_names(&record)?;
             let seen = seen.clone();
             let kind = EntryType::KeyChanged;
-            let update = KeyUpdate { seen, record, kind, facts, secrets };
+            let update = KeyUpdate {
+                seen,
+                record,
+                kind,
+                facts,
+                secrets,
+                preconditions: Preconditions::default(),
+            };
             Ok(Some(Change::one(Step::UpdateKey(Box::new(update)))))
         })
         .await
