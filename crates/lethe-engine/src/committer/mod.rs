@@ -115,6 +115,13 @@ impl Queue {
         Self { sender: Mutex::new(None), thread: Mutex::new(None) }
     }
 
+    /// A queue that the test empties itself.
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> (Self, Receiver<Submission>) {
+        let (sender, receiver) = sync_channel(COMMIT_QUEUE_PLANS_MAX);
+        (Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(None) }, receiver)
+    }
+
     fn sender(&self) -> Option<SyncSender<Submission>> {
         self.sender.lock().clone()
     }
