@@ -173,7 +173,7 @@ impl Committer {
     ) -> bool {
         let used_since = preconditions
             .unused_since
-            .is_some_and(|since| seen.usage().last().is_some_and(|last| last >= since));
+            .is_some_and(|since| seen.usage().last().is_some_and(|last| last > since));
         let over_rate = preconditions.rate.is_some_and(|rate| {
             let here = taken.destroys.entry(rate.principal).or_default();
             let before = self.shared.catalogue.destroys_since(rate.principal, rate.since);

@@ -118,7 +118,8 @@ impl Queue {
     /// A queue that the test empties itself.
     #[cfg(test)]
     pub(crate) fn by_hand() -> (Self, Receiver<Submission>) {
-        let (sender, receiver) = sync_channel(COMMIT_QUEUE_PLANS_MAX);
+        const PLANS: usize = 64;
+        let (sender, receiver) = sync_channel(PLANS);
         (Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(None) }, receiver)
     }
 
