@@ -244,6 +244,8 @@ impl Engine {
             dependants: &dependants,
             now,
         };
+        // One that is worth nothing proves nothing, also where no rule asks for any.
+        let approval = approval.filter(|_| matches!(facts.approvals, Approvals::Given { .. }));
         let asked = Asked { wish: wish(request.when), confirm: request.confirm.as_deref() };
         let verdict = decide(&policy, &facts, &asked)?;
         let mut evidence = self.requester_evidence(caller, request, now)?;
