@@ -20,7 +20,7 @@ use crate::committer::{
 use crate::guards::{Approvals, Asked, Facts, Unusable, Verdict, Wish, cascaded, decide};
 use crate::idempotency::IdempotencyKey;
 use crate::record::{
-    ApprovalRecord, ApprovalState, DeletionPolicy, Evidence, EvidenceRole, Pending,
+    ApprovalRecord, ApprovalState, DeletionPolicy, Dependants, Evidence, EvidenceRole, Pending,
 };
 use crate::{Engine, EngineError, lifecycle};
 
@@ -42,7 +42,8 @@ pub struct DestroyRequest {
     pub approval: Option<ApprovalId>,
     /// The caller's own signature over the request, if the door demands one.
     pub signed: Option<SignedRequest>,
-    /// What this door demands beside the policies of realm and vault.
+    /// What this door demands beside the policies of realm and vault. The default policy refuses while
+    /// there are dependants; [`DestroyRequest::new`] demands nothing.
     pub policy: DeletionPolicy,
     /// The revision that the caller saw, if it cares.
     pub expected: Option<Revision>,
@@ -88,7 +89,8 @@ impl DestroyRequest {
             confirm: None,
             approval: None,
             signed: None,
-            policy: DeletionPolicy::default(),
+            // Of the choices for dependants the strictest counts: this one adds nothing.
+            policy: DeletionPolicy { dependants: Dependants::Orphan, ..DeletionPolicy::default() },
             expected: None,
             idempotency: None,
         }
