@@ -213,25 +213,33 @@ fn new_key_is_current(catalogue: &Catalogue, new: &NewKey, taken: &mut Taken) ->
         && catalogue.key(record.id).is_none()
         && taken.thing(Kind::Key, record.id.0)
         && taken.extend(Kind::Vault, record.vault.0)
-        && names_are_free(catalogue, record, taken)
+        && names_are_free(catalogue, None, record, taken)
 }
 
 fn update_is_current(catalogue: &Catalogue, update: &KeyUpdate, taken: &mut Taken) -> bool {
     is_unchanged(catalogue, &update.seen)
         && taken.thing(Kind::Key, update.record.id.0)
-        && names_are_free(catalogue, &update.record, taken)
+        && names_are_free(catalogue, Some(update.seen.record()), &update.record, taken)
 }
 
-/// The key's aliases, and its name where the vault wants names to be unique.
-fn names_are_free(catalogue: &Catalogue, record: &KeyRecord, taken: &mut Taken) -> bool {
+/// The key's aliases, and its name where the vault wants names to be unique. A name that it has
+/// already stays its own, also if the vault's rule came later.
+fn names_are_free(
+    catalogue: &Catalogue,
+    before: Option<&KeyRecord>,
+    record: &KeyRecord,
+    taken: &mut Taken,
+) -> bool {
     let aliases = record.aliases.iter().all(|alias| {
         alias_is_free(catalogue, record, &alias.door, &alias.text)
             && taken.texts.insert(format!("alias {} {} {}", record.realm, alias.door, alias.text))
     });
     let rule = catalogue.vault(record.realm, record.vault).map(|vault| vault.names);
     let unique = rule.is_some_and(|rule| rule != NameRule::Free);
+    let named = before.is_none_or(|before| before.name != record.name);
     aliases
         && (!unique
+            || !named
             || (name_is_free(catalogue, record)
                 && taken.texts.insert(format!("name {} {}", record.vault, record.name))))
 }

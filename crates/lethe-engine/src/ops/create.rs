@@ -143,7 +143,7 @@ impl Engine {
         if policy.refuse_reimport && new.record.imported {
             self.refuse_reimport(new.record.algorithm, &new.material)?;
         }
-        self.check_names(&new.record)?;
+        self.check_names(None, &new.record)?;
         self.check_derivation(caller, &new.record)?;
         Ok(PreparedKey { step: Step::New(Box::new(new)), idempotency })
     }
@@ -316,7 +316,7 @@ impl Engine {
                 if vault.is_none_or(|vault| vault.removed.is_some()) {
                     return Err(EngineError::ItemNotFound("vault"));
                 }
-                self.check_names(&new.record)?;
+                self.check_names(None, &new.record)?;
                 self.check_derivation(caller, &new.record)?;
             }
         }

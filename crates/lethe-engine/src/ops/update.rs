@@ -56,7 +56,7 @@ impl Engine {
                 return Ok(None);
             }
             check_bounds(&record)?;
-            self.check_names(&record)?;
+            self.check_names(Some(seen.record()), &record)?;
             let seen = seen.clone();
             let kind = EntryType::KeyChanged;
             let update = KeyUpdate {
@@ -72,10 +72,15 @@ impl Engine {
         .await
     }
 
-    /// Whether the record may carry its name and aliases.
-    pub(super) fn check_names(&self, record: &KeyRecord) -> Result<(), EngineError> {
+    /// Whether the record may carry its name, if that is not what it had `before`, and aliases.
+    pub(super) fn check_names(
+        &self,
+        before: Option<&KeyRecord>,
+        record: &KeyRecord,
+    ) -> Result<(), EngineError> {
         let catalogue = &self.shared.catalogue;
-        if !name_is_free(catalogue, record) {
+        let named = before.is_none_or(|before| before.name != record.name);
+        if named && !name_is_free(catalogue, record) {
             return Err(EngineError::NameTaken("the name"));
         }
         let free = |alias: &Alias| alias_is_free(catalogue, record, &alias.door, &alias.text);
