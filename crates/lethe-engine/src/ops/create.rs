@@ -9,7 +9,7 @@ use lethe_types::{
     KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState, VaultId,
 };
 
-use super::update::check_bounds;
+use super::update::{check_bounds, check_secret_names};
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, CreateKey, ImportKey};
 use crate::catalogue::KeyEntry;
@@ -190,6 +190,7 @@ impl Engine {
         if request.continues_versions {
             record.next_version = self.version_after(&record);
         }
+        check_secret_names(request.secrets.iter().map(|(name, _)| &**name))?;
         let (names, secrets): (Vec<_>, Vec<_>) = request.secrets.into_iter().unzip();
         let has_details = request.protected
             || !request.labels.is_empty()
