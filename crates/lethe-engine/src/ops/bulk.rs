@@ -19,7 +19,7 @@ use crate::authz::{self, Caller, CancelJob, Destroy, Operation, ReadJob, StartJo
 use crate::block_on::block_on;
 use crate::committer::{Change, CommitError, JobUpdate, Step, Submission};
 use crate::record::{Bulk, JobRecord, JobState};
-use crate::{Engine, EngineError, KeyFilter, keys, lifecycle};
+use crate::{Engine, EngineError, KeyFilter, Refusal, keys, lifecycle};
 
 /// Keys in one stored piece of a job's list.
 const PIECE_KEYS: usize = 4_096;
@@ -395,6 +395,8 @@ impl Engine {
                     taken.extend(touched);
                     planned.steps.extend(steps);
                 }
+                // What stands in its way goes with this batch: next batch.
+                Err(error) if self.waits_for(&error, key, &taken) => break,
                 Err(error) => {
                     record.refused += 1;
                     let value = [key.0.as_slice(), error.code().as_bytes()].concat();
@@ -421,6 +423,13 @@ impl Engine {
         let update = JobUpdate { seen: Some(job.clone()), record, rows };
         planned.steps.push(Step::PutJob(Box::new(update)));
         Ok(planned)
+    }
+
+    /// Whether nothing but keys of this batch that are derived from `key` kept it.
+    fn waits_for(&self, error: &EngineError, key: KeyId, taken: &BTreeSet<KeyId>) -> bool {
+        let EngineError::GuardRefused(refusal) = error else { return false };
+        matches!(**refusal, Refusal::HasDependants { .. })
+            && self.shared.catalogue.live_dependants(key).iter().any(|other| taken.contains(other))
     }
 
     /// The next keys of the job's list, none beyond the stored piece that it is at.
