@@ -17,7 +17,7 @@ use super::destroy::DestroyRequest;
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, CancelJob, Destroy, Operation, ReadJob, StartJob};
 use crate::block_on::block_on;
-use crate::committer::{Change, CommitError, JobUpdate, Step, Submission};
+use crate::committer::{Change, CommitError, Committed, JobUpdate, Made, Step, Submission};
 use crate::record::{Bulk, JobRecord, JobState};
 use crate::{Engine, EngineError, KeyFilter, Refusal, keys, lifecycle};
 
@@ -246,7 +246,7 @@ impl Engine {
                     authz::check_realm::<CancelJob>(caller, None)?;
                 }
                 if seen.state != JobState::Running {
-                    return Ok(Planned::Done(crate::committer::Committed::nothing()));
+                    return Ok(Planned::Done(Committed::nothing()));
                 }
                 let mut record = (*seen).clone();
                 record.state = JobState::Cancelled;
@@ -316,7 +316,8 @@ impl Engine {
             })?;
             match answer.await {
                 Ok(Ok(committed)) => {
-                    return self.audit_batch(&caller, &planned.destroyed, &committed);
+                    self.audit_batch(&caller, &committed);
+                    return Ok(());
                 }
                 Ok(Err(CommitError::Conflict(_))) => {
                     conflicts += 1;
@@ -442,23 +443,15 @@ impl Engine {
         Ok(ids.iter().skip(from).take(most).map(|id| KeyId(*id)).collect())
     }
 
-    fn audit_batch(
-        &self,
-        caller: &Caller,
-        destroyed: &[KeyId],
-        committed: &crate::committer::Committed,
-    ) -> Result<(), EngineError> {
+    fn audit_batch(&self, caller: &Caller, committed: &Committed) {
         let now = self.shared.clock.now();
-        let first = committed.log_index();
-        for (number, &key) in (0_u64..).zip(destroyed) {
-            let log_index = first.map(|first| first + number);
-            self.audit_done::<Destroy>(
-                caller,
-                now,
-                Touched { key: Some(key), log_index, ..Touched::default() },
-            );
+        for made in &committed.made {
+            // Principals that went with a key have entries in the log between those of keys.
+            if let Made::Key { entry, log_index } = made {
+                let (key, log_index) = (Some(entry.record().id), *log_index);
+                self.audit_done::<Destroy>(caller, now, Touched { key, log_index, subject: None });
+            }
         }
-        Ok(())
     }
 }
 
