@@ -27,7 +27,7 @@ use lethe_http::Kind::{Mutation, Read, Use};
 use lethe_http::{Door, Fallback, RequestHead, Response, RouteSpec};
 use lethe_types::limits::BODY_BYTES_MAX;
 
-use handlers::{destroy, docs, keys, log, principals, service, uses, vaults};
+use handlers::{destroy, docs, events, keys, log, principals, service, uses, vaults};
 pub use route::Route;
 use route::{Gives, Takes, public, route};
 pub use state::ServiceView;
@@ -82,12 +82,23 @@ pub static ROUTES: &[Route] = &[
         .header("Idempotency-Key", "A retry with the same value answers with the same key.")
         .gives(Gives::Created("Key")),
     route(Method::GET, "/v1/keys", "key.list", Read, keys::list)
-        .says("List keys", "Oldest first, page by page. Keys that you may not see are left out.")
+        .says(
+            "List keys",
+            "Page by page: oldest first, or in the order of names with `name` or `prefix`, or of \
+             values with a `label` without one, if that leaves fewest keys to look at. Keys that \
+             you may not see are left out. A page looks at a bounded number of keys: it may have \
+             fewer than `limit`, even none, and a `next`; only `next: null` is the end.",
+        )
         .query("limit", "Keys on a page, 1 to 1000. Without it 100.")
-        .query("cursor", "`next` of the page before.")
+        .query("cursor", "`next` of the page before. The other parameters must be the same.")
         .query("vault", "Only keys of the vault with this id.")
         .query("name", "Only keys of exactly this name.")
+        .query("prefix", "Only keys whose name begins so, in this case.")
+        .query("label", "`name=value`, or `name` for any value. May be repeated: all must match.")
+        .query("state", "Only keys in this state. A destroyed one includes destroyed keys.")
+        .query("algorithm", "Only keys of this algorithm.")
         .query("destroyed", "`true`: destroyed keys too.")
+        .query("derived_from", "Only keys that were derived from the key with this id.")
         .gives(Gives::Json("Keys")),
     route(Method::GET, "/v1/keys/{id}", "key.read", Read, keys::read)
         .says("See a key", "Also a destroyed one, with how it ended. Never its material.")
@@ -176,6 +187,19 @@ pub static ROUTES: &[Route] = &[
     route(Method::DELETE, "/v1/principals/{id}", "principal.revoke", Mutation, principals::revoke)
         .says("Revoke a principal", "It loses every right and credential, at once.")
         .gives(Gives::Json("Principal")),
+    route(Method::GET, "/v1/events", "event.read", Read, events::read)
+        .says(
+            "Read events, or follow them",
+            "What was changed on the keys, vaults and principals that you may read, in the order \
+             of the log. With `Accept: text/event-stream` a stream that goes on: each event has \
+             its `id`, its type as `event`, and itself as `data`; `event: gap` says that events \
+             were missed. Else a page. Events are kept in memory: after a restart, or when too \
+             many came, older ones are gone, and the answer says so.",
+        )
+        .query("after", "Events after this one. Without it: a page of the oldest, a stream of new.")
+        .query("limit", "Events on a page, 1 to 1000. Without it 100. Not for streams.")
+        .header("Last-Event-ID", "Goes before `after`: where a stream that broke off goes on.")
+        .gives(Gives::Events),
     public("/v1/log/checkpoint", "log.checkpoint", log::checkpoint)
         .says("Fetch the newest checkpoint of the log", "A signed note (C2SP tlog-checkpoint).")
         .gives(Gives::Text("text/plain; charset=utf-8")),

@@ -143,6 +143,12 @@ fn success(gives: Gives) -> (&'static str, Response) {
             ("200", answer.content("application/octet-stream", Content::new(Some(bytes))))
         }
         Gives::Created(schema) => ("201", answer.content("application/json", reference(schema))),
+        Gives::Events => {
+            let answer = answer
+                .content("application/json", reference("Events"))
+                .content("text/event-stream", Content::new(Some(text())));
+            ("200", answer)
+        }
         Gives::Json(schema) => ("200", answer.content("application/json", reference(schema))),
         Gives::Receipt => {
             let header = HeaderBuilder::new()
@@ -208,6 +214,7 @@ fn components() -> utoipa::openapi::Components {
     add::<wire::NewPrincipal>(&mut schemas);
     add::<wire::Principals>(&mut schemas);
     add::<wire::Health>(&mut schemas);
+    add::<wire::Events>(&mut schemas);
     add::<wire::Problem>(&mut schemas);
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)

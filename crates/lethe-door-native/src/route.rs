@@ -14,7 +14,7 @@ use crate::state::State;
 /// large RSA key takes seconds on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Most query parameters or headers that one operation documents.
-const PARAMETERS_MAX: usize = 5;
+const PARAMETERS_MAX: usize = 10;
 
 type Call = fn(&Arc<State>, Request) -> Result<Reply, Refusal>;
 
@@ -62,6 +62,7 @@ pub(crate) enum Takes {
 pub(crate) enum Gives {
     Bytes,
     Created(&'static str),
+    Events,
     Json(&'static str),
     Receipt,
     Text(&'static str),

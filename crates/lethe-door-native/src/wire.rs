@@ -4,6 +4,7 @@
 //! those of the uses are written by hand (`render.rs`) and stand here for the OpenAPI document and
 //! for the test that holds both to the same text.
 
+mod event;
 mod pem;
 mod view;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use crate::body::{Base64Text, Object};
+pub use event::{Event, Events};
 pub(crate) use pem::spki_pem;
 
 // ---------------------------------------------------------------- requests
@@ -207,11 +209,14 @@ pub struct Key {
     pub imported: bool,
     /// Its material left the server.
     pub exported: bool,
-    /// Uses since the server started.
-    pub uses_since_start: u64,
-    /// Last use since the server started.
+    /// Uses since it was made. After a crash those of the last second may be missing.
+    pub uses: u64,
+    /// Its last use; `null` if there was none.
     #[schema(format = DateTime, required)]
     pub last_used: Option<String>,
+    /// Id of the principal that used it last; `null` if none did.
+    #[schema(required)]
+    pub last_used_by: Option<String>,
     /// How it ended; only when destroyed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -251,12 +256,12 @@ pub struct Destruction {
     pub log_index: u64,
 }
 
-/// One page of keys, oldest first.
+/// One page of keys. May have fewer than asked for, even none, before the last page.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Keys {
     /// The keys.
     pub keys: Vec<Key>,
-    /// `cursor` of the next page; `null` after the last.
+    /// `cursor` of the next page; `null` after the last, and only then.
     #[schema(required)]
     pub next: Option<String>,
 }

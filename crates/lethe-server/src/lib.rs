@@ -20,9 +20,10 @@ pub mod seal;
 mod serve;
 mod service;
 pub mod signals;
+mod webhook;
 
 pub use error::ServeError;
-pub use serve::{ServeOptions, serve};
+pub use serve::{ServeOptions, configuration, serve};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use lethe_crypto::SystemEntropy;
 use lethe_engine::Engine;
 use lethe_http::metrics::Registry;
 use lethe_http::{Environment, HostRouter, Listener, ListenerOptions, Transport, tls};
+use lethe_types::Clock;
 
 use crate::audit_file::AuditFile;
 use crate::clock::{SystemClock, parse_duration};
@@ -17,6 +18,7 @@ use crate::dev_tls::ensure_dev_tls;
 use crate::private_files::{ensure_own_dir, write_atomic};
 use crate::service::Service;
 use crate::signals::StopSignals;
+use crate::webhook::Webhooks;
 use crate::{ServeError, dev, doors, open, principals};
 
 /// The first port of `serve --dev`, unless it is told another.
@@ -51,7 +53,7 @@ pub struct ServeOptions {
 /// [`ServeError`]; nothing was overwritten.
 pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     crate::crash_points::arm();
-    let config = load(options)?;
+    let config = configuration(options)?;
     let clock = Arc::new(clock(options)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -70,7 +72,11 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     audited.map_err(|error| ServeError::Audit(Box::new(error)))
 }
 
-fn load(options: &ServeOptions) -> Result<Config, ServeError> {
+/// The configuration that [`serve`] would use.
+///
+/// # Errors
+/// [`ServeError::Argument`] and [`ServeError::Config`].
+pub fn configuration(options: &ServeOptions) -> Result<Config, ServeError> {
     let mut set = options.set.clone();
     if let Some(data) = &options.data {
         let data = data.to_str().ok_or_else(|| ServeError::Argument {
@@ -130,6 +136,12 @@ async fn run(
         let door = doors::open(door_config, engine, &service)?;
         listeners.extend(listeners_of(door_config, door, certificates.as_ref())?);
     }
+    let mut webhooks = Webhooks::default();
+    let webhook_clock: Arc<dyn Clock> = clock.clone();
+    for webhook in &config.webhooks {
+        let realm = engine.ensure_realm(&webhook.realm).await?;
+        webhooks.start(webhook, realm, engine, &webhook_clock, &registry, &data)?;
+    }
     let tokens = if options.dev { dev::tokens(config, engine, &data).await? } else { Vec::new() };
     let environment = Environment { clock, entropy: Arc::new(SystemEntropy), metrics: registry };
     let running = lethe_http::serve(listeners, environment).await?;
@@ -144,6 +156,7 @@ async fn run(
     }
     signals.next().await;
     let cut = running.shutdown(config.shutdown_grace).await;
+    webhooks.stop(&*webhook_clock);
     if cut.connections_cut > 0 || cut.work_abandoned > 0 {
         eprintln!(
             "lethe: stopped after {:?}: {} connections cut, {} operations still running",

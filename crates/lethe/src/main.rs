@@ -44,8 +44,12 @@ enum Command {
     Vault(cmd::vault::Arguments),
     /// Make, see and revoke principals and their tokens
     Principal(cmd::principal::Arguments),
+    /// See what was changed, or follow it
+    Events(cmd::events::Arguments),
     /// Check the receipt of a destruction, offline
     Receipt(cmd::receipt::Arguments),
+    /// See the audit trail, and check that nobody altered it
+    Audit(cmd::audit::Arguments),
     /// Measure a local server
     Bench(cmd::bench::Arguments),
     /// Print a configuration file that says what the defaults say, with every setting explained
@@ -58,7 +62,7 @@ enum Command {
 }
 
 const AFTER_HELP: &str = "\
-Connection (key, vault, principal), from the environment, since command lines are seen by others:
+Connection (key, vault, principal, events), from the environment, since others see command lines:
   LETHE_URL         address of the native door, as in https://127.0.0.1:8200
   LETHE_CA_FILE     PEM file of the authority that signed the server's certificate
   LETHE_TOKEN       bearer token, or
@@ -66,7 +70,7 @@ Connection (key, vault, principal), from the environment, since command lines ar
   LETHE_DATA        instead: the data directory of a `serve --dev`, as `--dev DIR`
 
 Exit codes:
-  0  done; for `receipt verify`: everything holds; for `key verify`: valid
+  0  done; for `receipt verify`, `audit verify`: everything holds; for `key verify`: valid
   1  refused or failed; the message says why
   2  the command line is wrong
   3  the configuration or the connection settings are wrong
@@ -92,7 +96,9 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Key(arguments) => cmd::key::run(arguments, output),
         Command::Vault(arguments) => cmd::vault::run(arguments, output),
         Command::Principal(arguments) => cmd::principal::run(arguments, output),
+        Command::Events(arguments) => cmd::events::run(arguments, output),
         Command::Receipt(arguments) => cmd::receipt::run(arguments, output),
+        Command::Audit(arguments) => cmd::audit::run(arguments, output),
         Command::Bench(arguments) => cmd::bench::run(arguments, output),
         Command::Config => output.bytes(lethe_server::config::Config::example().as_bytes()),
         Command::Completions(arguments) => cmd::completions::run(arguments, output),

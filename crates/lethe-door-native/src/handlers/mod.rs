@@ -2,6 +2,7 @@
 
 pub(crate) mod destroy;
 pub(crate) mod docs;
+pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod principals;

@@ -12,6 +12,7 @@ impl Key {
     #[must_use]
     pub fn of(entry: &KeyEntry) -> Self {
         let record = entry.record();
+        let used = entry.used();
         Self {
             id: record.id.to_string(),
             name: record.name.to_string(),
@@ -24,8 +25,9 @@ impl Key {
             versions: record.versions.iter().map(KeyVersion::of).collect(),
             imported: record.imported,
             exported: record.exported,
-            uses_since_start: entry.usage().count(),
-            last_used: entry.usage().last().map(|time| time.to_string()),
+            uses: used.map_or(0, |used| used.count),
+            last_used: used.map(|used| used.last.to_string()),
+            last_used_by: used.map(|used| used.by.to_string()),
             destruction: record.destruction.as_deref().map(Destruction::of),
         }
     }

@@ -165,6 +165,40 @@ impl Step {
     }
 }
 
+impl Step {
+    /// The key that the step's log entry speaks of.
+    pub(crate) fn key_of_entry(&self) -> Option<KeyId> {
+        match self {
+            Self::PutApproval { record, .. } => Some(record.key),
+            Self::AddVersion { .. }
+            | Self::CreateKey(_)
+            | Self::DestroyKey(_)
+            | Self::PutJob(_)
+            | Self::PutPrincipal(_)
+            | Self::PutRealm { .. }
+            | Self::PutRows(_)
+            | Self::PutVault { .. }
+            | Self::UpdateKey(_) => self.key(),
+        }
+    }
+
+    /// The principal, vault or realm that the step's log entry speaks of, if it speaks of no key.
+    pub(crate) fn subject(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::PutPrincipal(update) => Some(update.record.id.0),
+            Self::PutRealm { record, .. } => Some(record.id.0),
+            Self::PutVault { record, .. } => Some(record.id.0),
+            Self::AddVersion { .. }
+            | Self::CreateKey(_)
+            | Self::DestroyKey(_)
+            | Self::PutApproval { .. }
+            | Self::PutJob(_)
+            | Self::PutRows(_)
+            | Self::UpdateKey(_) => None,
+        }
+    }
+}
+
 /// Why a submission was not committed.
 #[derive(Debug)]
 pub(crate) enum CommitError {

@@ -20,7 +20,7 @@ use crate::committer::{
 use crate::guards::{Approvals, Asked, Facts, Unusable, Verdict, Wish, cascaded, decide};
 use crate::idempotency::IdempotencyKey;
 use crate::record::{
-    ApprovalRecord, ApprovalState, DeletionPolicy, Dependants, Evidence, EvidenceRole, Pending,
+    ApprovalRecord, ApprovalState, DeletionPolicy, Evidence, EvidenceRole, Pending,
 };
 use crate::{Engine, EngineError, lifecycle};
 
@@ -42,8 +42,7 @@ pub struct DestroyRequest {
     pub approval: Option<ApprovalId>,
     /// The caller's own signature over the request, if the door demands one.
     pub signed: Option<SignedRequest>,
-    /// What this door demands beside the policies of realm and vault. The default policy refuses while
-    /// there are dependants; [`DestroyRequest::new`] demands nothing.
+    /// What this door demands beside the policies of realm and vault.
     pub policy: DeletionPolicy,
     /// The revision that the caller saw, if it cares.
     pub expected: Option<Revision>,
@@ -89,8 +88,7 @@ impl DestroyRequest {
             confirm: None,
             approval: None,
             signed: None,
-            // Of the choices for dependants the strictest counts: this one adds nothing.
-            policy: DeletionPolicy { dependants: Dependants::Orphan, ..DeletionPolicy::default() },
+            policy: DeletionPolicy::default(),
             expected: None,
             idempotency: None,
         }
@@ -231,7 +229,8 @@ impl Engine {
         }
         let now = self.shared.clock.now();
         let policy = self.policy_of(record).and(&request.policy);
-        let approval = request.approval.and_then(|id| self.shared.catalogue.approval(id));
+        let approval =
+            request.approval.and_then(|id| self.shared.catalogue.approval(caller.realm(), id));
         let dependants = self.shared.catalogue.live_dependants(record.id);
         let facts = Facts {
             record,
@@ -300,15 +299,19 @@ impl Engine {
             None => (reason, now),
         };
         let mut steps = vec![self.destroy_step(entry, requested, reason, evidence, preconditions)];
-        for id in with {
+        // What depends on what depends on it goes as well.
+        let (mut going, mut waiting) = (std::collections::BTreeSet::new(), with);
+        while let Some(id) = waiting.pop() {
+            if !going.insert(id) {
+                continue;
+            }
             let dependant = self.load(id)?;
             if let Some(refusal) = cascaded(dependant.record(), now).into_iter().next() {
                 return Err(refusal.into());
             }
-            let preconditions = Preconditions {
-                dependants: self.shared.catalogue.live_dependants(id),
-                ..Preconditions::default()
-            };
+            let dependants = self.shared.catalogue.live_dependants(id);
+            waiting.extend(&dependants);
+            let preconditions = Preconditions { dependants, ..Preconditions::default() };
             let reason = format!("with key {}", entry.record().id);
             steps.push(self.destroy_step(&dependant, now, &reason, Vec::new(), preconditions));
         }

@@ -1,7 +1,9 @@
 mod access;
 mod batch;
 mod crash;
+mod events;
 mod life;
+mod lists;
 mod races;
 mod races_cast;
 mod rig;

@@ -283,7 +283,7 @@ pub(super) const OPERATIONS: &[(&str, Operation)] = &[
     }),
     ("work", |engine, cast, _| {
         Turn::Asks(Box::pin(async move {
-            match engine.advance(cast.job).await {
+            match engine.advance(cast.realm, cast.job).await {
                 Ok(()) => {
                     let job = engine.read_job(&acme(engine), cast.job).unwrap();
                     job.state.as_str().to_owned()

@@ -2,10 +2,12 @@
 //!
 //! A test starts its own server in its own folder and shares neither with any other test.
 
+mod audit;
 mod client;
 mod coverage;
 mod crash;
 mod data_dir;
+mod events;
 mod harness;
 mod keys;
 mod native;
