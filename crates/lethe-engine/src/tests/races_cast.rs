@@ -162,6 +162,11 @@ fn makes<'a>(engine: &'a Engine, request: crate::CreateKeyRequest) -> Turn<'a> {
     Turn::Asks(Box::pin(async move { said(create(engine, &acme(engine), request).await) }))
 }
 
+fn derived(name: &str, parent: KeyId, depends: bool) -> crate::CreateKeyRequest {
+    let derivation = Some(Derivation { parent, path: "m/1".into(), depends });
+    crate::CreateKeyRequest { derivation, ..aes(name) }
+}
+
 fn names_somebody<'a>(engine: &'a Engine, request: CreatePrincipalRequest) -> Turn<'a> {
     let caller = acme(engine);
     Turn::Asks(Box::pin(async move { said(engine.create_principal(&caller, request).await) }))
@@ -228,10 +233,8 @@ pub(super) const OPERATIONS: &[(&str, Operation)] = &[
     }),
     ("hold", |engine, cast, _| holds(engine, cast.key)),
     ("hold due", |engine, cast, _| holds(engine, cast.due)),
-    ("derive", |engine, cast, _| {
-        let derivation = Derivation { parent: cast.key, path: "m/1".into(), depends: false };
-        makes(engine, crate::CreateKeyRequest { derivation: Some(derivation), ..aes("child") })
-    }),
+    ("derive", |engine, cast, _| makes(engine, derived("child", cast.key, true))),
+    ("derive loosely", |engine, cast, _| makes(engine, derived("loose child", cast.key, false))),
     ("bind", |engine, cast, _| {
         let bound_to = Some(cast.key);
         names_somebody(engine, CreatePrincipalRequest { bound_to, ..nobody("agent") })
