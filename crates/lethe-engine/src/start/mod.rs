@@ -25,6 +25,7 @@ use crate::Engine;
 use crate::audit::AuditSink;
 use crate::caretaker::{Caretaker, Rounds};
 use crate::committer::{Committer, Owned, Queue};
+use crate::events::Events;
 use crate::head_guard::{self, HeadGuard};
 use crate::keys;
 use crate::ops::ListCursors;
@@ -168,6 +169,7 @@ impl Engine {
             log: RwLock::new(catalogued.log),
             head: ArcSwap::from_pointee(SignedHead { size, text }),
             unsettled_notes: Mutex::default(),
+            events: Arc::new(Events::new(size)),
             pepper: Pepper::new(&catalogued.pepper),
             cursors: ListCursors::new(&catalogued.pepper)
                 .map_err(|_| StartError::Damaged("the key of list cursors"))?,

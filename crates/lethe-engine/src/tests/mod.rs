@@ -1,6 +1,7 @@
 mod access;
 mod batch;
 mod crash;
+mod events;
 mod life;
 mod lists;
-mod support;
+pub(crate) mod support;
