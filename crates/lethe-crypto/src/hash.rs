@@ -5,6 +5,12 @@ use aws_lc_rs::{digest, hmac};
 /// `SHA-256(parts[0] || parts[1] || …)`, FIPS 180-4.
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    if let [part] = parts {
+        // In one step it needs no memory of its own.
+        let mut out = [0; 32];
+        out.copy_from_slice(digest::digest(&digest::SHA256, part).as_ref());
+        return out;
+    }
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
         context.update(part);
@@ -24,4 +30,41 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(context.sign().as_ref());
     out
+}
+
+/// SHA-256 (FIPS 180-4) of bytes that come one part after the other.
+#[derive(Clone)]
+pub struct Sha256(digest::Context);
+
+impl Sha256 {
+    /// Nothing hashed yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Adds `part` at the end.
+    pub fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    /// The hash of all parts.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.copy_from_slice(self.0.finish().as_ref());
+        out
+    }
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl core::fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Sha256(..)")
+    }
 }

@@ -1,12 +1,10 @@
 //! Request headers and queries that are parsed, and response headers that are written, in more than
 //! one handler.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::borrow::Cow;
+
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH};
 use lethe_http::{QueryPair, RequestHead, RequestId};
-use lethe_types::{KeyId, UnixMillis};
-use std::borrow::Cow;
 
 use crate::error::Refusal;
 
@@ -149,12 +147,35 @@ pub(crate) fn query<'a, const N: usize>(
     head: &'a RequestHead,
     names: [&'static str; N],
 ) -> Result<[Option<Cow<'a, str>>; N], Refusal> {
+    Ok(query_with_list(head, names, None)?.0)
+}
+
+/// The values of parameters that are there at most once, and those of the one that may be repeated.
+type Parameters<'a, const N: usize> = ([Option<Cow<'a, str>>; N], Vec<Cow<'a, str>>);
+
+/// [`query`] with one more parameter, `repeated`, that may be there several times; its values come
+/// second, in the order in which they were written.
+///
+/// # Errors
+/// Those of [`query`].
+pub(crate) fn query_with_list<'a, const N: usize>(
+    head: &'a RequestHead,
+    names: [&'static str; N],
+    repeated: Option<&'static str>,
+) -> Result<Parameters<'a, N>, Refusal> {
     let mut found = [const { None }; N];
+    let mut list = Vec::new();
     let pairs =
         head.query_pairs().pairs().map_err(|error| Refusal::invalid("query", error.to_string()))?;
     for QueryPair { name, value } in pairs {
+        if repeated.is_some_and(|repeated| repeated == name) {
+            list.push(value);
+            continue;
+        }
         let Some(place) = names.iter().position(|known| *known == name) else {
-            let why = format!("is no parameter of this operation; it has {}", names.join(", "));
+            let all: Vec<&str> = names.into_iter().chain(repeated).collect();
+            let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+            let why = format!("is no parameter of this operation; it has {all}");
             let field = Cow::Owned(shortened(&name).to_owned());
             return Err(Refusal::InvalidField { field, why });
         };
@@ -162,7 +183,7 @@ pub(crate) fn query<'a, const N: usize>(
             return Err(Refusal::invalid(names[place], "must be there only once"));
         }
     }
-    Ok(found)
+    Ok((found, list))
 }
 
 /// The beginning of a text of the client's that goes into a problem.
@@ -170,25 +191,4 @@ pub(crate) fn shortened(text: &str) -> &str {
     const BYTES_MAX: usize = 100;
     let end = (0..=text.len().min(BYTES_MAX)).rev().find(|&end| text.is_char_boundary(end));
     text.get(..end.unwrap_or(0)).unwrap_or_default()
-}
-
-/// The text of a cursor: base64url of `created_ms` as a big-endian u64 and the key's id.
-pub(crate) fn cursor_text((created, key): (UnixMillis, KeyId)) -> String {
-    let mut bytes = [0; 24];
-    bytes[..8].copy_from_slice(&created.0.to_be_bytes());
-    bytes[8..].copy_from_slice(key.as_bytes());
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// The place that a cursor names.
-///
-/// # Errors
-/// If [`cursor_text`] did not write it.
-pub(crate) fn parse_cursor(text: &str) -> Result<(UnixMillis, KeyId), Refusal> {
-    let refused = || Refusal::invalid("cursor", "must be `next` of an earlier page");
-    let mut bytes = [0; 24];
-    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| refused())?;
-    let (created, key) = bytes[..length].split_first_chunk::<8>().ok_or_else(refused)?;
-    let key = key.try_into().map_err(|_| refused())?;
-    Ok((UnixMillis(u64::from_be_bytes(*created)), KeyId(key)))
 }

@@ -14,7 +14,7 @@ use crate::state::State;
 /// large RSA key takes seconds on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Most query parameters or headers that one operation documents.
-const PARAMETERS_MAX: usize = 5;
+const PARAMETERS_MAX: usize = 10;
 
 type Call = fn(&Arc<State>, Request) -> Result<Reply, Refusal>;
 
@@ -60,10 +60,13 @@ pub(crate) enum Takes {
 /// What an operation answers with; names the schema or the content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gives {
+    Accepted(&'static str),
     Bytes,
     Created(&'static str),
     Json(&'static str),
     Receipt,
+    /// A receipt, or 202 and the key that is destroyed later.
+    ReceiptOrKey,
     Text(&'static str),
 }
 

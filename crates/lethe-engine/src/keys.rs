@@ -25,6 +25,8 @@ pub(crate) const TILE: Space = Space::named("tile");
 pub(crate) const ERASED: Space = Space::named("erased");
 /// Answers to idempotency keys, by their keyed digest.
 pub(crate) const IDEMPOTENT: Space = Space::named("idempotent");
+/// When, how often and by whom keys were used, by key id. Written behind the uses.
+pub(crate) const USAGE: Space = Space::named("usage");
 
 /// Requests for approval by id.
 pub(crate) const APPROVAL: Space = Space::named("approval");
@@ -88,6 +90,10 @@ pub(crate) fn idempotent(digest: &[u8; 32]) -> StoreKey {
     place(IDEMPOTENT, digest)
 }
 
+pub(crate) fn usage(key: KeyId) -> StoreKey {
+    place(USAGE, key.as_bytes())
+}
+
 pub(crate) fn approval(id: ApprovalId) -> StoreKey {
     place(APPROVAL, id.as_bytes())
 }
@@ -106,8 +112,4 @@ pub(crate) fn job_refused(id: JobId, position: u64) -> StoreKey {
 
 pub(crate) fn cut(epoch: u64) -> StoreKey {
     place(CUT, &epoch.to_be_bytes())
-}
-
-pub(crate) fn usage(id: KeyId) -> StoreKey {
-    place(Space::named("usage"), id.as_bytes())
 }

@@ -4,7 +4,7 @@
 //! audit trail, time and chance are traits that the server passes in.
 //!
 //! Read in this order: `ops/destroy.rs` (one operation), `committer/mod.rs` (the one path of every
-//! write), `catalogue.rs` (what every read looks at), `start.rs` (recovery).
+//! write), `catalogue/mod.rs` (what every read looks at), `start.rs` (recovery).
 
 pub mod audit;
 mod authz;
@@ -21,6 +21,8 @@ mod idempotency;
 mod keys;
 mod lifecycle;
 mod log_view;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod ops;
 mod receipt;
 pub mod record;
@@ -34,7 +36,7 @@ mod uses;
 use std::sync::Arc;
 
 pub use authz::{Caller, PrincipalEntry};
-pub use catalogue::{KeyEntry, Usage};
+pub use catalogue::{KeyEntry, KeyFilter, StateFilter, UnknownState, Usage, UsageRow};
 pub use error::EngineError;
 pub use guards::{Refusal, Unusable};
 pub use head_guard::{GuardedHead, HeadGuard};
@@ -42,9 +44,9 @@ pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
     BulkRequest, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest,
-    DestroyWhen, Destroyed, GivenMaterial, HoldRequest, KeyChange, KeyFilter, KeyPage, LeftKey,
-    NewCredential, NewCredentialKind, NewPrincipal, PreparedKey, PrincipalChange, Selection,
-    SignedRequest, VaultChange, VaultRequest,
+    DestroyWhen, Destroyed, DestructionPreview, GivenMaterial, HoldRequest, KeyChange, KeyPage,
+    LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PreparedKey, PreviewVerdict,
+    PrincipalChange, Selection, SignedRequest, VaultChange, VaultRequest,
 };
 pub use signin::{Proof, Rate, SignInLimits, Source};
 pub use start::{Parts, StartError, StoreState, prepare};

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use lethe_crypto::registry::UsableKey;
 use lethe_crypto::token::Pepper;
+use lethe_erasure::slot::SlotImage;
 use lethe_erasure::tree::Tree;
 use lethe_log::LogTree;
 use lethe_store::Store;
-use lethe_types::{Clock, Entropy, TreeId};
+use lethe_types::{Clock, Entropy, TreeId, UnixMillis};
 use parking_lot::{Mutex, RwLock};
 
 use crate::EngineError;
@@ -18,6 +19,7 @@ use crate::audit::AuditSink;
 use crate::cache::ExpandedKeys;
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::idempotency::Idempotency;
+use crate::ops::ListCursors;
 use crate::record::KeyVersion;
 
 /// The newest signed checkpoint and the size it speaks of.
@@ -42,10 +44,14 @@ pub(crate) struct Shared {
     /// Erasure notes that are not in the store yet, by the epoch that the erasure led to.
     pub(crate) unsettled_notes: Mutex<BTreeMap<u64, Arc<str>>>,
     pub(crate) pepper: Pepper,
+    pub(crate) cursors: ListCursors,
     pub(crate) vkey: Arc<str>,
     /// Raised when the state of store or slot is unknown: nothing is changed any more until a
     /// restart.
     pub(crate) halted: AtomicBool,
+    /// When the last root that opens an older backup goes from the slot, in seconds since 1970; 0
+    /// without one.
+    pub(crate) backups_until_s: AtomicU64,
     /// Why, for the operator.
     pub(crate) halted_because: ArcSwapOption<&'static str>,
 }
@@ -113,23 +119,16 @@ impl Shared {
         crate::seal::open_version(self.tree_id, record, version, &record_key).ok_or_else(gone)
     }
 
-    /// A secret that a key or a credential owns.
-    ///
-    /// # Errors
-    /// [`EngineError::ItemNotFound`] if it is gone.
-    pub(crate) fn owned_secret(
-        &self,
-        owner: [u8; 16],
-        secret: &crate::record::OwnedSecret,
-    ) -> Result<lethe_types::SecretVec, EngineError> {
-        let gone = || EngineError::ItemNotFound("secret");
-        let record_key = self
-            .tree
-            .read()
-            .record_key(secret.leaf)
-            .map_err(|_| EngineError::Internal("the erasure tree does not open"))?
-            .ok_or_else(gone)?;
-        crate::seal::open_secret(self.tree_id, owner, secret, &record_key).ok_or_else(gone)
+    /// Notes which roots of older epochs the slot still holds, for the sake of backups.
+    pub(crate) fn note_retained(&self, image: &SlotImage) {
+        let latest = image.retained.iter().map(|entry| entry.not_after_s).max();
+        self.backups_until_s.store(latest.unwrap_or(0), Ordering::Release);
+    }
+
+    /// Until when a backup could bring back what is destroyed now; `None` if none could.
+    pub(crate) fn backups_until(&self) -> Option<UnixMillis> {
+        let seconds = self.backups_until_s.load(Ordering::Acquire);
+        (seconds > 0).then(|| UnixMillis(seconds.saturating_mul(1_000)))
     }
 
     /// Refuses every change from here on.

@@ -9,10 +9,20 @@
 //! *unavailable*: it takes no event, and the engine therefore refuses, until the writer, which
 //! keeps trying, has written all that waits.
 //!
+//! The writer thread also chains the lines ([`chain`]): one hash a line, none on a request's
+//! thread. [`verify`] checks the chain, [`read`] shows its events.
+//!
 //! Must not know what operations do; it only knows which of them are uses.
 
+pub mod chain;
 mod directory;
 mod line;
+mod lines;
+mod names;
+pub mod read;
+mod resume;
+mod text;
+pub mod verify;
 mod writer;
 
 use core::fmt;
@@ -30,9 +40,7 @@ use crate::private_files::{PrivateFileError, ensure_private_dir};
 
 pub use directory::{AuditDirectory, LogFile, RealDirectory};
 pub use line::REQUEST_BYTES_MAX;
-
-/// Name of the file that is being written.
-pub const CURRENT_FILE_NAME: &str = "audit.jsonl";
+pub use names::{CURRENT_FILE_NAME, HEAD_FILE_NAME};
 
 /// Most bytes of events that wait for the file.
 pub const QUEUE_BYTES_MAX: usize = 32 * 1_048_576;
@@ -55,6 +63,10 @@ pub const GATHER_TIME: Duration = Duration::from_millis(10);
 /// How long the writer waits after a failure before it tries again.
 pub const RETRY_TIME: Duration = Duration::from_secs(1);
 
+/// How often the writer looks after its files while nothing is recorded, and about how long the
+/// head may stay behind the trail.
+pub const CHECK_TIME: Duration = Duration::from_secs(1);
+
 /// Bounds and times of one audit trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditOptions {
@@ -66,10 +78,16 @@ pub struct AuditOptions {
     pub queue_bytes_max: usize,
     /// Size at which a file is put aside, in bytes; far more than one line.
     pub rotate_bytes: u64,
+    /// Age at which a file that has events is put aside; `None` for never.
+    pub rotate_after: Option<Duration>,
+    /// Most files that are kept beside the current one; `None` for all.
+    pub keep_files: Option<u64>,
     /// How long the writer gathers events for one sync.
     pub gather_time: Duration,
     /// How long the writer waits after a failure before it tries again.
     pub retry_time: Duration,
+    /// How often the writer looks after its files, and how long the head may stay behind.
+    pub check_time: Duration,
 }
 
 impl AuditOptions {
@@ -81,8 +99,11 @@ impl AuditOptions {
             queue_events_max: config.queue,
             queue_bytes_max: QUEUE_BYTES_MAX,
             rotate_bytes: config.rotate_bytes,
+            rotate_after: config.rotate_after,
+            keep_files: config.keep_files,
             gather_time: GATHER_TIME,
             retry_time: RETRY_TIME,
+            check_time: CHECK_TIME,
         }
     }
 }
@@ -147,7 +168,8 @@ pub enum AuditOpenError {
 
 impl AuditFile {
     /// Opens the trail in the directory that `config` names and creates it if needed. Existing
-    /// events stay; a file that ends within a line, after a crash, is put aside as it is.
+    /// events stay, and the chain goes on from the last of them; a file that ends within a line,
+    /// after a crash, is put aside as it is.
     ///
     /// There must be one `AuditFile` for a directory: the caller holds the lock of the data
     /// directory.
@@ -156,20 +178,18 @@ impl AuditFile {
     /// [`AuditOpenError`]. No event was changed.
     pub fn open(config: &AuditConfig, clock: Arc<dyn Clock>) -> Result<Self, AuditOpenError> {
         ensure_private_dir(&config.path).map_err(AuditOpenError::Directory)?;
-        let directory = RealDirectory::new(config.path.clone(), clock);
-        Self::start(Box::new(directory), AuditOptions::from_config(config)).map_err(|error| {
-            match error {
-                StartError::File(source) => {
-                    AuditOpenError::File { path: config.path.clone(), source }
-                }
-                StartError::Thread(source) => AuditOpenError::Thread(source),
-            }
+        let directory = RealDirectory::new(config.path.clone(), Arc::clone(&clock));
+        let options = AuditOptions::from_config(config);
+        Self::start(Box::new(directory), clock, options).map_err(|error| match error {
+            StartError::File(source) => AuditOpenError::File { path: config.path.clone(), source },
+            StartError::Thread(source) => AuditOpenError::Thread(source),
         })
     }
 
     /// Starts the writer over any directory.
     pub(crate) fn start(
         directory: Box<dyn AuditDirectory>,
+        clock: Arc<dyn Clock>,
         options: AuditOptions,
     ) -> Result<Self, StartError> {
         let shared = Arc::new(Shared {
@@ -178,8 +198,8 @@ impl AuditFile {
             work: Condvar::new(),
             progress: Condvar::new(),
         });
-        let mut writer =
-            writer::Writer::open(directory, Arc::clone(&shared)).map_err(StartError::File)?;
+        let mut writer = writer::Writer::open(directory, clock, Arc::clone(&shared))
+            .map_err(StartError::File)?;
         let thread = thread::Builder::new()
             .name("lethe-audit".to_owned())
             .spawn(move || writer.run())

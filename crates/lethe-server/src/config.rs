@@ -22,7 +22,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use audit::{
-    AuditConfig, AuditedEvents, ROTATE_BYTES_DEFAULT, ROTATE_BYTES_MAX, ROTATE_BYTES_MIN,
+    AuditConfig, AuditedEvents, KEEP_FILES_MAX, ROTATE_AFTER_MIN, ROTATE_BYTES_DEFAULT,
+    ROTATE_BYTES_MAX, ROTATE_BYTES_MIN,
 };
 pub use door::{
     CONNECTIONS_MAX, DIALECTS, Dialect, DoorConfig, DoorLimits, PORT_BASE_DEFAULT,

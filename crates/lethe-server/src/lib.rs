@@ -22,7 +22,7 @@ mod service;
 pub mod signals;
 
 pub use error::ServeError;
-pub use serve::{ServeOptions, serve};
+pub use serve::{ServeOptions, configuration, serve};
 
 #[cfg(test)]
 mod tests;

@@ -51,7 +51,7 @@ pub struct ServeOptions {
 /// [`ServeError`]; nothing was overwritten.
 pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     crate::crash_points::arm();
-    let config = load(options)?;
+    let config = configuration(options)?;
     let clock = Arc::new(clock(options)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -70,7 +70,11 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     audited.map_err(|error| ServeError::Audit(Box::new(error)))
 }
 
-fn load(options: &ServeOptions) -> Result<Config, ServeError> {
+/// The configuration that [`serve`] would use.
+///
+/// # Errors
+/// [`ServeError::Argument`] and [`ServeError::Config`].
+pub fn configuration(options: &ServeOptions) -> Result<Config, ServeError> {
     let mut set = options.set.clone();
     if let Some(data) = &options.data {
         let data = data.to_str().ok_or_else(|| ServeError::Argument {

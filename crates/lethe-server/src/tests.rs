@@ -1,7 +1,10 @@
 //! What the tests of this crate share.
 
+mod audit_chain;
 mod audit_faults;
 mod audit_file;
+mod audit_read;
+mod audit_resume;
 mod clock;
 mod config;
 mod config_overrides;

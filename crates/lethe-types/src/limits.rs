@@ -55,6 +55,9 @@ pub const APPROVAL_REQUESTS_MAX: usize = 10_000;
 /// Most approvals that a policy may ask for.
 pub const APPROVALS_MAX: u8 = 16;
 
+/// Most dependants that a preview of a destruction names; it counts all.
+pub const PREVIEW_DEPENDANTS_MAX: usize = 100;
+
 /// Most keys of one bulk destruction.
 pub const JOB_KEYS_MAX: usize = 10_000_000;
 
@@ -96,6 +99,17 @@ pub const PRINCIPALS_MAX: usize = 100_000;
 
 /// Entries of a list that are looked at before others get a turn.
 pub const SCAN_ENTRIES_MAX: usize = 4_096;
+
+/// Most entries that one page of a list looks at: a few milliseconds. A filter that no index serves
+/// then gives a page with fewer keys than asked for, or none, and a cursor to go on with.
+pub const LIST_ENTRIES_MAX: usize = 16_384;
+
+/// Most destructions of one principal in an hour that are counted: a policy cannot allow more, and
+/// limit them.
+pub const DESTROYS_REMEMBERED_MAX: usize = 65_536;
+
+/// Most different texts of labels that are shared between keys while they are loaded.
+pub const SHARED_TEXTS_MAX: usize = 65_536;
 
 /// Most keys on one page of a list.
 pub const PAGE_KEYS_MAX: usize = 1_000;

@@ -54,6 +54,8 @@ enum Command {
     Principal(cmd::principal::Arguments),
     /// Check the receipt of a destruction, offline
     Receipt(cmd::receipt::Arguments),
+    /// See the audit trail, and check that nobody altered it
+    Audit(cmd::audit::Arguments),
     /// Measure a local server
     Bench(cmd::bench::Arguments),
     /// Print a configuration file that says what the defaults say, with every setting explained
@@ -74,7 +76,7 @@ Connection (key, destroy, approval, vault, realm, principal), from the environme
   LETHE_DATA        instead: the data directory of a `serve --dev`, as `--dev DIR`
 
 Exit codes:
-  0  done; for `receipt verify`: everything holds; for `key verify`: valid
+  0  done; for `receipt verify`, `audit verify`: everything holds; for `key verify`: valid
   1  refused or failed; the message says why
   2  the command line is wrong
   3  the configuration or the connection settings are wrong
@@ -104,6 +106,7 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Realm(arguments) => cmd::realm::run(arguments, output),
         Command::Principal(arguments) => cmd::principal::run(arguments, output),
         Command::Receipt(arguments) => cmd::receipt::run(arguments, output),
+        Command::Audit(arguments) => cmd::audit::run(arguments, output),
         Command::Bench(arguments) => cmd::bench::run(arguments, output),
         Command::Config => output.bytes(lethe_server::config::Config::example().as_bytes()),
         Command::Completions(arguments) => cmd::completions::run(arguments, output),

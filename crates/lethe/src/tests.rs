@@ -32,6 +32,12 @@ fn every_command_of_the_documentation_parses() {
     parses("lethe bench --dev d --pid 7");
     parses("lethe completions bash");
     parses("lethe receipt verify f --data d --json");
+    parses("lethe audit tail");
+    parses("lethe audit tail --data d -f -n 100 --json --operation key. --refused");
+    parses(&format!("lethe audit tail --config c --key {ID} --principal {ID}"));
+    parses("lethe audit verify");
+    parses("lethe audit verify --data d --first-file 3 --anchor head --anchor h --json");
+    parses("lethe audit verify a.jsonl b.jsonl --anchor head");
     parses("lethe vault --dev d list");
     parses("lethe vault list --dev d");
     parses("lethe principal create n --grant keys.create,keys.read --token-lifetime 30d");
@@ -65,13 +71,23 @@ fn what_makes_no_sense_is_refused() {
     refused("lethe principal create n");
     refused("lethe principal show 7");
     refused("lethe completions nosuchshell");
+    refused("lethe audit");
+    refused("lethe audit tail -n -1");
+    refused("lethe audit tail -n 100001");
+    refused("lethe audit tail --key 7");
+    refused("lethe audit tail --principal nobody");
+    refused("lethe audit tail a.jsonl");
+    refused("lethe audit verify a.jsonl --data d");
+    refused("lethe audit verify a.jsonl --config c");
+    refused("lethe audit verify a.jsonl --first-file 2");
+    refused("lethe audit verify --first-file 0");
     key("create n");
     key("show 0123");
     key("destroy");
     key("encrypt ID --aad x --aad-file y");
     key("verify ID");
     key("show ID --token t");
-    for unborn in ["apikey", "audit", "backup", "restore", "doctor"] {
+    for unborn in ["apikey", "backup", "restore", "doctor"] {
         refused(&format!("lethe {unborn}"));
     }
 }

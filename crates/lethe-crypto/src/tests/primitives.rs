@@ -5,7 +5,7 @@ use lethe_types::{Entropy, Secret};
 
 use super::{Record, altered, array, hex, records};
 use crate::aead::SealKey;
-use crate::hash::{hmac_sha256, sha256};
+use crate::hash::{Sha256, hmac_sha256, sha256};
 use crate::kdf::{Argon2Params, argon2id, hkdf_sha256};
 use crate::note_key::{self, NoteSigningKey};
 use crate::{CryptoError, SystemEntropy};
@@ -59,6 +59,9 @@ fn seal_keys_refuse_altered_data_and_leave_no_plaintext() {
 #[track_caller]
 fn check_sha256(parts: &[&[u8]], want: &str) {
     assert_eq!(sha256(parts).to_vec(), hex(want));
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    assert_eq!(hash.finish().to_vec(), hex(want));
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Make, see, list and rotate keys.
 
+use core::fmt::Display;
+use core::str::FromStr;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -10,6 +13,7 @@ use lethe_engine::{
 };
 use lethe_http::{Reply, Request, Response};
 use lethe_types::limits::PAGE_KEYS_MAX;
+use lethe_types::{LabelName, LabelValue};
 
 use super::{key_id, parsed};
 use crate::error::Refusal;
@@ -41,14 +45,25 @@ pub(crate) fn create(state: &Arc<State>, request: Request) -> Result<Reply, Refu
 fn parse_create(caller: &Caller, request: &Request) -> Result<CreateKeyRequest, Refusal> {
     let wanted: wire::CreateKey<'_> = body::parse(request)?;
     let algorithm = parse_algorithm(&wanted.algorithm)?;
+    let name = parsed("name", &wanted.name)?;
+    let labels = wire::labels(wanted.labels.as_ref())?;
+    let (active, protected) = (wanted.active.unwrap_or(true), wanted.protected.unwrap_or(false));
+    // Names of labels have no `=`, and values no line feed.
+    let label_text: String =
+        labels.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let flags = [u8::from(active), u8::from(protected)];
     let parts = [
         wanted.name.as_bytes(),
         wanted.algorithm.as_bytes(),
         wanted.vault.as_deref().unwrap_or_default().as_bytes(),
+        label_text.as_bytes(),
+        flags.as_slice(),
     ];
-    let name = parsed("name", &wanted.name)?;
     Ok(CreateKeyRequest {
         vault: wanted.vault.as_deref().map(|vault| parsed("vault", vault)).transpose()?,
+        active,
+        protected,
+        labels,
         idempotency: idempotency(caller, request, "key.create", &parts)?,
         ..CreateKeyRequest::new(name, algorithm)
     })
@@ -94,7 +109,8 @@ pub(super) fn scheduled(entry: &KeyEntry) -> Response {
     key_response(StatusCode::ACCEPTED, entry)
 }
 
-fn key_response(status: StatusCode, entry: &KeyEntry) -> Response {
+/// The key, with its entity tag.
+pub(super) fn key_response(status: StatusCode, entry: &KeyEntry) -> Response {
     let mut response = render::json(status, &wire::Key::of(entry));
     response.headers_mut().insert(ETAG, headers::etag(entry.revision()));
     response
@@ -106,7 +122,7 @@ pub(crate) fn read(state: &Arc<State>, request: Request) -> Result<Reply, Refusa
     Ok(key_response(StatusCode::OK, &entry).into())
 }
 
-/// On the pool for blocking work: a filter may look at every key of the realm.
+/// On the pool for blocking work: a page may look at thousands of keys.
 pub(crate) fn list(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
     let caller = auth::caller(state, &request.head)?;
     let state = Arc::clone(state);
@@ -114,27 +130,56 @@ pub(crate) fn list(state: &Arc<State>, request: Request) -> Result<Reply, Refusa
 }
 
 fn list_now(state: &State, caller: &Caller, request: &Request) -> Result<Response, Refusal> {
-    let names = ["limit", "cursor", "vault", "name", "destroyed"];
-    let [limit, cursor, vault, name, destroyed] = headers::query(&request.head, names)?;
+    const NAMES: [&str; 9] = [
+        "limit",
+        "cursor",
+        "vault",
+        "name",
+        "prefix",
+        "state",
+        "algorithm",
+        "destroyed",
+        "derived_from",
+    ];
+    let (single, labels) = headers::query_with_list(&request.head, NAMES, Some("label"))?;
+    let [limit, cursor, vault, name, prefix, state_text, algorithm, destroyed, parent] = single;
     let limit = match limit {
         Some(text) => headers::decimal(&text).ok_or_else(|| {
             Refusal::invalid("limit", format!("must be a number from 1 to {PAGE_KEYS_MAX}"))
         })?,
         None => PAGE_KEYS_DEFAULT,
     };
-    let after = cursor.map(|text| headers::parse_cursor(&text)).transpose()?;
     let filter = KeyFilter {
-        vault: vault.map(|text| parsed("vault", &text)).transpose()?,
-        name: name.map(|text| text.into_owned()),
-        destroyed: destroyed.map(|text| parsed("destroyed", &text)).transpose()?.unwrap_or(false),
-        ..KeyFilter::default()
+        vault: optional("vault", vault)?,
+        name: name.map(Cow::into_owned),
+        name_prefix: prefix.map(Cow::into_owned),
+        labels: labels.iter().map(|text| parse_label(text)).collect::<Result<_, _>>()?,
+        state: optional("state", state_text)?,
+        algorithm: algorithm.map(|text| parse_algorithm(&text)).transpose()?,
+        destroyed: optional("destroyed", destroyed)?.unwrap_or(false),
+        derived_from: optional("derived_from", parent)?,
     };
-    let page = state.engine.list_keys(caller, &filter, after, limit)?;
+    let page = state.engine.list_keys(caller, &filter, cursor.as_deref(), limit)?;
     let answer = wire::Keys {
         keys: page.keys.iter().map(|entry| wire::Key::of(entry)).collect(),
-        next: page.next.map(headers::cursor_text),
+        next: page.next,
     };
     Ok(render::json(StatusCode::OK, &answer))
+}
+
+fn optional<T: FromStr<Err: Display>>(
+    field: &'static str,
+    text: Option<Cow<'_, str>>,
+) -> Result<Option<T>, Refusal> {
+    text.map(|text| parsed(field, &text)).transpose()
+}
+
+/// `name=value`, or `name` alone for any value. Names have no `=`; values may.
+fn parse_label(text: &str) -> Result<(LabelName, Option<LabelValue>), Refusal> {
+    Ok(match text.split_once('=') {
+        Some((name, value)) => (parsed("label", name)?, Some(parsed("label", value)?)),
+        None => (parsed("label", text)?, None),
+    })
 }
 
 /// On the pool for blocking work: the new material may be RSA's.

@@ -1,9 +1,8 @@
-//! Headers and cursors: what is read is what was written.
+//! Headers: what is read is what was written.
 
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
-use lethe_types::{KeyId, UnixMillis};
 
-use crate::headers::{cursor_text, decimal, parse_cursor, prefers_text, shortened};
+use crate::headers::{decimal, prefers_text, shortened};
 use crate::reply::block_on;
 
 #[track_caller]
@@ -37,23 +36,6 @@ fn text_is_given_only_to_who_prefers_it() {
     check_accept(&["text/plain;q=0.8, application/json"], false);
     check_accept(&["text/plain;q=much"], false);
     check_accept(&["text/plain;q=0.1234"], false);
-}
-
-#[test]
-fn cursors_come_back() {
-    for created in [0, 1, 1_790_000_000_000, u64::MAX] {
-        for byte in [0, 7, 255] {
-            let place = (UnixMillis(created), KeyId([byte; 16]));
-            let text = cursor_text(place);
-            assert_eq!(text.len(), 32);
-            assert_eq!(parse_cursor(&text).unwrap(), place);
-        }
-    }
-    let good = cursor_text((UnixMillis(1), KeyId([255; 16])));
-    let longer = format!("{good}AAAA");
-    for bad in ["", "AAAA", &good[1..], &longer, &good.replace('_', "/"), "ä"] {
-        assert!(parse_cursor(bad).is_err(), "{bad}");
-    }
 }
 
 #[test]

@@ -27,7 +27,8 @@ async fn a_key_is_created_and_seen_exactly_as_the_contract_says() {
         "versions": [
             {"version": 1, "created": "2026-09-21T14:13:20.000Z", "public_key": null}
         ],
-        "imported": false, "exported": false, "uses_since_start": 0, "last_used": null,
+        "imported": false, "exported": false, "uses": 0, "last_used": null, "last_used_by": null,
+        "labels": {}, "protected": false, "holds": [], "aliases": [], "history": [],
     });
     assert_eq!(key, expected);
     let seen = api.get(&format!("/v1/keys/{id}")).await;
@@ -119,15 +120,31 @@ async fn a_list_is_paged_and_filtered() {
     assert_eq!(count("").await, 6);
     assert_eq!(count("name=k0").await, 2);
     assert_eq!(count(&format!("vault={vault}&name=k0")).await, 1);
+    assert_eq!(count("prefix=k").await, 6);
+    assert_eq!(count("prefix=k0").await, 2);
+    assert_eq!(count("prefix=K").await, 0);
+    assert_eq!(count("algorithm=ed25519").await, 1);
+    assert_eq!(count("state=active").await, 6);
+    assert_eq!(count("state=suspended").await, 0);
+    assert_eq!(count("label=env=prod").await, 0);
+    assert_eq!(count("label=env&label=tier=1").await, 0);
+    assert_eq!(count(&format!("derived_from={other}")).await, 0);
     api.delete(&format!("/v1/keys/{other}")).await;
     assert_eq!(count("").await, 5);
     assert_eq!(count("destroyed=false").await, 5);
     assert_eq!(count("destroyed=true").await, 6);
+    assert_eq!(count("state=destroyed").await, 1);
+    assert_eq!(count("state=destroyed_compromised").await, 0);
+    // A cursor belongs to its list.
+    let page = json(&api.get("/v1/keys?limit=2").await);
+    let path = format!("/v1/keys?limit=2&prefix=k&cursor={}", member(&page, "next"));
+    assert_eq!(problem(&api.get(&path).await, 422, "invalid-field")["field"], "cursor");
 }
 
 #[tokio::test]
 async fn a_list_refuses_what_it_does_not_take() {
     let api = Api::new().await;
+    let labels = vec!["label=a"; 65].join("&");
     let cases = [
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
@@ -140,6 +157,17 @@ async fn a_list_refuses_what_it_does_not_take() {
         ("cursor=abc", "cursor"),
         ("vault=abc", "vault"),
         ("destroyed=yes", "destroyed"),
+        ("name=a&name=a", "name"),
+        ("prefix=a&prefix=a", "prefix"),
+        ("label=", "label"),
+        ("label=Env=prod", "label"),
+        ("label==prod", "label"),
+        ("label=env=%07", "label"),
+        (labels.as_str(), "label"),
+        ("labels=env", "labels"),
+        ("state=dead", "state"),
+        ("state=Active", "state"),
+        ("derived_from=abc", "derived_from"),
         ("color=red", "color"),
         ("name=%ff", "query"),
     ];
@@ -147,6 +175,8 @@ async fn a_list_refuses_what_it_does_not_take() {
         let answer = api.get(&format!("/v1/keys?{query}")).await;
         assert_eq!(problem(&answer, 422, "invalid-field")["field"], field, "{query}");
     }
+    problem(&api.get("/v1/keys?algorithm=rot13").await, 422, "unknown-algorithm");
+    problem(&api.get("/v1/keys?algorithm=ml-kem-768").await, 501, "algorithm-not-available");
 }
 
 #[tokio::test]
@@ -216,7 +246,7 @@ async fn vaults_are_created_once_a_name() {
     let made = api.post("/v1/vaults", r#"{"name":"second"}"#).await;
     assert_eq!(made.head.status, 201);
     let vault = json(&made);
-    assert_eq!(vault.as_object().unwrap().len(), 3);
+    assert_eq!(vault.as_object().unwrap().len(), 7);
     assert_eq!(vault["created"], "2026-09-21T14:13:20.000Z");
     let all = json(&api.get("/v1/vaults").await);
     assert_eq!(all["vaults"].as_array().unwrap().len(), 2);

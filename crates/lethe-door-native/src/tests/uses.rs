@@ -35,7 +35,7 @@ async fn what_is_encrypted_is_decrypted_with_the_same_associated_data_only() {
         problem(&decrypt(text, Some(b"customer 7")).await, 422, "cryptographic-failure");
     }
     let seen = json(&api.get(&format!("/v1/keys/{id}")).await);
-    assert_eq!(seen["uses_since_start"], 2);
+    assert_eq!(seen["uses"], 2);
     assert_eq!(seen["last_used"], "2026-09-21T14:13:20.000Z");
 }
 

@@ -117,12 +117,14 @@ impl Committer {
             Step::UpdateKey(update) => update_is_current(catalogue, update, taken),
             Step::DestroyKey(destroy) => self.destroy_is_current(destroy, change, taken),
             Step::PutApproval { seen, record } => {
-                same(catalogue.approval(record.id).as_ref(), seen.as_ref())
+                same(catalogue.approval(record.realm, record.id).as_ref(), seen.as_ref())
                     && taken.thing(Kind::Approval, record.id.0)
             }
             Step::PutJob(update) => {
-                same(catalogue.job(update.record.id).as_ref(), update.seen.as_ref())
-                    && taken.thing(Kind::Job, update.record.id.0)
+                same(
+                    catalogue.job(update.record.realm, update.record.id).as_ref(),
+                    update.seen.as_ref(),
+                ) && taken.thing(Kind::Job, update.record.id.0)
             }
             Step::PutPrincipal(update) => {
                 let record = &update.record;
@@ -243,14 +245,10 @@ pub(crate) fn alias_is_free(
 /// Whether the vault's rule lets the key have its name.
 pub(crate) fn name_is_free(catalogue: &Catalogue, record: &KeyRecord) -> bool {
     let Some(vault) = catalogue.vault(record.realm, record.vault) else { return false };
-    let others = || {
-        let others = catalogue.named(record.vault, &record.name);
-        others.into_iter().filter(|other| other.record().id != record.id)
-    };
     match vault.names {
         NameRule::Free => true,
-        NameRule::UniqueAmongLive => others().all(|other| other.record().state.is_destroyed()),
-        NameRule::NeverAgain => others().next().is_none(),
+        NameRule::UniqueAmongLive => !catalogue.has_other_named(record, false),
+        NameRule::NeverAgain => !catalogue.has_other_named(record, true),
     }
 }
 

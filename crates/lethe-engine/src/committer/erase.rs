@@ -188,6 +188,7 @@ impl Committer {
         let applied = self.shared.tree.write().apply(erased);
         let applied = applied.map_err(|_| self.halted_by(beside))?;
         self.image = applied.image;
+        self.shared.note_retained(&self.image);
         let note = self.sign_erasure(epoch_from, epoch_to)?;
         let lists_cuts = listed_cuts(batch, epoch_to).is_some();
         self.unsettled.add(epoch_to, applied.drops, note.clone(), lists_cuts, freed_by(batch));

@@ -223,7 +223,7 @@ impl<'a> Case<'a> {
     }
 
     fn cascade(&self) -> Vec<KeyId> {
-        match self.policy.dependants {
+        match self.policy.dependants.unwrap_or_default() {
             Dependants::Cascade => ascending(self.facts.dependants),
             Dependants::Orphan | Dependants::Refuse => Vec::new(),
         }
@@ -332,7 +332,7 @@ fn approvals(case: &Case<'_>) -> Option<Refusal> {
 }
 
 fn dependants(case: &Case<'_>) -> Option<Refusal> {
-    match case.policy.dependants {
+    match case.policy.dependants.unwrap_or_default() {
         Dependants::Refuse => {
             let mut keys = ascending(case.facts.dependants);
             let total = keys.len();

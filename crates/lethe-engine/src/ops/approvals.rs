@@ -42,7 +42,7 @@ impl Engine {
             if entry.record().state.is_destroyed() {
                 return Err(EngineError::ObjectDestroyed(key));
             }
-            let others = self.shared.catalogue.approvals_in(caller.realm());
+            let others = self.shared.catalogue.approvals(caller.realm());
             let open = others.iter().filter(|other| is_open(other, now)).count();
             if open >= APPROVAL_REQUESTS_MAX {
                 return Err(EngineError::ServerLimitExceeded("open requests for approval"));
@@ -166,7 +166,7 @@ impl Engine {
         let catalogue = &self.shared.catalogue;
         let mut found = match key {
             Some(key) => catalogue.approvals_of(key),
-            None => catalogue.approvals_in(caller.realm()),
+            None => catalogue.approvals(caller.realm()),
         };
         found.retain(|record| {
             let readable =
@@ -186,10 +186,7 @@ impl Engine {
         approval: ApprovalId,
     ) -> Result<(Arc<ApprovalRecord>, Arc<KeyEntry>), EngineError> {
         let unknown = EngineError::ItemNotFound("request for approval");
-        let found = self.shared.catalogue.approval(approval).ok_or(unknown.clone())?;
-        if found.realm != caller.realm() {
-            return Err(unknown);
-        }
+        let found = self.shared.catalogue.approval(caller.realm(), approval).ok_or(unknown)?;
         let proof = authz::check::<Op>(caller, self.load(found.key)?)?;
         Ok((found, proof.entry().clone()))
     }
@@ -212,7 +209,7 @@ impl Engine {
             .await;
         self.audit_approval::<Op>(caller, id, result.as_ref().err())?;
         result?;
-        let made = self.shared.catalogue.approval(id);
+        let made = self.shared.catalogue.approval(caller.realm(), id);
         made.ok_or(EngineError::Internal("a request for approval that vanished"))
     }
 
@@ -222,7 +219,7 @@ impl Engine {
         approval: ApprovalId,
         refusal: Option<&EngineError>,
     ) -> Result<(), EngineError> {
-        let key = self.shared.catalogue.approval(approval).map(|record| record.key);
+        let key = self.shared.catalogue.approval(caller.realm(), approval).map(|record| record.key);
         let touched = Touched { key, subject: Some(approval.0), ..Touched::default() };
         self.record::<Op>(caller, self.shared.clock.now(), touched, refusal)
     }

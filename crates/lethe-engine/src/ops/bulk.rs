@@ -9,14 +9,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lethe_store::Write;
-use lethe_types::limits::{JOB_BATCH_KEYS_MAX, JOB_KEYS_MAX, JOBS_OPEN_MAX};
-use lethe_types::{JobId, KeyId, LabelName, LabelValue, VaultId};
+use lethe_types::limits::{JOB_BATCH_KEYS_MAX, JOB_KEYS_MAX, JOBS_OPEN_MAX, PAGE_KEYS_MAX};
+use lethe_types::{JobId, KeyId, LabelName, LabelValue, RealmId, VaultId};
 use parking_lot::Mutex;
 
 use super::destroy::DestroyRequest;
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, CancelJob, Destroy, Operation, ReadJob, StartJob};
 use crate::block_on::block_on;
+use crate::catalogue::KeyEntry;
 use crate::committer::{Change, CommitError, JobUpdate, Step, Submission};
 use crate::record::{Bulk, JobRecord, JobState};
 use crate::{Engine, EngineError, KeyFilter, keys, lifecycle};
@@ -91,7 +92,7 @@ impl Engine {
         request: BulkRequest,
     ) -> Result<Arc<JobRecord>, EngineError> {
         lifecycle::check_reason(&request.reason)?;
-        let jobs = self.shared.catalogue.jobs();
+        let jobs = self.shared.catalogue.all_jobs();
         let open = jobs.iter().filter(|job| job.state == JobState::Running).count();
         if open >= JOBS_OPEN_MAX {
             return Err(EngineError::ServerLimitExceeded(
@@ -135,7 +136,7 @@ impl Engine {
         })
         .await?;
         self.caretaker.wake();
-        let job = self.shared.catalogue.job(id);
+        let job = self.shared.catalogue.job(caller.realm(), id);
         job.ok_or(EngineError::Internal("a bulk destruction that vanished"))
     }
 
@@ -170,11 +171,27 @@ impl Engine {
             }
         };
         let words = words_of(&filter);
-        let keys = self.shared.catalogue.select(caller.realm(), &filter, JOB_KEYS_MAX + 1);
-        if keys.len() > JOB_KEYS_MAX {
-            return Err(EngineError::ServerLimitExceeded("keys of one bulk destruction"));
+        Ok((words, self.all_of(caller, &filter)?))
+    }
+
+    /// Every key that the filter shows and the caller may see.
+    fn all_of(&self, caller: &Caller, filter: &KeyFilter) -> Result<Vec<KeyId>, EngineError> {
+        filter.check()?;
+        let (mut keys, mut after) = (Vec::new(), None);
+        loop {
+            let may_see = |entry: &KeyEntry| caller.may_read(entry.record());
+            let found =
+                self.shared.catalogue.search(caller.realm(), filter, after, PAGE_KEYS_MAX, may_see);
+            let found = found.ok_or(EngineError::Internal("a list that does not go on"))?;
+            keys.extend(found.keys.iter().map(|entry| entry.record().id));
+            if keys.len() > JOB_KEYS_MAX {
+                return Err(EngineError::ServerLimitExceeded("keys of one bulk destruction"));
+            }
+            after = found.next;
+            if after.is_none() {
+                return Ok(keys);
+            }
         }
-        Ok((words, keys))
     }
 
     /// How far a bulk destruction came.
@@ -196,7 +213,7 @@ impl Engine {
         caller: &Caller,
         limit: usize,
     ) -> Result<Vec<Arc<JobRecord>>, EngineError> {
-        let mut jobs = self.shared.catalogue.jobs();
+        let mut jobs = self.shared.catalogue.jobs(caller.realm());
         jobs.retain(|job| may_see(caller, job));
         jobs.sort_by_key(|job| core::cmp::Reverse((job.created, job.id)));
         jobs.truncate(limit);
@@ -261,7 +278,8 @@ impl Engine {
     }
 
     fn find_job(&self, caller: &Caller, job: JobId) -> Result<Arc<JobRecord>, EngineError> {
-        let found = self.shared.catalogue.job(job).filter(|job| may_see(caller, job));
+        let found =
+            self.shared.catalogue.job(caller.realm(), job).filter(|job| may_see(caller, job));
         found.ok_or(EngineError::ItemNotFound("bulk destruction"))
     }
 
@@ -281,22 +299,22 @@ impl Engine {
     /// What keeps a job from going on for the time being.
     pub(crate) fn advance_jobs(&self) -> Result<bool, EngineError> {
         let mut more = false;
-        for job in self.shared.catalogue.jobs() {
+        for job in self.shared.catalogue.all_jobs() {
             if job.state == JobState::Running {
-                self.advance(job.id)?;
+                self.advance(job.realm, job.id)?;
                 more = true;
             }
         }
         Ok(more)
     }
 
-    fn advance(&self, id: JobId) -> Result<(), EngineError> {
+    fn advance(&self, realm: RealmId, id: JobId) -> Result<(), EngineError> {
         let mut batch = JOB_BATCH_KEYS_MAX;
         let mut conflicts = 0;
         loop {
             // No change without a trail: what cannot be recorded is not begun.
             self.shared.audit.ready().map_err(|_| EngineError::AuditUnavailable)?;
-            let Some(job) = self.shared.catalogue.job(id) else { return Ok(()) };
+            let Some(job) = self.shared.catalogue.job(realm, id) else { return Ok(()) };
             if job.state != JobState::Running {
                 return Ok(());
             }

@@ -141,7 +141,7 @@ impl Engine {
         let new = self.new_key(caller, request, realm.id, vault.id)?;
         let policy = self.policy_of(&new.record);
         if policy.refuse_reimport && new.record.imported {
-            self.refuse_reimport(new.record.algorithm, &new.material)?;
+            self.refuse_reimport(realm.id, new.record.algorithm, &new.material)?;
         }
         self.check_names(&new.record)?;
         self.check_derivation(caller, &new.record)?;
@@ -246,12 +246,13 @@ impl Engine {
 
     fn refuse_reimport(
         &self,
+        realm: RealmId,
         algorithm: Algorithm,
         material: &Material,
     ) -> Result<(), EngineError> {
         let public = material.public_key().map(|public| public.spki_der());
         let digest = self.shared.fingerprint(algorithm, public, material.secret());
-        match self.shared.catalogue.fingerprint(&digest) {
+        match self.shared.catalogue.fingerprint(realm, &digest) {
             Some(_) => Err(EngineError::ReimportRefused),
             None => Ok(()),
         }

@@ -229,7 +229,8 @@ impl Engine {
         }
         let now = self.shared.clock.now();
         let policy = self.policy_of(record).and(&request.policy);
-        let approval = request.approval.and_then(|id| self.shared.catalogue.approval(id));
+        let approval =
+            request.approval.and_then(|id| self.shared.catalogue.approval(caller.realm(), id));
         let dependants = self.shared.catalogue.live_dependants(record.id);
         let facts = Facts {
             record,
@@ -295,15 +296,19 @@ impl Engine {
             None => (reason, now),
         };
         let mut steps = vec![self.destroy_step(entry, requested, reason, evidence, preconditions)];
-        for id in with {
+        // What depends on what depends on it goes as well.
+        let (mut going, mut waiting) = (std::collections::BTreeSet::new(), with);
+        while let Some(id) = waiting.pop() {
+            if !going.insert(id) {
+                continue;
+            }
             let dependant = self.load(id)?;
             if let Some(refusal) = cascaded(dependant.record(), now).into_iter().next() {
                 return Err(refusal.into());
             }
-            let preconditions = Preconditions {
-                dependants: self.shared.catalogue.live_dependants(id),
-                ..Preconditions::default()
-            };
+            let dependants = self.shared.catalogue.live_dependants(id);
+            waiting.extend(&dependants);
+            let preconditions = Preconditions { dependants, ..Preconditions::default() };
             let reason = format!("with key {}", entry.record().id);
             steps.push(self.destroy_step(&dependant, now, &reason, Vec::new(), preconditions));
         }

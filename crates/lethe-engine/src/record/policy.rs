@@ -17,8 +17,8 @@ pub struct DeletionPolicy {
     pub confirm: bool,
     /// Other principals must have agreed.
     pub approvals: Option<ApprovalRule>,
-    /// What happens to keys that depend on the one to be destroyed.
-    pub dependants: Dependants,
+    /// What happens to keys that depend on the one to be destroyed; refused if nobody says.
+    pub dependants: Option<Dependants>,
     /// Material that was destroyed here is refused when it is imported again. Keyed digests of
     /// material are kept for it.
     pub refuse_reimport: bool,
@@ -109,7 +109,7 @@ impl DeletionPolicy {
                 required: one.required.max(two.required),
                 lifetime: one.lifetime.min(two.lifetime),
             }),
-            dependants: self.dependants.max(other.dependants),
+            dependants: stricter(self.dependants, other.dependants, Dependants::max),
             refuse_reimport: self.refuse_reimport || other.refuse_reimport,
         }
     }

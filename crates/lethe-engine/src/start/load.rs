@@ -1,17 +1,20 @@
 //! Everything that the store holds, into memory.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lethe_erasure::tree::Tree;
 use lethe_log::{Entry, LogTree, leaf_hash};
 use lethe_store::{Space, Store, Versioned};
-use lethe_types::{RealmId, Secret, UnixMillis};
+use lethe_types::limits::SHARED_TEXTS_MAX;
+use lethe_types::{KeyId, LabelName, LabelValue, RealmId, Secret, UnixMillis};
 
 use super::recover::{meta, secret};
 use super::{LogHead, Parts, StartError};
-use crate::catalogue::{Catalogue, KeyEntry};
+use crate::catalogue::{Catalogue, KeyEntry, Usage, UsageRow};
 use crate::idempotency::{Idempotency, Remembered};
 use crate::log_view::StoredTiles;
+use crate::record::KeyRecord;
 use crate::record::codec::{
     Undecodable, decode_approval, decode_job, decode_key, decode_principal, decode_realm,
     decode_vault,
@@ -31,7 +34,7 @@ pub(super) struct Loaded {
     pub(super) origin: String,
     /// Time of the newest log entry.
     pub(super) newest_entry: UnixMillis,
-    /// Leaves of live versions, with their tenant.
+    /// Leaves of live versions and of the secrets of keys and principals, with their tenant.
     pub(super) live_leaves: Vec<(RealmId, u64)>,
     /// Leaves of Lethe's own secrets.
     pub(super) system_leaves: Vec<(RealmId, u64)>,
@@ -105,6 +108,8 @@ fn load_owners(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError>
 
 fn load_keys(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
     let Loaded { catalogue, live_leaves, destructions, .. } = loaded;
+    let mut usage = load_usage(store)?;
+    let (mut entries, mut texts) = (Vec::new(), SharedTexts::default());
     rows(store, keys::KEY, |_, row| {
         let mut record = decode_key(&row.value).map_err(|Undecodable(what)| damaged(what))?;
         live_leaves.extend(record.leaves().map(|leaf| (record.realm, leaf)));
@@ -113,9 +118,56 @@ fn load_keys(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
             destructions.push((destruction.epoch, std::mem::take(&mut destruction.leaves)));
             destruction.detail = Box::default();
         }
-        catalogue.publish_key(Arc::new(KeyEntry::new(record, row.revision, Arc::default())));
+        texts.share(&mut record);
+        let usage = usage.remove(&record.id).map(Usage::stored).unwrap_or_default();
+        entries.push(Arc::new(KeyEntry::new(record, row.revision, Arc::new(usage))));
         Ok(())
-    })
+    })?;
+    if !catalogue.load_keys(entries) {
+        return Err(damaged("a key that is there twice"));
+    }
+    Ok(())
+}
+
+/// Uses by key. A row without a key means nothing: keys and their uses are written apart.
+fn load_usage(store: &dyn Store) -> Result<BTreeMap<KeyId, UsageRow>, StartError> {
+    let mut usage = BTreeMap::new();
+    rows(store, keys::USAGE, |key, row| {
+        let key = key.try_into().map(KeyId).map_err(|_| damaged("the uses of a key"))?;
+        let uses = UsageRow::decode(&row.value).ok_or(damaged("the uses of a key"))?;
+        usage.insert(key, uses);
+        Ok(())
+    })?;
+    Ok(usage)
+}
+
+/// Lets keys with the same labels share their texts.
+#[derive(Default)]
+struct SharedTexts {
+    names: BTreeSet<LabelName>,
+    values: BTreeSet<LabelValue>,
+}
+
+impl SharedTexts {
+    fn share(&mut self, record: &mut KeyRecord) {
+        if let Some(details) = &mut record.details {
+            let labels = std::mem::take(&mut details.labels).into_iter();
+            let shared = labels.map(|(name, value)| {
+                (one_of(&mut self.names, name), one_of(&mut self.values, value))
+            });
+            details.labels = shared.collect();
+        }
+    }
+}
+
+fn one_of<T: Ord + Clone>(known: &mut BTreeSet<T>, text: T) -> T {
+    if let Some(same) = known.get(&text) {
+        return same.clone();
+    }
+    if known.len() < SHARED_TEXTS_MAX {
+        known.insert(text.clone());
+    }
+    text
 }
 
 fn load_idempotency(store: &dyn Store, loaded: &Loaded) -> Result<(), StartError> {

@@ -27,6 +27,7 @@ use crate::caretaker::{Caretaker, Rounds};
 use crate::committer::{Committer, Owned, Queue};
 use crate::head_guard::{self, HeadGuard};
 use crate::keys;
+use crate::ops::ListCursors;
 use crate::shared::{Shared, SignedHead};
 use crate::signin::{SignIn, SignInLimits};
 
@@ -168,10 +169,14 @@ impl Engine {
             head: ArcSwap::from_pointee(SignedHead { size, text }),
             unsettled_notes: Mutex::default(),
             pepper: Pepper::new(&catalogued.pepper),
+            cursors: ListCursors::new(&catalogued.pepper)
+                .map_err(|_| StartError::Damaged("the key of list cursors"))?,
             vkey: signer.verifier_key().to_string().into(),
             halted: AtomicBool::new(false),
+            backups_until_s: Default::default(),
             halted_because: ArcSwapOption::empty(),
         });
+        shared.note_retained(&catalogued.image);
         let revision = parts.store.revision()?;
         let owned = Owned {
             slot: parts.slot,

@@ -122,9 +122,9 @@ fn lists_page_through_all_keys_once_and_leave_out_other_realms() {
         (0..7).map(|_| create(&engine, &ours, "aes256-gcm").unwrap().record().id).collect();
     create(&engine, &theirs, "aes256-gcm").unwrap();
     let mut seen = Vec::new();
-    let mut after = None;
+    let mut after: Option<String> = None;
     loop {
-        let page = engine.list_keys(&ours, &KeyFilter::default(), after, 3).unwrap();
+        let page = engine.list_keys(&ours, &KeyFilter::default(), after.as_deref(), 3).unwrap();
         assert!(page.keys.len() <= 3);
         seen.extend(page.keys.iter().map(|entry| entry.record().id));
         after = page.next;

@@ -2,4 +2,5 @@ mod access;
 mod batch;
 mod crash;
 mod life;
+mod lists;
 mod support;

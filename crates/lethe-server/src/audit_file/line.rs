@@ -2,12 +2,15 @@
 //!
 //! Members, in this order: `time` (RFC 3339, UTC, milliseconds), `realm`, `principal`,
 //! `credential`, `door`, `operation`, `key`, `subject` (a principal or vault), `outcome` (`allowed`
-//! or `refused`), `reason`, `request`, `log_index`. What an event does not have is left out.
+//! or `refused`), `reason`, `request`, `log_index`. What an event does not have is left out. The
+//! writer adds the line's place in the chain.
 
 use std::cell::RefCell;
 
 use lethe_engine::audit::AuditEvent;
 use lethe_types::UnixMillis;
+
+use super::text::{digit, push_hex, push_number};
 
 /// Most bytes of a request's number that are written; clients may choose it.
 pub const REQUEST_BYTES_MAX: usize = 128;
@@ -62,7 +65,7 @@ impl Line {
         self.text(b",\"request\":\"", event.request, REQUEST_BYTES_MAX);
         if let Some(index) = event.log_index {
             self.bytes.extend_from_slice(b",\"log_index\":");
-            self.number(index);
+            push_number(&mut self.bytes, index);
         }
         self.bytes.extend_from_slice(b"}\n");
     }
@@ -84,14 +87,9 @@ impl Line {
 
     fn id(&mut self, name: &[u8], id: Option<&[u8; 16]>) {
         let Some(id) = id else { return };
-        let mut digits = [0_u8; 33];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(id) {
-            pair[0] = HEX_DIGITS[usize::from(byte >> 4)];
-            pair[1] = HEX_DIGITS[usize::from(byte & 15)];
-        }
-        digits[32] = b'"';
         self.bytes.extend_from_slice(name);
-        self.bytes.extend_from_slice(&digits);
+        push_hex(&mut self.bytes, id);
+        self.bytes.push(b'"');
     }
 
     /// `text`, cut at `bytes_max` between two characters, and escaped.
@@ -113,37 +111,15 @@ impl Line {
                 _ if is_plain(byte) => self.bytes.push(byte),
                 control => {
                     self.bytes.extend_from_slice(b"\\u00");
-                    self.bytes.push(HEX_DIGITS[usize::from(control >> 4)]);
-                    self.bytes.push(HEX_DIGITS[usize::from(control & 15)]);
+                    push_hex(&mut self.bytes, &[control]);
                 }
             }
         }
     }
-
-    fn number(&mut self, number: u64) {
-        let mut digits = [0_u8; 20];
-        let mut start = digits.len();
-        let mut rest = number;
-        loop {
-            start -= 1;
-            digits[start] = digit(rest % 10);
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.bytes.extend_from_slice(&digits[start..]);
-    }
 }
-
-const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Whether JSON lets this byte of UTF-8 stand for itself within a string. DEL is escaped too, for
 /// the sake of terminals.
 const fn is_plain(byte: u8) -> bool {
     byte >= b' ' && byte != b'"' && byte != b'\\' && byte != 0x7f
-}
-
-fn digit(number: u64) -> u8 {
-    b'0' + u8::try_from(number).expect("a digit is below ten")
 }

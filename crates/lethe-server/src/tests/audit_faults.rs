@@ -1,6 +1,6 @@
 //! The audit trail on a disk that fills up, fails, stalls and comes back.
 
-use super::audit_file::{START, event, options, requests};
+use super::audit_file::{START, event, holds, options, requests};
 use super::{SetClock, TemporaryDirectory};
 use crate::audit_file::{AuditDirectory, AuditFile, AuditOptions, LogFile, RealDirectory};
 use crate::clock::SystemClock;
@@ -22,7 +22,11 @@ struct Faults {
     /// A sync that fails loses what was appended, as a kernel does that drops dirty pages.
     is_sync_losing: bool,
     is_create_failing: bool,
+    /// It fails after it was done, as when the sync of the directory fails.
+    is_create_failing_late: bool,
+    is_head_failing: bool,
     is_put_aside_failing: bool,
+    is_put_aside_failing_late: bool,
     is_panicking: bool,
     is_stalled: bool,
     /// How often something was appended or failed to be.
@@ -53,25 +57,74 @@ struct FaultyFile {
     synced: u64,
 }
 
-impl AuditDirectory for FaultyDirectory {
-    fn open_current(&mut self) -> io::Result<Box<dyn LogFile>> {
-        if self.disk.faults.lock().is_create_failing && !self.real.is_current() {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let real = self.real.open_current()?;
+impl FaultyDirectory {
+    fn wrap(&self, real: Box<dyn LogFile>) -> io::Result<Box<dyn LogFile>> {
         let synced = real.length()?;
         Ok(Box::new(FaultyFile { real, disk: Arc::clone(&self.disk), synced }))
+    }
+}
+
+impl AuditDirectory for FaultyDirectory {
+    fn open_current(&mut self) -> io::Result<Option<Box<dyn LogFile>>> {
+        let real = self.real.open_current()?;
+        real.map(|real| self.wrap(real)).transpose()
+    }
+
+    fn create_current(&mut self, header: &[u8]) -> io::Result<Box<dyn LogFile>> {
+        if self.disk.faults.lock().is_create_failing {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let real = self.real.create_current(header)?;
+        if self.disk.faults.lock().is_create_failing_late {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.wrap(real)
     }
 
     fn is_current(&self) -> bool {
         self.real.is_current()
     }
 
-    fn put_aside(&mut self) -> io::Result<()> {
+    fn put_aside(&mut self, number: u64) -> io::Result<()> {
         if self.disk.faults.lock().is_put_aside_failing {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        self.real.put_aside()
+        self.real.put_aside(number)?;
+        if self.disk.faults.lock().is_put_aside_failing_late {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        Ok(())
+    }
+
+    fn put_apart(&mut self) -> io::Result<()> {
+        self.real.put_apart()
+    }
+
+    fn last_aside(&self) -> io::Result<Option<u64>> {
+        self.real.last_aside()
+    }
+
+    fn open_aside(&self, number: u64) -> io::Result<Option<Box<dyn LogFile>>> {
+        self.real.open_aside(number)
+    }
+
+    fn remove_before(&self, number: u64) -> io::Result<()> {
+        self.real.remove_before(number)
+    }
+
+    fn read_head(&self) -> io::Result<Option<Vec<u8>>> {
+        self.real.read_head()
+    }
+
+    fn write_head(&mut self, content: &[u8]) -> io::Result<()> {
+        if self.disk.faults.lock().is_head_failing {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.real.write_head(content)
+    }
+
+    fn put_head_apart(&mut self) -> io::Result<()> {
+        self.real.put_head_apart()
     }
 }
 
@@ -80,8 +133,8 @@ impl LogFile for FaultyFile {
         self.real.length()
     }
 
-    fn last_byte(&mut self) -> io::Result<Option<u8>> {
-        self.real.last_byte()
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.real.read_at(bytes, offset)
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -126,9 +179,9 @@ impl Trail {
         let directory = TemporaryDirectory::new();
         let disk = Arc::new(Disk::default());
         let clock = Arc::new(SetClock::at(START));
-        let real = RealDirectory::new(directory.path().to_owned(), clock);
+        let real = RealDirectory::new(directory.path().to_owned(), clock.clone());
         let faulty = FaultyDirectory { real, disk: Arc::clone(&disk) };
-        let audit = AuditFile::start(Box::new(faulty), options).unwrap();
+        let audit = AuditFile::start(Box::new(faulty), clock, options).unwrap();
         Self { directory, disk, audit }
     }
 
@@ -192,6 +245,7 @@ fn a_full_disk_stops_the_trail_and_room_heals_it_without_a_loss() {
         trail.record("after");
         trail.audit.close().unwrap();
         assert_eq!(trail.requests(), ["before", "taken", "after"], "{bytes_free}");
+        assert_eq!(holds(&trail.directory).notes, [], "{bytes_free}");
         assert_eq!(trail.audit.health().refused_events, 2);
     }
 }
@@ -217,6 +271,7 @@ fn what_waits_is_written_in_order_after_several_failures() {
     trail.disk.set(|faults| faults.bytes_free = None);
     trail.heal();
     assert_eq!(trail.requests(), numbers);
+    assert_eq!(holds(&trail.directory).events, 500);
 }
 
 #[test]
@@ -235,6 +290,7 @@ fn a_sync_that_failed_is_not_believed_later() {
         trail.heal();
         // Once, not twice: what the failed attempt left was cut off.
         assert_eq!(trail.requests(), ["before", "taken"]);
+        assert_eq!(holds(&trail.directory).events, 2);
     }
 }
 
@@ -252,12 +308,84 @@ fn a_directory_that_became_unwritable_stops_the_trail_and_heals() {
         faults.is_create_failing = true;
     });
     // The first file is put aside now, and the next one cannot be made.
-    eventually(|| trail.directory.names() == ["audit-20261121T101844-1.jsonl"]);
+    eventually(|| trail.directory.names() == ["audit-20261121T101844-1.jsonl", "head"]);
     trail.fails("permission denied");
     trail.disk.set(|faults| faults.is_create_failing = false);
     trail.heal();
     assert_eq!(trail.requests(), ["b"]);
     assert_eq!(requests(&trail.directory.join("audit-20261121T101844-1.jsonl")), ["a"]);
+    assert_eq!(holds(&trail.directory).notes, []);
+}
+
+/// Each step of a rotation fails, before it is done or after; then all goes on as if it had not.
+#[test]
+fn a_rotation_that_fails_at_any_step_loses_and_doubles_nothing() {
+    let steps: [fn(&mut Faults, bool); 5] = [
+        |faults, fails| faults.is_put_aside_failing = fails,
+        |faults, fails| faults.is_put_aside_failing_late = fails,
+        |faults, fails| faults.is_create_failing = fails,
+        |faults, fails| faults.is_create_failing_late = fails,
+        |faults, fails| faults.is_head_failing = fails,
+    ];
+    for (number, step) in steps.iter().enumerate() {
+        let trail = Trail::new(AuditOptions { rotate_bytes: 1, ..options() });
+        trail.record("a");
+        trail.audit.flush().unwrap();
+        trail.disk.set(|faults| step(faults, true));
+        trail.record("b");
+        trail.fails("permission denied");
+        trail.disk.set(|faults| step(faults, false));
+        trail.heal();
+        trail.record("c");
+        trail.audit.close().unwrap();
+        let report = holds(&trail.directory);
+        assert_eq!((report.events, report.files), (3, 3), "step {number}");
+        let names = trail.directory.names();
+        assert_eq!(names.len(), 4, "step {number}: {names:?}");
+        assert_eq!(trail.requests(), ["c"]);
+    }
+}
+
+#[test]
+fn a_directory_that_goes_away_is_noticed_without_events_and_comes_back() {
+    for is_replaced in [false, true] {
+        let check_time = Duration::from_millis(1);
+        let trail = Trail::new(AuditOptions { check_time, ..options() });
+        trail.record("a");
+        trail.audit.flush().unwrap();
+        let path = trail.directory.path();
+        let elsewhere = path.with_extension("elsewhere");
+        fs::rename(path, &elsewhere).unwrap();
+        if is_replaced {
+            fs::write(path, "a file").unwrap();
+        }
+        // Nobody records anything: readiness tells of it all the same.
+        eventually(|| trail.audit.health().failure.is_some());
+        assert_eq!(trail.audit.ready(), Err(AuditUnavailable));
+        assert_eq!(trail.audit.record(&event("refused")), Err(AuditUnavailable));
+        if is_replaced {
+            fs::remove_file(path).unwrap();
+        }
+        fs::rename(&elsewhere, path).unwrap();
+        eventually(|| trail.audit.health().failure.is_none());
+        trail.record("b");
+        trail.audit.close().unwrap();
+        let report = holds(&trail.directory);
+        assert_eq!(report.events, 2);
+    }
+}
+
+/// A head that cannot be written for good leaves events that are durable all the same.
+#[test]
+fn closing_with_a_head_that_fails_loses_no_event() {
+    let retry_time = Duration::from_secs(3_600);
+    let trail = Trail::new(AuditOptions { retry_time, ..options() });
+    trail.disk.set(|faults| faults.is_head_failing = true);
+    trail.record("a");
+    trail.audit.close().unwrap();
+    assert_eq!(trail.requests(), ["a"]);
+    let report = holds(&trail.directory);
+    assert_eq!((report.events, report.anchored_seq), (1, Some(1)));
 }
 
 #[test]

@@ -1,4 +1,6 @@
 use super::{SetClock, TemporaryDirectory, mode_of, whole_message};
+use crate::audit_file::chain::{Because, Header};
+use crate::audit_file::verify::{Report, verify_directory};
 use crate::audit_file::{AuditFile, AuditOptions, RealDirectory, USE_OPERATIONS};
 use crate::config::{AuditConfig, AuditedEvents};
 use core::time::Duration;
@@ -46,6 +48,8 @@ pub(super) fn config(path: &Path) -> AuditConfig {
         path: path.to_owned(),
         events: AuditedEvents::All,
         rotate_bytes: 1 << 20,
+        rotate_after: None,
+        keep_files: None,
         queue: 65_536,
     }
 }
@@ -63,16 +67,34 @@ pub(super) fn open(path: &Path) -> AuditFile {
 }
 
 /// A trail over the real directory with other options.
-fn start(path: &Path, options: AuditOptions) -> AuditFile {
-    let directory = RealDirectory::new(path.to_owned(), Arc::new(SetClock::at(START)));
-    AuditFile::start(Box::new(directory), options).unwrap()
+pub(super) fn start(path: &Path, options: AuditOptions) -> AuditFile {
+    let clock = Arc::new(SetClock::at(START));
+    let directory = RealDirectory::new(path.to_owned(), clock.clone());
+    AuditFile::start(Box::new(directory), clock, options).unwrap()
 }
 
-/// The lines of one file; each must be JSON, and the last must be whole.
+/// The events of one file without their places in the chain; each line must be JSON, the first one
+/// a header, and the last one whole.
 pub(super) fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
-    assert!(text.is_empty() || text.ends_with('\n'), "{text:?}");
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    assert!(text.ends_with('\n'), "{text:?}");
+    let mut lines = text.lines();
+    assert!(Header::parse(lines.next().unwrap().as_bytes()).is_some(), "{text:?}");
+    let event = |line| {
+        let mut event: Value = serde_json::from_str(line).unwrap();
+        let members = event.as_object_mut().unwrap();
+        assert!(members.remove("seq").is_some() && members.remove("prev").is_some(), "{line}");
+        event
+    };
+    lines.map(event).collect()
+}
+
+/// Checks that the whole chain in `directory` holds.
+#[track_caller]
+pub(super) fn holds(directory: &TemporaryDirectory) -> Report {
+    let report = verify_directory(directory.path(), None, &[]).unwrap();
+    assert_eq!(report.broken, None, "{report:?}");
+    report
 }
 
 pub(super) fn requests(path: &Path) -> Vec<String> {
@@ -128,21 +150,42 @@ fn an_event_is_a_line_with_what_it_has() {
 
 /// The members come in one order, so that people and simple tools can rely on it.
 #[test]
-fn the_bytes_of_a_line_are_fixed() {
+fn the_bytes_of_a_file_are_fixed() {
     let directory = TemporaryDirectory::new();
     let audit = open(directory.path());
     let event = AuditEvent { refusal: Some("item_not_found"), ..full("7-1") };
     audit.record(&event).unwrap();
-    audit.flush().unwrap();
+    audit.close().unwrap();
+    let header = format!(
+        "{{\"audit\":\"lethe/1\",\"file\":1,\"opened\":\"{START}\",\"because\":\"first\",\"seq\":1,\
+         \"prev\":\"{}\"}}",
+        "00".repeat(32)
+    );
     let ids = ["01".repeat(16), "ab".repeat(16), "ff".repeat(16)];
-    let expected = format!(
-        "{{\"time\":\"2026-11-21T10:18:44.007Z\",\"realm\":\"{}\",\"principal\":\"{}\",\
+    let line = format!(
+        "{{\"seq\":2,\"time\":\"2026-11-21T10:18:44.007Z\",\"realm\":\"{}\",\"principal\":\"{}\",\
          \"credential\":\"{}\",\"door\":\"native\",\"operation\":\"key.create\",\
          \"key\":\"30313233343536373839616263646566\",\"outcome\":\"refused\",\
-         \"reason\":\"item_not_found\",\"request\":\"7-1\",\"log_index\":7}}\n",
-        ids[0], ids[1], ids[2]
+         \"reason\":\"item_not_found\",\"request\":\"7-1\",\"log_index\":7,\"prev\":\"{}\"}}",
+        ids[0],
+        ids[1],
+        ids[2],
+        hash(&header)
     );
-    assert_eq!(fs::read_to_string(directory.join("audit.jsonl")).unwrap(), expected);
+    let content = format!("{header}\n{line}\n");
+    assert_eq!(fs::read_to_string(directory.join("audit.jsonl")).unwrap(), content);
+    let head = format!(
+        "{{\"audit_head\":\"lethe/1\",\"file\":1,\"bytes\":{},\"seq\":2,\"sha256\":\"{}\"}}\n",
+        content.len(),
+        hash(&line)
+    );
+    assert_eq!(fs::read_to_string(directory.join("head")).unwrap(), head);
+}
+
+/// SHA-256 in hexadecimal digits.
+fn hash(text: &str) -> String {
+    let hash = lethe_crypto::hash::sha256(&[text.as_bytes()]);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -174,7 +217,8 @@ fn what_clients_choose_is_escaped_and_bounded() {
     assert_eq!(requests(&directory.join("audit.jsonl")), expected);
     let raw = fs::read(directory.join("audit.jsonl")).unwrap();
     assert!(raw.iter().all(|byte| *byte == b'\n' || (*byte >= b' ' && *byte != 0x7f)));
-    assert_eq!(raw.iter().filter(|byte| **byte == b'\n').count(), cases.len());
+    assert_eq!(raw.iter().filter(|byte| **byte == b'\n').count(), 1 + cases.len());
+    assert_eq!(holds(&directory).events, u64::try_from(cases.len()).unwrap());
 }
 
 #[test]
@@ -200,6 +244,7 @@ fn every_event_of_every_thread_is_there_once_and_in_its_order() {
     assert_eq!(audit.health().recorded_events, 4_000);
     let all = requests_of_all_files(&directory);
     assert_eq!(all.len(), 4_000);
+    assert_eq!(holds(&directory).events, 4_000);
     for thread in 0..8 {
         let mine: Vec<&String> =
             all.iter().filter(|request| request.starts_with(&format!("{thread}-"))).collect();
@@ -211,6 +256,7 @@ fn every_event_of_every_thread_is_there_once_and_in_its_order() {
 /// Requests in all files, oldest file first.
 fn requests_of_all_files(directory: &TemporaryDirectory) -> Vec<String> {
     let mut names = directory.names();
+    names.retain(|name| name != "head");
     let number = |name: &String| {
         let text = name.strip_suffix(".jsonl").and_then(|name| name.rsplit('-').next());
         // The current file is the last one.
@@ -221,10 +267,9 @@ fn requests_of_all_files(directory: &TemporaryDirectory) -> Vec<String> {
 }
 
 #[test]
-fn files_are_put_aside_at_their_size_and_none_is_overwritten() {
+fn files_are_put_aside_at_their_size() {
     let directory = TemporaryDirectory::new();
-    let older = directory.file("audit-20261121T101844-2.jsonl", "older evidence", 0o600);
-    let audit = start(directory.path(), AuditOptions { rotate_bytes: 2_000, ..options() });
+    let audit = start(directory.path(), AuditOptions { rotate_bytes: 4_000, ..options() });
     for number in numbers(100) {
         audit.record(&event(&number)).unwrap();
         if number.ends_with('7') {
@@ -232,18 +277,43 @@ fn files_are_put_aside_at_their_size_and_none_is_overwritten() {
         }
     }
     audit.close().unwrap();
-    assert_eq!(fs::read_to_string(&older).unwrap(), "older evidence");
-    fs::remove_file(older).unwrap();
+    let report = holds(&directory);
+    assert_eq!((report.events, report.notes.len()), (100, 0));
+    assert!((5..=8).contains(&report.files), "{report:?}");
     let names = directory.names();
     assert!(names.contains(&"audit-20261121T101844-1.jsonl".to_owned()), "{names:?}");
     assert!(names.contains(&"audit-20261121T101844-3.jsonl".to_owned()), "{names:?}");
-    assert!((5..=7).contains(&names.len()), "{names:?}");
     for name in &names {
         let length = fs::metadata(directory.join(name)).unwrap().len();
-        assert!((1..=2_000).contains(&length), "{name}: {length}");
+        assert!((1..=4_000).contains(&length), "{name}: {length}");
         assert_eq!(mode_of(&directory.join(name)), 0o600);
     }
     assert_eq!(requests_of_all_files(&directory), numbers(100));
+}
+
+#[test]
+fn no_file_is_overwritten() {
+    let directory = TemporaryDirectory::new();
+    let other = directory.file("audit-20261121T101844-1.jsonl", "other evidence", 0o600);
+    let clock = Arc::new(SetClock::at(START));
+    let real = RealDirectory::new(directory.path().to_owned(), clock.clone());
+    let options = AuditOptions { rotate_bytes: 1, ..options() };
+    let audit = AuditFile::start(Box::new(real), clock.clone(), options).unwrap();
+    audit.record(&event("a")).unwrap();
+    audit.flush().unwrap();
+    audit.record(&event("b")).unwrap();
+    let error = audit.flush().unwrap_err();
+    assert!(error.to_string().contains("File exists"), "{error}");
+    // A second later there is another name.
+    clock.advance(Duration::from_secs(1));
+    while audit.flush().is_err() {
+        thread::yield_now();
+    }
+    audit.close().unwrap();
+    assert_eq!(fs::read_to_string(&other).unwrap(), "other evidence");
+    assert_eq!(requests(&directory.join("audit-20261121T101845-1.jsonl")), ["a"]);
+    // What has a name of the trail and is none of its files does not matter to it.
+    assert_eq!(holds(&directory).events, 2);
 }
 
 #[test]
@@ -254,7 +324,7 @@ fn a_line_that_is_larger_than_a_file_still_gets_one() {
         audit.record(&event(&number)).unwrap();
     }
     audit.close().unwrap();
-    assert_eq!(directory.names().len(), 3);
+    assert_eq!(holds(&directory).files, 3);
     assert_eq!(requests_of_all_files(&directory), numbers(3));
 }
 
@@ -266,24 +336,38 @@ fn a_trail_is_continued_after_a_restart() {
         audit.record(&event(&number)).unwrap();
         drop(audit);
     }
-    assert_eq!(directory.names(), ["audit.jsonl"]);
+    assert_eq!(directory.names(), ["audit.jsonl", "head"]);
     assert_eq!(requests(&directory.join("audit.jsonl")), numbers(3));
+    let report = holds(&directory);
+    assert_eq!((report.anchored_seq, report.last.unwrap().seq), (Some(4), 4));
 }
 
 #[test]
-fn a_line_torn_by_a_crash_is_kept_apart() {
-    let directory = TemporaryDirectory::new();
-    directory.file("audit.jsonl", "{\"whole\":1}\n{\"to", 0o600);
-    let audit = open(directory.path());
-    audit.record(&event("next")).unwrap();
-    audit.close().unwrap();
-    let aside = directory.join("audit-20261121T101844-1.jsonl");
-    assert_eq!(fs::read_to_string(aside).unwrap(), "{\"whole\":1}\n{\"to");
-    assert_eq!(requests(&directory.join("audit.jsonl")), ["next"]);
+fn a_line_torn_by_a_crash_is_kept_and_told_of() {
+    for torn in ["{\"seq\":3,\"to", "{", "\0\0\0", "{\"seq\":3}\n", "\n", &"x".repeat(70_000)] {
+        let directory = TemporaryDirectory::new();
+        let current = directory.join("audit.jsonl");
+        let audit = open(directory.path());
+        audit.record(&event("whole")).unwrap();
+        audit.close().unwrap();
+        let before = fs::read_to_string(&current).unwrap() + torn;
+        fs::write(&current, &before).unwrap();
+        let audit = open(directory.path());
+        audit.record(&event("next")).unwrap();
+        audit.close().unwrap();
+        let aside = directory.join("audit-20261121T101844-1.jsonl");
+        assert_eq!(fs::read_to_string(aside).unwrap(), before);
+        assert_eq!(requests(&current), ["next"]);
+        let report = holds(&directory);
+        assert_eq!(report.events, 2);
+        let [note] = &report.notes[..] else { panic!("{report:?}") };
+        let bytes = note.torn.unwrap().bytes;
+        assert_eq!((note.because, bytes), (Because::Crash, u64::try_from(torn.len()).unwrap()));
+    }
 }
 
 #[test]
-fn a_file_taken_away_is_replaced_and_a_foreign_one_is_not_cut() {
+fn a_file_taken_away_is_replaced_and_a_foreign_one_is_kept() {
     let directory = TemporaryDirectory::new();
     let current = directory.join("audit.jsonl");
     let audit = open(directory.path());
@@ -292,44 +376,51 @@ fn a_file_taken_away_is_replaced_and_a_foreign_one_is_not_cut() {
         audit.flush().unwrap();
     };
     record("a");
-    fs::rename(&current, directory.join("moved")).unwrap();
+    fs::rename(&current, directory.join("audit-20261121T101900-1.jsonl")).unwrap();
     record("b");
     assert_eq!(requests(&current), ["b"]);
+    let report = holds(&directory);
+    assert_eq!(report.notes[0].because, Because::Missing);
     fs::remove_file(&current).unwrap();
     record("c");
     assert_eq!(requests(&current), ["c"]);
+    let report = verify_directory(directory.path(), None, &[]).unwrap();
+    assert_eq!(report.broken.unwrap().fault.code(), "files_missing");
     let foreign = "{\"request\":\"foreign\"}\n".repeat(100);
     directory.file("other", &foreign, 0o644);
     fs::rename(directory.join("other"), &current).unwrap();
     record("d");
-    assert_eq!(fs::read_to_string(&current).unwrap().split_at(foreign.len()).0, foreign);
-    assert_eq!(requests(&current).last().map(String::as_str), Some("d"));
+    assert_eq!(requests(&current), ["d"]);
     assert_eq!(mode_of(&current), 0o600);
-    assert_eq!(requests(&directory.join("moved")), ["a"]);
+    let apart = directory.join("unchained-20261121T101844-1-audit.jsonl");
+    assert_eq!(fs::read_to_string(apart).unwrap(), foreign);
 }
 
 #[test]
 fn a_file_that_somebody_cuts_or_writes_to_is_not_changed_further() {
-    let directory = TemporaryDirectory::new();
-    let current = directory.join("audit.jsonl");
-    let audit = open(directory.path());
-    let record = |request| {
-        audit.record(&event(request)).unwrap();
-        audit.flush().unwrap();
-    };
-    record("a");
-    fs::write(&current, "").unwrap();
-    record("b");
-    assert_eq!(requests(&current), ["b"]);
-    fs::write(&current, "torn").unwrap();
-    record("c");
-    assert_eq!(requests(&current), ["c"]);
-    let aside = directory.join("audit-20261121T101844-1.jsonl");
-    assert_eq!(fs::read_to_string(aside).unwrap(), "torn");
-    let longer = "{\"request\":\"x\"}\n".repeat(100);
-    fs::write(&current, &longer).unwrap();
-    record("d");
-    assert_eq!(requests(&current).len(), 101);
+    for text in ["", "torn", "{\"request\":\"x\"}\n"] {
+        let directory = TemporaryDirectory::new();
+        let current = directory.join("audit.jsonl");
+        let audit = open(directory.path());
+        let record = |request| {
+            audit.record(&event(request)).unwrap();
+            audit.flush().unwrap();
+        };
+        record("a");
+        let whole = fs::read_to_string(&current).unwrap();
+        fs::write(&current, whole.clone() + text + text).unwrap();
+        if text.is_empty() {
+            fs::write(&current, &whole[..whole.len() - 7]).unwrap();
+        }
+        let changed = fs::read_to_string(&current).unwrap();
+        record("b");
+        assert_eq!(requests(&current), ["b"]);
+        let aside = directory.join("audit-20261121T101844-1.jsonl");
+        assert_eq!(fs::read_to_string(&aside).unwrap(), changed);
+        let report = verify_directory(directory.path(), None, &[]).unwrap();
+        let broken = report.broken.unwrap();
+        assert_eq!((broken.file, broken.line), (aside, if text.is_empty() { 2 } else { 3 }));
+    }
 }
 
 #[test]
@@ -387,6 +478,7 @@ fn a_directory_that_cannot_hold_a_trail_is_refused_at_the_start() {
     let occupied = directory.join("occupied");
     open(&occupied).close().unwrap();
     fs::remove_file(occupied.join("audit.jsonl")).unwrap();
+    fs::remove_file(occupied.join("head")).unwrap();
     fs::create_dir(occupied.join("audit.jsonl")).unwrap();
     refused(&occupied, "cannot open the audit trail in");
 }

@@ -62,6 +62,8 @@ fn defaults() -> Config {
             path: "lethe-data/audit".into(),
             events: AuditedEvents::All,
             rotate_bytes: 268_435_456,
+            rotate_after: None,
+            keep_files: None,
             queue: 65_536,
         },
         doors: vec![default_door()],
@@ -125,6 +127,8 @@ fn every_field_can_be_set() {
         path = "a"
         events = "management"
         rotate_bytes = 65536
+        rotate_after = "1d12h"
+        keep_files = 7
         queue = 1
         [[door]]
         dialect = "native"
@@ -161,6 +165,8 @@ fn every_field_can_be_set() {
             path: "a".into(),
             events: AuditedEvents::Management,
             rotate_bytes: 65_536,
+            rotate_after: Some(Duration::from_secs(36 * 3_600)),
+            keep_files: Some(7),
             queue: 1,
         },
         doors: vec![door],
@@ -241,6 +247,13 @@ fn values_out_of_range_are_refused_with_their_place() {
     for number in ["65535", "1099511627777", "-9223372036854775808", "0"] {
         let text = format!("[audit]\nrotate_bytes={number}");
         refused(&text, "2:14", "audit.rotate_bytes", "from 65536 to 1099511627776");
+    }
+    for age in ["0s", "59s", "", "7", "36501d", "-1d"] {
+        refused(&format!("[audit]\nrotate_after='{age}'"), "2:14", "audit.rotate_after", "");
+    }
+    for number in ["0", "-1", "1000001"] {
+        let text = format!("[audit]\nkeep_files={number}");
+        refused(&text, "2:12", "audit.keep_files", "from 1 to 1000000");
     }
     refused("[audit]\nqueue=9223372036854775808", "2:7", "audit.queue", "");
     refused("[audit]\nevents='none'", "2:8", "audit.events", "\"all\" or \"management\"");

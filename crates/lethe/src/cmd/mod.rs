@@ -1,6 +1,7 @@
 //! The commands.
 
 pub(crate) mod approval;
+pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;

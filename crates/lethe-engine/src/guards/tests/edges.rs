@@ -245,7 +245,7 @@ fn keys_derived_from_it_stand_in_the_way_or_go_along_or_stay() {
     let derived = |numbers: &[u8], choice| {
         at_once(|r| {
             r.dependants = numbers.iter().map(|n| KeyId([*n; 16])).collect();
-            r.policy.dependants = choice;
+            r.policy.dependants = Some(choice);
         })
     };
     let ids = |numbers: &[u8]| numbers.iter().map(|n| KeyId([*n; 16])).collect::<Vec<_>>();

@@ -16,8 +16,12 @@ pub(super) fn policies() -> impl Strategy<Value = DeletionPolicy> {
         .prop_map(|(minimum, may_end_early)| Window { minimum, may_end_early });
     let approvals =
         (0_u8..4, hours()).prop_map(|(required, lifetime)| ApprovalRule { required, lifetime });
-    let dependants =
-        prop::sample::select(vec![Dependants::Orphan, Dependants::Cascade, Dependants::Refuse]);
+    let dependants = prop::sample::select(vec![
+        None,
+        Some(Dependants::Orphan),
+        Some(Dependants::Cascade),
+        Some(Dependants::Refuse),
+    ]);
     let sometimes = || prop::bool::weighted(0.3);
     let first = (prop::option::of(window), sometimes(), prop::option::weighted(0.3, hours()));
     let second = (prop::option::weighted(0.3, 0_u32..4), sometimes());
@@ -87,8 +91,10 @@ proptest! {
         let together: Vec<&str> = both.all().iter().map(Refusal::rule).collect();
         for alone in [request.clone(), request.under(&other)] {
             for refusal in alone.all() {
-                // The one refusal of a request that is incomplete: a policy completes it.
-                let is_completed = refusal == Refusal::WindowMissing;
+                // A request that is incomplete, and a choice that was left open: the other policy
+                // completes them.
+                let is_completed = refusal == Refusal::WindowMissing
+                    || (alone.policy.dependants.is_none() && refusal.rule() == "has_dependants");
                 prop_assert!(
                     together.contains(&refusal.rule()) || is_completed,
                     "{:?} of {:?} not in {:?}", refusal, alone, together
@@ -104,7 +110,7 @@ proptest! {
 #[test]
 fn the_comparison_can_fail() {
     let strict = super::support::demands_everything();
-    let none = DeletionPolicy { dependants: Dependants::Orphan, ..DeletionPolicy::default() };
+    let none = DeletionPolicy { dependants: Some(Dependants::Orphan), ..DeletionPolicy::default() };
     assert!(is_at_least(&strict, &none) && !is_at_least(&none, &strict));
     let weakenings: [fn(&mut DeletionPolicy); 11] = [
         |policy| policy.window = None,
@@ -116,7 +122,7 @@ fn the_comparison_can_fail() {
         |policy| policy.confirm = false,
         |policy| policy.approvals = Some(ApprovalRule { required: 1, lifetime: HOUR }),
         |policy| policy.approvals = Some(ApprovalRule { required: 2, lifetime: 2 * HOUR }),
-        |policy| policy.dependants = Dependants::Cascade,
+        |policy| policy.dependants = Some(Dependants::Cascade),
         |policy| policy.refuse_reimport = false,
     ];
     for (number, weaken) in weakenings.into_iter().enumerate() {

@@ -152,7 +152,7 @@ pub(super) fn demands_everything() -> DeletionPolicy {
         destroys_per_hour: Some(5),
         confirm: true,
         approvals: Some(crate::record::ApprovalRule { required: 2, lifetime: HOUR }),
-        dependants: Dependants::Refuse,
+        dependants: Some(Dependants::Refuse),
         refuse_reimport: true,
     }
 }

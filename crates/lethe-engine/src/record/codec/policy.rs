@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use super::Undecodable;
 use crate::record::{ApprovalRule, DeletionPolicy, Dependants, NameRule, Window};
 
-/// Durations in milliseconds. Dependants: 1 orphan, 2 cascade, 3 refuse.
+/// Durations in milliseconds. Dependants: 0 unsaid, 1 orphan, 2 cascade, 3 refuse.
 #[derive(Encode, Decode)]
 #[cbor(array)]
 pub(super) struct StoredPolicy {
@@ -38,9 +38,10 @@ pub(super) fn policy_to_stored(policy: &DeletionPolicy) -> StoredPolicy {
         confirm: policy.confirm,
         approvals: policy.approvals.map(|rule| (rule.required, millis(rule.lifetime))),
         dependants: match policy.dependants {
-            Dependants::Orphan => 1,
-            Dependants::Cascade => 2,
-            Dependants::Refuse => 3,
+            None => 0,
+            Some(Dependants::Orphan) => 1,
+            Some(Dependants::Cascade) => 2,
+            Some(Dependants::Refuse) => 3,
         },
         refuse_reimport: policy.refuse_reimport,
     }
@@ -61,9 +62,10 @@ pub(super) fn policy_from_stored(stored: &StoredPolicy) -> Result<DeletionPolicy
             lifetime: Duration::from_millis(lifetime),
         }),
         dependants: match stored.dependants {
-            1 => Dependants::Orphan,
-            2 => Dependants::Cascade,
-            3 => Dependants::Refuse,
+            0 => None,
+            1 => Some(Dependants::Orphan),
+            2 => Some(Dependants::Cascade),
+            3 => Some(Dependants::Refuse),
             _ => return Err(Undecodable("a rule about dependants")),
         },
         refuse_reimport: stored.refuse_reimport,

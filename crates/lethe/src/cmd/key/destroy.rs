@@ -171,7 +171,7 @@ fn describe(client: &Client, id: KeyId) -> String {
     let key = client.get(&path(id)).and_then(|answer| answer.json());
     match key {
         Ok(key) => {
-            let lines = ["name", "algorithm", "state", "created", "uses_since_start"]
+            let lines = ["name", "algorithm", "state", "created", "uses"]
                 .map(|name| format!("\n  {name:16}  {}", printable(&member(&key, name))));
             format!("Key {id}{}", lines.concat())
         }

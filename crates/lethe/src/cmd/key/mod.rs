@@ -153,6 +153,46 @@ struct List {
     /// Only keys of exactly this name
     #[arg(long)]
     name: Option<String>,
+    /// Only keys whose name begins so
+    #[arg(long)]
+    prefix: Option<String>,
+    /// Only keys with this label, whatever its value if none is given; can be repeated
+    #[arg(long = "label", value_name = "NAME[=VALUE]")]
+    labels: Vec<String>,
+    /// Only keys in this state, as `active` or `pending_destruction`
+    #[arg(long)]
+    state: Option<String>,
+    /// Only keys of this algorithm
+    #[arg(long)]
+    algorithm: Option<String>,
+    /// Only keys that were derived from this key
+    #[arg(long, value_name = "ID")]
+    derived_from: Option<KeyId>,
+}
+
+impl List {
+    /// The query of its first page.
+    fn query(&self, vault: Option<&str>) -> String {
+        let mut query = format!("/v1/keys?limit={PAGE_KEYS}");
+        if self.all {
+            query.push_str("&destroyed=true");
+        }
+        let parent = self.derived_from.map(|id| id.to_string());
+        let single = [
+            ("vault", vault),
+            ("name", self.name.as_deref()),
+            ("prefix", self.prefix.as_deref()),
+            ("state", self.state.as_deref()),
+            ("algorithm", self.algorithm.as_deref()),
+            ("derived_from", parent.as_deref()),
+        ];
+        let single = single.into_iter().filter_map(|(name, text)| Some((name, text?)));
+        let labels = self.labels.iter().map(|label| ("label", label.as_str()));
+        for (name, text) in single.chain(labels) {
+            query.push_str(&format!("&{name}={}", query_value(text)));
+        }
+        query
+    }
 }
 
 pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
@@ -212,16 +252,8 @@ fn path(id: KeyId) -> String {
 
 /// Prints page after page, so that a million keys need no more memory than a page.
 fn list(client: &Client, wanted: &List, output: &mut Output) -> Result<(), Failure> {
-    let mut query = format!("/v1/keys?limit={PAGE_KEYS}");
-    if wanted.all {
-        query.push_str("&destroyed=true");
-    }
-    if let Some(vault) = &wanted.vault {
-        query.push_str(&format!("&vault={}", vault::resolve(client, vault)?));
-    }
-    if let Some(name) = &wanted.name {
-        query.push_str(&format!("&name={}", query_value(name)));
-    }
+    let vault = wanted.vault.as_deref().map(|vault| vault::resolve(client, vault)).transpose()?;
+    let query = wanted.query(vault.as_deref());
     let mut cursor: Option<String> = None;
     let mut keys = 0_u64;
     loop {
@@ -284,10 +316,10 @@ fn fields(key: &Value) -> Vec<(&'static str, String)> {
     if let Some(versions) = key.get("versions").and_then(Value::as_array).filter(|v| v.len() > 1) {
         fields.push(("versions", versions.len().to_string()));
     }
-    let uses = member(key, "uses_since_start");
-    match member(key, "last_used").as_str() {
-        "" => fields.push(("uses", format!("{uses} since the server started"))),
-        last => fields.push(("uses", format!("{uses} since the server started, last {last}"))),
+    let uses = member(key, "uses");
+    match (member(key, "last_used").as_str(), member(key, "last_used_by")) {
+        ("", _) => fields.push(("uses", uses)),
+        (last, by) => fields.push(("uses", format!("{uses}, last {last} by principal {by}"))),
     }
     fields.extend(details::fields(key));
     for (name, text) in [("imported", "from outside"), ("exported", "copies may exist outside")] {
@@ -378,13 +410,13 @@ mod tests {
             "id": "1", "name": "n", "algorithm": "aes256-gcm", "vault": "2", "state": "active",
             "created": "c", "changed": "d", "current_version": 2,
             "versions": [{"version": 1}, {"version": 2}], "imported": true, "exported": false,
-            "uses_since_start": 7, "last_used": "t",
+            "uses": 7, "last_used": "t", "last_used_by": "p",
         });
         let told = fields(&key);
         for expected in [
             ("version", "2"),
             ("versions", "2"),
-            ("uses", "7 since the server started, last t"),
+            ("uses", "7, last t by principal p"),
             ("imported", "from outside"),
         ] {
             assert!(told.contains(&(expected.0, expected.1.to_owned())), "{told:?}");
@@ -403,6 +435,31 @@ mod tests {
         assert!(told.contains(&("by", "principal p, door native".to_owned())), "{told:?}");
         assert!(told.contains(&("log entry", "9".to_owned())), "{told:?}");
         assert!(!told.iter().any(|(name, _)| *name == "uses"), "{told:?}");
+    }
+
+    #[test]
+    fn a_list_asks_for_what_was_wanted() {
+        let mut wanted = List {
+            all: false,
+            vault: None,
+            name: None,
+            prefix: None,
+            labels: Vec::new(),
+            state: None,
+            algorithm: None,
+            derived_from: None,
+        };
+        assert_eq!(wanted.query(None), "/v1/keys?limit=500");
+        wanted.all = true;
+        wanted.prefix = Some("a&b".to_owned());
+        wanted.labels = vec!["env=prod".to_owned(), "tier".to_owned()];
+        wanted.derived_from = Some(KeyId([1; 16]));
+        let query = format!(
+            "/v1/keys?limit=500&destroyed=true&vault=v&prefix=a%26b&derived_from={}\
+             &label=env%3Dprod&label=tier",
+            "01".repeat(16)
+        );
+        assert_eq!(wanted.query(Some("v")), query);
     }
 
     #[test]
