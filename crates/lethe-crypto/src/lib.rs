@@ -2,7 +2,7 @@
 //! registry through which every algorithm enters Lethe.
 //!
 //! Layer 1. No primitive is written here: they come from `aws-lc-rs`, and what it does not have
-//! from crates that docs/decisions/010 (not audited), 011 and 012 name. No I/O, no clock.
+//! from crates that docs/decisions/010 (not audited), 011 and 014 name. No I/O, no clock.
 
 pub mod aead;
 mod algorithms;
@@ -17,6 +17,7 @@ pub mod otp;
 pub mod passphrase;
 pub mod registry;
 pub mod sealed;
+pub mod signing_key;
 pub mod token;
 
 pub use encoding::KEY_FORM_BYTES_MAX;

@@ -17,6 +17,7 @@ mod rsa;
 mod sealed;
 mod secp256k1;
 mod signature_vectors;
+mod signing_key;
 #[cfg(feature = "stark")]
 mod stark;
 mod symmetric;

@@ -98,7 +98,18 @@ fn requests_say_which_members_they_need_and_that_they_take_no_other() {
     check("MacVerify", &["message", "mac"]);
     check("Agree", &["public_key"]);
     check("Nothing", &[]);
+    check("ChangeKey", &[]);
+    check("PlaceHold", &["kind", "reason"]);
+    check("RequestApproval", &["reason"]);
+    check("Approve", &["credential", "signature"]);
+    check("StartDestruction", &["reason"]);
     check("CreateVault", &["name"]);
+    check("ChangeVault", &[]);
+    check("Policy", &[]);
+    check("Window", &["minimum"]);
+    check("Approvals", &["required", "lifetime"]);
+    check("ChangePrincipal", &[]);
+    check("CredentialRequest", &["type"]);
     check("CreatePrincipal", &["name", "grants"]);
     check("GrantRequest", &["permissions"]);
 }
