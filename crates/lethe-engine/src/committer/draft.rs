@@ -1,6 +1,7 @@
 //! What one step writes: its record, other rows, and its entry in the log.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use lethe_crypto::registry::Material;
 use lethe_log::{
@@ -389,15 +390,21 @@ impl<'a> Draft<'a> {
     /// Who did it to what is called so, and what exactly: the detail of every entry but
     /// destructions.
     fn detail(&self, name: &str, facts: &[(&'static str, String)]) -> Result<String, EngineError> {
+        // Members are written in order and once; a change tells its facts in any, and may have
+        // several of one kind.
+        let mut members = BTreeMap::<&'static str, Vec<&str>>::new();
+        for (name, value) in facts {
+            members.entry(name).or_default().push(value);
+        }
         let written = write_object(|object| {
             object.object("actor", |object| {
                 object.text("id", &self.actor.id.to_string());
                 object.text("name", &self.actor.name);
             });
-            if !facts.is_empty() {
+            if !members.is_empty() {
                 object.object("change", |object| {
-                    for (name, value) in facts {
-                        object.text(name, value);
+                    for (name, values) in &members {
+                        object.text(name, &values.join(", "));
                     }
                 });
             }
