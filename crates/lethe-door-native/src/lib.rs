@@ -28,8 +28,8 @@ use lethe_http::{Door, Fallback, RequestHead, Response, RouteSpec};
 use lethe_types::limits::BODY_BYTES_MAX;
 
 use handlers::{
-    approvals, credentials, destroy, destructions, docs, events, holds, keys, life, log, principals,
-    realm, service, uses, vaults,
+    approvals, credentials, destroy, destructions, docs, events, holds, keys, life, log,
+    principals, realm, service, uses, vaults,
 };
 pub use route::Route;
 use route::{Gives, Takes, public, route};
