@@ -207,8 +207,8 @@ async fn requests_are_listed_to_who_may_read_the_key() {
     let (first, second) = (member(&first, "id"), member(&second, "id"));
     assert_eq!(ids(&api.token, "").await, [second.clone(), first.clone()]);
     assert_eq!(ids(&api.token, "?limit=1").await, [second]);
-    assert_eq!(ids(&api.token, "?open=true").await, [first.clone()]);
-    assert_eq!(ids(&api.token, &format!("?key={key}")).await, [first.clone()]);
+    assert_eq!(ids(&api.token, "?open=true").await, [first.as_str()]);
+    assert_eq!(ids(&api.token, &format!("?key={key}")).await, [first.as_str()]);
     assert!(ids(&api.foreign_token().await, "").await.is_empty());
     let nobody = api.token_with(&[]).await;
     assert!(ids(&nobody, "").await.is_empty());

@@ -93,7 +93,7 @@ async fn one_principal_destroys_so_many_in_an_hour_and_no_more() {
     passes(&api, &paths[1]).await;
     refused(&api, &paths[2], 429, "rate_limited").await;
     // Another principal has a count of its own.
-    let token = api.token_with(&Permission::ALL.iter().copied().collect::<Vec<_>>()).await;
+    let token = api.token_with(Permission::ALL).await;
     let other = api.key_in(&vault).await;
     assert_eq!(api.send_as(&token, Method::DELETE, &other, "").await.head.status, 200);
     api.pass(HOUR_MS + 1);
