@@ -119,6 +119,9 @@ pub(crate) struct KeyUpdate {
     /// What changed, for the log entry's detail: names and plain texts.
     pub(crate) facts: Vec<(&'static str, String)>,
     pub(crate) secrets: Vec<SecretVec>,
+    /// What the guards of a schedule saw beside the record. Dependants are asked for when its time
+    /// has come.
+    pub(crate) preconditions: Preconditions,
 }
 
 /// A principal that is made or changes.

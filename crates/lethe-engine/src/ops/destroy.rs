@@ -245,9 +245,20 @@ impl Engine {
             dependants: &dependants,
             now,
         };
+        // One that is worth nothing proves nothing, also where no rule asks for any.
+        let approval = approval.filter(|_| matches!(facts.approvals, Approvals::Given { .. }));
         let asked = Asked { wish: wish(request.when), confirm: request.confirm.as_deref() };
         let verdict = decide(&policy, &facts, &asked)?;
         let mut evidence = self.requester_evidence(caller, request, now)?;
+        let preconditions = Preconditions {
+            dependants: Vec::new(),
+            unused_since: policy.not_used_within.map(|time| before(now, time)),
+            rate: policy.destroys_per_hour.map(|most| Rate {
+                principal: caller.principal(),
+                since: before(now, RATE_WINDOW),
+                most,
+            }),
+        };
         let mut steps = match verdict {
             Verdict::Schedule { due } => {
                 if request.when == DestroyWhen::AtOnce {
@@ -255,19 +266,11 @@ impl Engine {
                     return Err(crate::guards::Refusal::WindowTooShort { minimum: window }.into());
                 }
                 evidence.extend(approver_evidence(approval.as_deref()));
-                vec![schedule_step(caller, entry, request, (now, due), evidence)?]
+                vec![schedule_step(caller, entry, request, (now, due), evidence, preconditions)?]
             }
             Verdict::Destroy { with } => {
                 evidence.extend(approver_evidence(approval.as_deref()));
-                let preconditions = Preconditions {
-                    dependants,
-                    unused_since: policy.not_used_within.map(|time| before(now, time)),
-                    rate: policy.destroys_per_hour.map(|most| Rate {
-                        principal: caller.principal(),
-                        since: before(now, RATE_WINDOW),
-                        most,
-                    }),
-                };
+                let preconditions = Preconditions { dependants, ..preconditions };
                 let asked = (now, request.reason.as_str());
                 self.destroy_steps(entry, with, asked, evidence, preconditions)?
             }
@@ -445,6 +448,7 @@ fn schedule_step(
     request: &DestroyRequest,
     (now, due): (UnixMillis, UnixMillis),
     evidence: Vec<Evidence>,
+    preconditions: Preconditions,
 ) -> Result<Step, EngineError> {
     let mut record = entry.record().clone();
     let transition = Transition::ScheduleDestruction { due };
@@ -464,7 +468,7 @@ fn schedule_step(
     push_history(&mut record, transition, now, caller.principal(), caller.door);
     let facts = vec![("due", due.to_string()), ("reason", request.reason.clone())];
     let (seen, kind) = (entry.clone(), EntryType::KeyDestructionRequested);
-    let update = KeyUpdate { seen, record, kind, facts, secrets: Vec::new() };
+    let update = KeyUpdate { seen, record, kind, facts, secrets: Vec::new(), preconditions };
     Ok(Step::UpdateKey(Box::new(update)))
 }
 

@@ -1,6 +1,6 @@
 //! Make, see, change and revoke principals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,9 +183,10 @@ impl Engine {
         if login.is_some_and(|holder| other(&holder)) {
             return Err(EngineError::NameTaken("the login"));
         }
+        let mut own = BTreeSet::new();
         for external in record.credentials.iter().filter_map(|credential| credential.external()) {
             let holder = catalogue.by_external(record.realm, external);
-            if holder.is_some_and(|(holder, _)| other(&holder)) {
+            if !own.insert(external) || holder.is_some_and(|(holder, _)| other(&holder)) {
                 return Err(EngineError::NameTaken("the name of the credential"));
             }
         }

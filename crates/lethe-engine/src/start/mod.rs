@@ -127,13 +127,14 @@ impl Engine {
         let (shared, committer) = Self::assemble(parts)?;
         let queue = Arc::new(Queue::start(committer).map_err(StartError::Thread)?);
         let worker = Self::over(shared.clone(), queue.clone());
+        let mut rounds = Rounds::default();
         // What became due while nobody served goes before anybody can ask for it.
-        if let Err(error) = worker.destroy_due(&mut Rounds::default()) {
+        if let Err(error) = worker.destroy_due(&mut rounds) {
             worker.close();
             return Err(StartError::Overdue(error));
         }
         let engine = Self::over(shared, queue);
-        engine.caretaker.start(worker).map_err(StartError::Thread)?;
+        engine.caretaker.start(worker, rounds).map_err(StartError::Thread)?;
         Ok(engine)
     }
 

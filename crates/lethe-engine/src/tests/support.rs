@@ -31,6 +31,11 @@ impl TestClock {
     pub(crate) fn set(&self, time: u64) {
         self.0.store(time, Ordering::SeqCst);
     }
+
+    pub(super) fn advance(&self, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap();
+        self.0.fetch_add(by, Ordering::SeqCst);
+    }
 }
 
 impl Clock for TestClock {
@@ -104,6 +109,17 @@ impl World {
             clock: Arc::new(TestClock(AtomicU64::new(1_790_000_000_000))),
             audit: Arc::default(),
             guard: TestGuard::default(),
+        }
+    }
+
+    /// The same world in a copy that goes its own way. `store` is what this one's store holds.
+    pub(crate) fn fork(&self, store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            slot: self.slot.copied(),
+            clock: Arc::new(TestClock(AtomicU64::new(self.clock.now().0))),
+            audit: Arc::default(),
+            guard: TestGuard(Arc::new(Mutex::new(*self.guard.0.lock()))),
         }
     }
 
