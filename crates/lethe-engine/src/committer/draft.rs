@@ -390,21 +390,23 @@ impl<'a> Draft<'a> {
     /// Who did it to what is called so, and what exactly: the detail of every entry but
     /// destructions.
     fn detail(&self, name: &str, facts: &[(&'static str, String)]) -> Result<String, EngineError> {
-        // Members are written in order and once; a change tells its facts in any, and may have
-        // several of one kind.
-        let mut members = BTreeMap::<&'static str, Vec<&str>>::new();
+        // Members stand in order and once. A change tells its facts in any order, and some, as the
+        // aliases that it gives, more than once.
+        let mut ordered: BTreeMap<&str, String> = BTreeMap::new();
         for (name, value) in facts {
-            members.entry(name).or_default().push(value);
+            let text = ordered.entry(name).or_default();
+            text.push_str(if text.is_empty() { "" } else { ", " });
+            text.push_str(value);
         }
         let written = write_object(|object| {
             object.object("actor", |object| {
                 object.text("id", &self.actor.id.to_string());
                 object.text("name", &self.actor.name);
             });
-            if !members.is_empty() {
+            if !ordered.is_empty() {
                 object.object("change", |object| {
-                    for (name, values) in &members {
-                        object.text(name, &values.join(", "));
+                    for (name, value) in &ordered {
+                        object.text(name, value);
                     }
                 });
             }
