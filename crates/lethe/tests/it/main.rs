@@ -10,4 +10,5 @@ mod data_dir;
 mod harness;
 mod keys;
 mod native;
+mod policies;
 mod process;
