@@ -12,6 +12,8 @@ use crate::error::Refusal;
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The receipt of a destruction: the base64 of its `.tlog-proof` file.
 pub(crate) const X_DELETION_RECEIPT: HeaderName = HeaderName::from_static("x-deletion-receipt");
+/// How far a stream of events had got (WHATWG HTML section 9.2.4).
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Makes a retry answer like the first try.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -124,6 +126,17 @@ pub(crate) fn prefers_text(headers: &HeaderMap) -> bool {
         }
     }
     text > json || (text == json && text > 0 && is_text_first)
+}
+
+/// Whether the client names `text/event-stream` among what it accepts.
+pub(crate) fn accepts_event_stream(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let essence = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, thousandths);
+        essence.eq_ignore_ascii_case("text/event-stream") && weight > 0
+    })
 }
 
 /// A weight (RFC 9110 section 12.4.2) in thousandths; what is no weight counts as zero.

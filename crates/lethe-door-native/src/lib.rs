@@ -28,8 +28,8 @@ use lethe_http::{Door, Fallback, RequestHead, Response, RouteSpec};
 use lethe_types::limits::BODY_BYTES_MAX;
 
 use handlers::{
-    approvals, credentials, destroy, destructions, docs, holds, keys, life, log, principals, realm,
-    service, uses, vaults,
+    approvals, credentials, destroy, destructions, docs, events, holds, keys, life, log,
+    principals, realm, service, uses, vaults,
 };
 pub use route::Route;
 use route::{Gives, Takes, public, route};
@@ -417,6 +417,19 @@ pub static ROUTES: &[Route] = &[
     .says("Resume a suspended credential", "It proves its principal again.")
     .takes(Takes::Optional("Nothing"), CHANGE_BODY_BYTES_MAX)
     .gives(Gives::Json("Principal")),
+    route(Method::GET, "/v1/events", "event.read", Read, events::read)
+        .says(
+            "Read events, or follow them",
+            "What was changed on the keys, vaults and principals that you may read, in the order \
+             of the log. With `Accept: text/event-stream` a stream that goes on: each event has \
+             its `id`, its type as `event`, and itself as `data`; `event: gap` says that events \
+             were missed. Else a page. Events are kept in memory: after a restart, or when too \
+             many came, older ones are gone, and the answer says so.",
+        )
+        .query("after", "Events after this one. Without it: a page of the oldest, a stream of new.")
+        .query("limit", "Events on a page, 1 to 1000. Without it 100. Not for streams.")
+        .header("Last-Event-ID", "Goes before `after`: where a stream that broke off goes on.")
+        .gives(Gives::Events),
     public("/v1/log/checkpoint", "log.checkpoint", log::checkpoint)
         .says("Fetch the newest checkpoint of the log", "A signed note (C2SP tlog-checkpoint).")
         .gives(Gives::Text("text/plain; charset=utf-8")),

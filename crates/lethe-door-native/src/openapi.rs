@@ -149,6 +149,12 @@ fn success(gives: Gives) -> (&'static str, Response) {
             ("200", answer.content("application/octet-stream", Content::new(Some(bytes))))
         }
         Gives::Created(schema) => ("201", answer.content("application/json", reference(schema))),
+        Gives::Events => {
+            let answer = answer
+                .content("application/json", reference("Events"))
+                .content("text/event-stream", Content::new(Some(text())));
+            ("200", answer)
+        }
         Gives::Json(schema) => ("200", answer.content("application/json", reference(schema))),
         Gives::Receipt | Gives::ReceiptOrKey => {
             let header = HeaderBuilder::new()
@@ -255,6 +261,7 @@ fn add_answers(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     add::<wire::NewCredential>(schemas);
     add::<wire::Principals>(schemas);
     add::<wire::Health>(schemas);
+    add::<wire::Events>(schemas);
     add::<wire::Problem>(schemas);
 }
 

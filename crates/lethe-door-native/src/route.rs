@@ -63,6 +63,7 @@ pub(crate) enum Gives {
     Accepted(&'static str),
     Bytes,
     Created(&'static str),
+    Events,
     Json(&'static str),
     Receipt,
     /// A receipt, or 202 and the key that is destroyed later.

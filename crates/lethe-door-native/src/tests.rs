@@ -5,6 +5,7 @@ mod bodies;
 mod destruction;
 mod docs;
 mod errors;
+mod events;
 mod headers;
 mod keys;
 mod support;

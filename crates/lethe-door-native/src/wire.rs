@@ -7,6 +7,7 @@
 mod approval;
 mod base32;
 mod bulk;
+mod event;
 mod labels;
 mod pem;
 mod policy;
@@ -27,6 +28,7 @@ pub use approval::{
 };
 pub(crate) use base32::decode_base32;
 pub use bulk::{Job, Jobs, KeyIds, RefusedKey, RefusedKeys, StartDestruction};
+pub use event::{Event, Events};
 pub(crate) use labels::{label_changes, labels};
 pub(crate) use pem::{parse_spki_pem, spki_pem};
 pub(crate) use policy::parse_name_rule;

@@ -75,6 +75,7 @@ operations! {
     CreatePrincipal: PrincipalsManage, "principal.create", "create a principal";
     RevokePrincipal: PrincipalsManage, "principal.revoke", "revoke a principal";
     ReadPrincipal: PrincipalsRead, "principal.read", "read a principal";
+    ReadEvents: KeysRead, "event.read", "read events";
 }
 
 /// A principal with its grants sorted for quick answers.
@@ -241,6 +242,13 @@ impl Caller {
         let credentials = &self.principal.record.credentials;
         let used = credentials.iter().find(|credential| Some(credential.id) == self.credential);
         used.and_then(|credential| credential.expires)
+    }
+
+    /// Whether there is anything on which the caller has `permission`.
+    pub(crate) fn holds_anywhere(&self, permission: Permission) -> bool {
+        let PrincipalEntry { everywhere, vaults, keys, .. } = &*self.principal;
+        let mut sets = vaults.values().chain(keys.values());
+        everywhere.contains(permission) || sets.any(|set| set.contains(permission))
     }
 
     /// Whether the caller may see the key.

@@ -41,15 +41,15 @@ pub(crate) struct Rounds {
 }
 
 impl Caretaker {
-    /// Starts the thread over `engine`, which must not be the one that owns this.
+    /// Starts the thread over `engine`, which must not be the one that owns this. `rounds` is what
+    /// the start remembers.
     ///
     /// # Errors
     /// The operating system's, if it gives no thread.
-    pub(crate) fn start(&self, engine: Engine) -> std::io::Result<()> {
+    pub(crate) fn start(&self, engine: Engine, mut rounds: Rounds) -> std::io::Result<()> {
         let signal = self.signal.clone();
         let thread =
             std::thread::Builder::new().name("lethe-caretaker".to_owned()).spawn(move || {
-                let mut rounds = Rounds::default();
                 while !signal.stop.load(Ordering::Acquire) {
                     if !engine.tend(&mut rounds) {
                         signal.rest();
@@ -75,6 +75,13 @@ impl Caretaker {
             // A panic of the thread was reported when it happened; there is nothing to add here.
             let _ended = thread.join();
         }
+    }
+}
+
+impl Drop for Caretaker {
+    /// Its thread holds the committer's queue open; nobody else would end it.
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

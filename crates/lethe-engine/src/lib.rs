@@ -14,6 +14,7 @@ mod caretaker;
 mod catalogue;
 mod committer;
 mod error;
+mod events;
 pub mod failpoint;
 mod guards;
 mod head_guard;
@@ -38,14 +39,15 @@ use std::sync::Arc;
 pub use authz::{Caller, PrincipalEntry};
 pub use catalogue::{KeyEntry, KeyFilter, StateFilter, UnknownState, Usage, UsageRow};
 pub use error::EngineError;
+pub use events::{Event, EventPage, EventWatch};
 pub use guards::{Refusal, Unusable};
 pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
     BulkRequest, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest,
-    DestroyWhen, Destroyed, DestructionPreview, GivenMaterial, HoldRequest, KeyChange, KeyPage,
-    LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PreparedKey, PreviewVerdict,
+    DestroyWhen, Destroyed, DestructionPreview, EventReader, GivenMaterial, HoldRequest, KeyChange,
+    KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PreparedKey, PreviewVerdict,
     PrincipalChange, Selection, SignedRequest, VaultChange, VaultRequest,
 };
 pub use signin::{Proof, Rate, SignInLimits, Source};

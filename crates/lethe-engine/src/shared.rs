@@ -18,6 +18,7 @@ use crate::EngineError;
 use crate::audit::AuditSink;
 use crate::cache::ExpandedKeys;
 use crate::catalogue::{Catalogue, KeyEntry};
+use crate::events::Events;
 use crate::idempotency::Idempotency;
 use crate::ops::ListCursors;
 use crate::record::KeyVersion;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) head: ArcSwap<SignedHead>,
     /// Erasure notes that are not in the store yet, by the epoch that the erasure led to.
     pub(crate) unsettled_notes: Mutex<BTreeMap<u64, Arc<str>>>,
+    /// What was changed lately, for whoever follows it.
+    pub(crate) events: Arc<Events>,
     pub(crate) pepper: Pepper,
     pub(crate) cursors: ListCursors,
     pub(crate) vkey: Arc<str>,

@@ -2,7 +2,7 @@
 
 use core::convert::Infallible;
 use core::pin::{Pin, pin};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -37,6 +37,8 @@ pub(crate) struct ConnectionState {
     pub(crate) is_tls: bool,
     /// Asks the connection to take no further requests.
     pub(crate) close: Notify,
+    /// Streams of events that are open.
+    pub(crate) event_streams: AtomicUsize,
     id: [u8; 12],
     requests: AtomicU32,
     activity: Activity,
@@ -50,7 +52,8 @@ impl ConnectionState {
         id: [u8; 12],
     ) -> Self {
         let (close, requests) = (Notify::new(), AtomicU32::new(0));
-        Self { listener, peer, is_tls, close, id, requests, activity: Activity::default() }
+        let (event_streams, activity) = (AtomicUsize::new(0), Activity::default());
+        Self { listener, peer, is_tls, close, event_streams, id, requests, activity }
     }
 
     pub(crate) fn next_request_id(&self) -> RequestId {

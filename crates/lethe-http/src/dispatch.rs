@@ -21,6 +21,7 @@ use crate::body::{Body, ReadError, Reader, Response};
 use crate::connection::ConnectionState;
 use crate::detached::Tracker;
 use crate::door::{BadRequest, Door, DoorRules, Fallback, Kind, Reply};
+use crate::events;
 use crate::metrics::{HttpMetrics, ListenerMetrics, RegistryError, RouteMetrics};
 use crate::options::ListenerOptions;
 use crate::request::{Request, RequestHead};
@@ -184,7 +185,9 @@ where
     let reply = unless_panics(|| route.spec.handler.call(request))?;
     match reply {
         Reply::Ready(response) => Ok(response),
-        Reply::Pending(_) | Reply::Blocking(_) => wait(listener, route, reply, permit).await,
+        Reply::Blocking(_) | Reply::Events(_) | Reply::Pending(_) => {
+            wait(listener, route, reply, permit).await
+        }
     }
 }
 
@@ -250,6 +253,7 @@ async fn wait(
     let deadline = route.spec.deadline;
     let detached = match reply {
         Reply::Ready(response) => return Ok(response),
+        Reply::Events(source) => return events::open(&permit.0, source),
         Reply::Pending(future) => match route.spec.kind {
             Kind::Read | Kind::Use => {
                 let result = within(deadline, CatchPanic(future)).await;

@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use crate::body::Response;
+use crate::events::EventSource;
 use crate::request::{Request, RequestHead};
 
 /// A dialect bound to its realm, as this crate sees it.
@@ -119,6 +120,8 @@ impl fmt::Debug for Handler {
 pub enum Reply {
     /// Slow computation, run on the pool for blocking work. Always runs to its end.
     Blocking(Box<dyn FnOnce() -> Response + Send>),
+    /// A stream of events: no deadline, no request in flight, a limit of its own.
+    Events(Box<dyn EventSource>),
     /// Waits for something, such as a commit.
     Pending(Pin<Box<dyn Future<Output = Response> + Send>>),
     /// Computed already: no task, no timer.
@@ -129,6 +132,12 @@ impl Reply {
     /// A reply that runs `work` on the pool for blocking work.
     pub fn blocking(work: impl FnOnce() -> Response + Send + 'static) -> Self {
         Self::Blocking(Box::new(work))
+    }
+
+    /// A reply that streams `source` as `text/event-stream`, until the source or the server ends or
+    /// the client goes. As many streams as the listener allows: [`Fallback::Overloaded`] instead.
+    pub fn events(source: impl EventSource) -> Self {
+        Self::Events(Box::new(source))
     }
 
     /// A reply that waits for `response`.
@@ -147,6 +156,7 @@ impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Blocking(_) => f.write_str("Blocking(..)"),
+            Self::Events(_) => f.write_str("Events(..)"),
             Self::Pending(_) => f.write_str("Pending(..)"),
             Self::Ready(response) => write!(f, "Ready({})", response.status()),
         }

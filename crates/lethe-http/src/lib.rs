@@ -21,6 +21,7 @@ mod decode;
 mod detached;
 mod dispatch;
 mod door;
+mod events;
 pub mod json;
 pub mod metrics;
 mod options;
@@ -38,6 +39,7 @@ pub use door::{
     Authentication, BadRequest, Door, DoorRules, Fallback, Handler, Kind, Reply, RouteSpec,
     with_reason_phrase,
 };
+pub use events::EventSource;
 pub use options::{HEADER_BYTES_HARD_MAX, HEADERS_HARD_MAX, HeaderCase, ListenerOptions};
 pub use request::{Request, RequestHead, RequestId};
 pub use routes::RouteTableError;

@@ -77,6 +77,26 @@ impl HttpMetrics {
                 "Connections that ended in the TLS handshake.",
                 labels,
             )?,
+            event_streams: registry.gauge(
+                "lethe_http_event_streams",
+                "Open streams of events.",
+                labels,
+            )?,
+            event_streams_total: registry.counter(
+                "lethe_http_event_streams_total",
+                "Streams of events opened.",
+                labels,
+            )?,
+            event_streams_refused: registry.counter(
+                "lethe_http_event_streams_refused_total",
+                "Streams of events refused since there were too many.",
+                labels,
+            )?,
+            event_stream_bytes: registry.counter(
+                "lethe_http_event_stream_bytes_total",
+                "Bytes of events sent, heartbeats included.",
+                labels,
+            )?,
             accept_errors: registry.counter(
                 "lethe_http_accept_errors_total",
                 "Connections that could not be accepted.",
@@ -120,6 +140,10 @@ pub(crate) struct ListenerMetrics {
     connections: Gauge,
     connections_total: Counter,
     handshake_failures: Counter,
+    pub(crate) event_streams: Gauge,
+    pub(crate) event_streams_total: Counter,
+    pub(crate) event_streams_refused: Counter,
+    pub(crate) event_stream_bytes: Counter,
     accept_errors: Counter,
 }
 

@@ -28,6 +28,15 @@ pub struct ListenerOptions {
     pub requests_in_flight_max: usize,
     /// Most concurrent requests of one HTTP/2 connection. Default 128.
     pub http2_streams_max: u32,
+    /// Most streams of events that are open at once; for more the answer is
+    /// `Fallback::Overloaded`. Default 256.
+    pub event_streams_max: usize,
+    /// Most streams of events of one connection. Default 8.
+    pub event_streams_per_connection_max: usize,
+    /// How often the source of a stream of events is asked at the least, so that it can end the
+    /// stream in time. After fifteen looks in which there was nothing to send comes a heartbeat:
+    /// proxies close what is silent. Default 1 s.
+    pub event_look_interval: Duration,
     /// A connection is closed after this many requests. Default 1,000,000.
     pub requests_per_connection_max: u32,
     /// Most headers of a request. Default 64, at most [`HEADERS_HARD_MAX`].
@@ -64,6 +73,9 @@ impl Default for ListenerOptions {
             connections_max: 10_000,
             requests_in_flight_max: 4_096,
             http2_streams_max: 128,
+            event_streams_max: 256,
+            event_streams_per_connection_max: 8,
+            event_look_interval: Duration::from_secs(1),
             requests_per_connection_max: 1_000_000,
             headers_max: 64,
             header_bytes_max: 16_384,
@@ -97,6 +109,7 @@ impl ListenerOptions {
             (self.header_read_timeout.is_zero(), "`header_read_timeout` is zero"),
             (self.body_read_timeout.is_zero(), "`body_read_timeout` is zero"),
             (self.write_timeout.is_zero(), "`write_timeout` is zero"),
+            (self.event_look_interval.is_zero(), "`event_look_interval` is zero"),
             (self.idle_timeout.is_zero(), "`idle_timeout` is zero"),
         ];
         faults.into_iter().find_map(|(is_fault, words)| is_fault.then_some(words))

@@ -3,6 +3,7 @@
 mod decode;
 mod dispatch;
 mod encrypted;
+mod events;
 mod json;
 mod limits;
 mod metrics;

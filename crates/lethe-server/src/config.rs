@@ -11,6 +11,7 @@ mod seal;
 mod slot;
 mod source;
 mod store;
+mod webhook;
 
 use core::fmt;
 use core::time::Duration;
@@ -33,6 +34,9 @@ pub use log::{LogConfig, ORIGIN_BYTES_MAX, derived_origin};
 pub use seal::SealConfig;
 pub use slot::SlotConfig;
 pub use store::StoreConfig;
+pub use webhook::{
+    EventPattern, RETRY_FOR_MAX, TIMEOUT_MAX, WEBHOOKS_MAX, WebhookConfig, WebhookSecretSource,
+};
 
 use crate::clock::parse_duration;
 use source::{Document, Invalid};
@@ -69,6 +73,8 @@ pub struct Config {
     pub audit: AuditConfig,
     /// The front doors. Default: one native door, plain HTTP on `127.0.0.1:8200`.
     pub doors: Vec<DoorConfig>,
+    /// Who is told of events. Default nobody.
+    pub webhooks: Vec<WebhookConfig>,
 }
 
 impl Config {
@@ -200,6 +206,7 @@ struct Written {
     log: log::Written,
     audit: audit::Written,
     door: Option<Spanned<Vec<Spanned<door::Written>>>>,
+    webhook: Vec<Spanned<webhook::Written>>,
 }
 
 fn load(path: Option<&Path>, overrides: &[String], mode: Mode) -> Result<Config, ConfigError> {
@@ -218,6 +225,7 @@ fn resolve(written: Written, mode: Mode) -> Result<Config, Invalid> {
         None => SHUTDOWN_GRACE_DEFAULT,
     };
     let slot = slot::resolve(written.slot, &data)?;
+    let doors = door::resolve_all(written.door, mode)?;
     Ok(Config {
         shutdown_grace,
         store: store::resolve(written.store, &data)?,
@@ -225,7 +233,8 @@ fn resolve(written: Written, mode: Mode) -> Result<Config, Invalid> {
         slot,
         log: log::resolve(written.log)?,
         audit: audit::resolve(written.audit, &data)?,
-        doors: door::resolve_all(written.door, mode)?,
+        webhooks: webhook::resolve_all(written.webhook, &doors)?,
+        doors,
         data,
     })
 }

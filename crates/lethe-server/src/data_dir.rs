@@ -19,6 +19,16 @@ impl DataDir {
         self.0.join("log.vkey")
     }
 
+    /// The places of webhooks among the events.
+    pub(crate) fn webhooks(&self) -> PathBuf {
+        self.0.join("webhooks")
+    }
+
+    /// The place of one webhook, whose name is fit for a file.
+    pub(crate) fn webhook_position(&self, name: &str) -> PathBuf {
+        self.webhooks().join(format!("{name}.position"))
+    }
+
     /// Everything that a client of `serve --dev` needs.
     pub(crate) fn dev_json(&self) -> PathBuf {
         self.0.join("dev.json")

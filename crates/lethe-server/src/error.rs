@@ -88,6 +88,20 @@ pub enum ServeError {
     /// A certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] lethe_http::tls::TlsError),
+    /// The secret or the authorities of a webhook cannot be used.
+    #[error("webhook `{name}`: {why}")]
+    Webhook {
+        /// Which webhook.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The file with the place of a webhook holds something else.
+    #[error("`{}` is damaged: restore it, or remove it to go on with new events", path.display())]
+    WebhookPosition {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl ServeError {
@@ -99,7 +113,8 @@ impl ServeError {
             | Self::Config(_)
             | Self::DevTls(_)
             | Self::Door { .. }
-            | Self::Tls(_) => 3,
+            | Self::Tls(_)
+            | Self::Webhook { .. } => 3,
             Self::AuditOpen(_)
             | Self::File(_)
             | Self::KeyFile(_)
@@ -107,7 +122,8 @@ impl ServeError {
             | Self::Slot(_)
             | Self::SlotMismatch { .. }
             | Self::Start(_)
-            | Self::Store(_) => 4,
+            | Self::Store(_)
+            | Self::WebhookPosition { .. } => 4,
             Self::Audit(_) | Self::Engine(_) | Self::Listen(_) | Self::Os { .. } => 1,
         }
     }

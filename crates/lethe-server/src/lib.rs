@@ -20,6 +20,7 @@ pub mod seal;
 mod serve;
 mod service;
 pub mod signals;
+mod webhook;
 
 pub use error::ServeError;
 pub use serve::{ServeOptions, configuration, serve};

@@ -8,6 +8,7 @@ use lethe_crypto::SystemEntropy;
 use lethe_engine::Engine;
 use lethe_http::metrics::Registry;
 use lethe_http::{Environment, HostRouter, Listener, ListenerOptions, Transport, tls};
+use lethe_types::Clock;
 
 use crate::audit_file::AuditFile;
 use crate::clock::{SystemClock, parse_duration};
@@ -17,6 +18,7 @@ use crate::dev_tls::ensure_dev_tls;
 use crate::private_files::{ensure_own_dir, write_atomic};
 use crate::service::Service;
 use crate::signals::StopSignals;
+use crate::webhook::Webhooks;
 use crate::{ServeError, dev, doors, open, principals};
 
 /// The first port of `serve --dev`, unless it is told another.
@@ -134,6 +136,12 @@ async fn run(
         let door = doors::open(door_config, engine, &service)?;
         listeners.extend(listeners_of(door_config, door, certificates.as_ref())?);
     }
+    let mut webhooks = Webhooks::default();
+    let webhook_clock: Arc<dyn Clock> = clock.clone();
+    for webhook in &config.webhooks {
+        let realm = engine.ensure_realm(&webhook.realm).await?;
+        webhooks.start(webhook, realm, engine, &webhook_clock, &registry, &data)?;
+    }
     let tokens = if options.dev { dev::tokens(config, engine, &data).await? } else { Vec::new() };
     let environment = Environment { clock, entropy: Arc::new(SystemEntropy), metrics: registry };
     let running = lethe_http::serve(listeners, environment).await?;
@@ -148,6 +156,7 @@ async fn run(
     }
     signals.next().await;
     let cut = running.shutdown(config.shutdown_grace).await;
+    webhooks.stop(&*webhook_clock);
     if cut.connections_cut > 0 || cut.work_abandoned > 0 {
         eprintln!(
             "lethe: stopped after {:?}: {} connections cut, {} operations still running",

@@ -8,6 +8,7 @@ mod audit_resume;
 mod clock;
 mod config;
 mod config_overrides;
+mod config_webhooks;
 mod dev_tls;
 mod private_files;
 mod seal;

@@ -2,6 +2,7 @@
 //! TLS it trusts the one authority that it was given.
 
 use core::time::Duration;
+use std::io::Read;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -27,10 +28,14 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Largest head of an answer: a receipt may be in a header.
 const HEAD_BYTES_MAX: usize = 131_072;
 
+/// Longest silence on a stream of events, whose heartbeats come every 15 s.
+const SILENCE_WITHIN: Duration = Duration::from_secs(40);
+
 /// What an answer should be.
 pub(crate) const JSON: &str = "application/json";
 /// A receipt or public key as text.
 pub(crate) const TEXT: &str = "text/plain";
+const EVENTS: &str = "text/event-stream";
 
 /// A client of one server.
 #[derive(Debug)]
@@ -117,6 +122,34 @@ impl Client {
             return Ok(answer);
         }
         Err(Problem::of(answer.status, answer.body.expose()).into())
+    }
+
+    /// `GET path` for a stream of events, from after the one with the id `last`. The stream ends as
+    /// if it were whole when the server ends it; a silence of [`SILENCE_WITHIN`] is an error.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`], [`Failure::Failed`].
+    pub(crate) fn follow(&self, path: &str, last: Option<u64>) -> Result<impl Read, Failure> {
+        let failed = |why| Failure::Failed(format!("no answer from {}: {why}", self.base));
+        let mut request =
+            Request::builder().uri(format!("{}{path}", self.base)).header(ACCEPT, EVENTS);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let request = request.body(()).map_err(|error| failed(error.to_string()))?;
+        let endless = self.agent.configure_request(request).timeout_global(None);
+        let request = endless.timeout_per_read(Some(SILENCE_WITHIN)).build();
+        let response = self.agent.run(request).map_err(|error| failed(explain(&error)))?;
+        let (parts, body) = response.into_parts();
+        let body = body.into_reader();
+        if parts.status.is_success() {
+            return Ok(body);
+        }
+        let body = read_bounded(body, "the answer", 0, HEAD_BYTES_MAX).map_err(failed)?;
+        Err(Problem::of(parts.status.as_u16(), body.expose()).into())
     }
 
     fn exchange(

@@ -52,6 +52,8 @@ enum Command {
     Realm(cmd::realm::Arguments),
     /// Make, change and revoke principals and their credentials
     Principal(cmd::principal::Arguments),
+    /// See what was changed, or follow it
+    Events(cmd::events::Arguments),
     /// Check the receipt of a destruction, offline
     Receipt(cmd::receipt::Arguments),
     /// See the audit trail, and check that nobody altered it
@@ -68,7 +70,8 @@ enum Command {
 }
 
 const AFTER_HELP: &str = "\
-Connection (key, destroy, approval, vault, realm, principal), from the environment, since command lines are seen by others:
+Connection (key, destroy, approval, vault, realm, principal, events), from the environment,
+since others see command lines:
   LETHE_URL         address of the native door, as in https://127.0.0.1:8200
   LETHE_CA_FILE     PEM file of the authority that signed the server's certificate
   LETHE_TOKEN       bearer token, or
@@ -105,6 +108,7 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Vault(arguments) => cmd::vault::run(arguments, output),
         Command::Realm(arguments) => cmd::realm::run(arguments, output),
         Command::Principal(arguments) => cmd::principal::run(arguments, output),
+        Command::Events(arguments) => cmd::events::run(arguments, output),
         Command::Receipt(arguments) => cmd::receipt::run(arguments, output),
         Command::Audit(arguments) => cmd::audit::run(arguments, output),
         Command::Bench(arguments) => cmd::bench::run(arguments, output),

@@ -42,6 +42,9 @@ fn every_command_of_the_documentation_parses() {
     parses("lethe vault list --dev d");
     parses("lethe principal create n --grant keys.create,keys.read --token-lifetime 30d");
     parses(&format!("lethe principal revoke {ID}"));
+    parses("lethe events");
+    parses("lethe events --after 17 --dev d --json");
+    parses("lethe events -f");
     key("create n --algorithm aes256-gcm --vault v");
     key("list --all --dev d");
     key("show ID");
@@ -81,6 +84,8 @@ fn what_makes_no_sense_is_refused() {
     refused("lethe audit verify a.jsonl --config c");
     refused("lethe audit verify a.jsonl --first-file 2");
     refused("lethe audit verify --first-file 0");
+    refused("lethe events --after -1");
+    refused("lethe events --after x");
     key("create n");
     key("show 0123");
     key("destroy");

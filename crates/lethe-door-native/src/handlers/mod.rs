@@ -5,6 +5,7 @@ pub(crate) mod credentials;
 pub(crate) mod destroy;
 pub(crate) mod destructions;
 pub(crate) mod docs;
+pub(crate) mod events;
 pub(crate) mod holds;
 pub(crate) mod keys;
 pub(crate) mod life;

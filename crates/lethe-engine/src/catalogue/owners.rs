@@ -118,6 +118,12 @@ impl Catalogue {
         vaults.by_id.get(vaults.by_realm.get(&realm)?.get(name)?).cloned()
     }
 
+    /// The vaults of the realm, those that were removed too.
+    pub(crate) fn all_vaults(&self, realm: RealmId) -> Vec<Arc<VaultRecord>> {
+        let vaults = self.vaults.read();
+        vaults.by_id.values().filter(|record| record.realm == realm).cloned().collect()
+    }
+
     /// The vaults of the realm that are there, by name.
     pub(crate) fn vaults(&self, realm: RealmId) -> Vec<Arc<VaultRecord>> {
         let vaults = self.vaults.read();

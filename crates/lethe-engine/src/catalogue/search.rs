@@ -253,6 +253,22 @@ impl<'a> Walk<'a> {
 }
 
 impl Catalogue {
+    /// Calls `look` with every key of the realm, destroyed ones too, in pieces.
+    pub(crate) fn visit(&self, realm: RealmId, look: impl Fn(&KeyEntry)) {
+        let filter = KeyFilter { destroyed: true, ..KeyFilter::default() };
+        let mut after = None;
+        loop {
+            let found = self.search(realm, &filter, after, 1, |entry| {
+                look(entry);
+                false
+            });
+            after = match found {
+                Some(Found { next: Some(next), .. }) => Some(next),
+                Some(Found { next: None, .. }) | None => return,
+            };
+        }
+    }
+
     /// Whether another key of the vault has the record's name; a destroyed one counts only if
     /// `destroyed`.
     pub(crate) fn has_other_named(&self, record: &KeyRecord, destroyed: bool) -> bool {

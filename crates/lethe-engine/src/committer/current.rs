@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lethe_types::{KeyId, PrincipalId};
 
-use super::submission::{Destroy, KeyUpdate, NewKey};
+use super::submission::{Destroy, KeyUpdate, NewKey, Preconditions};
 use super::{Change, Committer, Step, Submission};
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::record::{KeyRecord, NameRule, PrincipalRecord, VaultRecord};
@@ -114,7 +114,10 @@ impl Committer {
                 is_unchanged(catalogue, seen) && taken.thing(Kind::Key, seen.record().id.0)
             }
             Step::CreateKey(new) => new_key_is_current(catalogue, new, taken),
-            Step::UpdateKey(update) => update_is_current(catalogue, update, taken),
+            Step::UpdateKey(update) => {
+                update_is_current(catalogue, update, taken)
+                    && self.guards_still_hold(&update.seen, &update.preconditions, taken)
+            }
             Step::DestroyKey(destroy) => self.destroy_is_current(destroy, change, taken),
             Step::PutApproval { seen, record } => {
                 same(catalogue.approval(record.realm, record.id).as_ref(), seen.as_ref())
@@ -132,6 +135,7 @@ impl Committer {
                 same(now.as_ref(), update.seen.as_ref())
                     && taken.thing(Kind::Principal, record.id.0)
                     && principal_names_are_free(catalogue, record, taken)
+                    && bound_key_stands(catalogue, record, taken)
             }
             Step::PutRealm { seen, record } => {
                 let named = catalogue.realm_by_name(&record.name);
@@ -153,24 +157,33 @@ impl Committer {
     fn destroy_is_current(&self, destroy: &Destroy, change: &Change, taken: &mut Taken) -> bool {
         let catalogue = &self.shared.catalogue;
         let record = destroy.seen.record();
-        let preconditions = &destroy.preconditions;
+        is_unchanged(catalogue, &destroy.seen)
+            && self.guards_still_hold(&destroy.seen, &destroy.preconditions, taken)
+            && catalogue.live_dependants(record.id) == destroy.preconditions.dependants
+            && bound_principals_go_too(catalogue, record.id, change)
+            && taken.thing(Kind::Key, record.id.0)
+            && taken.end(Kind::Key, record.id.0)
+    }
+
+    /// Whether the key was not used since the guards looked at it, and whoever asks has not reached
+    /// a bound on destructions.
+    fn guards_still_hold(
+        &self,
+        seen: &KeyEntry,
+        preconditions: &Preconditions,
+        taken: &mut Taken,
+    ) -> bool {
         let used_since = preconditions
             .unused_since
-            .is_some_and(|since| destroy.seen.usage().last().is_some_and(|last| last >= since));
+            .is_some_and(|since| seen.usage().last().is_some_and(|last| last > since));
         let over_rate = preconditions.rate.is_some_and(|rate| {
             let here = taken.destroys.entry(rate.principal).or_default();
-            let before = catalogue.destroys_since(rate.principal, rate.since);
+            let before = self.shared.catalogue.destroys_since(rate.principal, rate.since);
             let over = before.saturating_add(*here) >= rate.most;
             *here += u32::from(!over);
             over
         });
-        is_unchanged(catalogue, &destroy.seen)
-            && !used_since
-            && !over_rate
-            && catalogue.live_dependants(record.id) == preconditions.dependants
-            && bound_principals_go_too(catalogue, record.id, change)
-            && taken.thing(Kind::Key, record.id.0)
-            && taken.end(Kind::Key, record.id.0)
+        !used_since && !over_rate
     }
 }
 
@@ -202,25 +215,33 @@ fn new_key_is_current(catalogue: &Catalogue, new: &NewKey, taken: &mut Taken) ->
         && catalogue.key(record.id).is_none()
         && taken.thing(Kind::Key, record.id.0)
         && taken.extend(Kind::Vault, record.vault.0)
-        && names_are_free(catalogue, record, taken)
+        && names_are_free(catalogue, None, record, taken)
 }
 
 fn update_is_current(catalogue: &Catalogue, update: &KeyUpdate, taken: &mut Taken) -> bool {
     is_unchanged(catalogue, &update.seen)
         && taken.thing(Kind::Key, update.record.id.0)
-        && names_are_free(catalogue, &update.record, taken)
+        && names_are_free(catalogue, Some(update.seen.record()), &update.record, taken)
 }
 
-/// The key's aliases, and its name where the vault wants names to be unique.
-fn names_are_free(catalogue: &Catalogue, record: &KeyRecord, taken: &mut Taken) -> bool {
+/// The key's aliases, and its name where the vault wants names to be unique. A name that it has
+/// already stays its own, also if the vault's rule came later.
+fn names_are_free(
+    catalogue: &Catalogue,
+    before: Option<&KeyRecord>,
+    record: &KeyRecord,
+    taken: &mut Taken,
+) -> bool {
     let aliases = record.aliases.iter().all(|alias| {
         alias_is_free(catalogue, record, &alias.door, &alias.text)
             && taken.texts.insert(format!("alias {} {} {}", record.realm, alias.door, alias.text))
     });
     let rule = catalogue.vault(record.realm, record.vault).map(|vault| vault.names);
     let unique = rule.is_some_and(|rule| rule != NameRule::Free);
+    let named = before.is_none_or(|before| before.name != record.name);
     aliases
         && (!unique
+            || !named
             || (name_is_free(catalogue, record)
                 && taken.texts.insert(format!("name {} {}", record.vault, record.name))))
 }
@@ -270,6 +291,14 @@ fn principal_names_are_free(
                     && taken.texts.insert(format!("external {} {external}", record.realm))
             },
         )
+}
+
+/// Whether the key that a principal acts for is there, and stays: whoever destroys it must know of
+/// the principal.
+fn bound_key_stands(catalogue: &Catalogue, record: &PrincipalRecord, taken: &mut Taken) -> bool {
+    let Some(key) = record.bound_to.filter(|_| record.revoked.is_none()) else { return true };
+    catalogue.key(key).is_some_and(|key| !key.record().state.is_destroyed())
+        && taken.extend(Kind::Key, key.0)
 }
 
 fn vault_is_current(catalogue: &Catalogue, record: &VaultRecord, taken: &mut Taken) -> bool {

@@ -1,20 +1,22 @@
 //! What one step writes: its record, other rows, and its entry in the log.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use lethe_crypto::registry::Material;
 use lethe_log::{
-    Actor, Commitment, DestroyedDetail, Entry, EntryType, ErasureFacts, Salt, SignedStatement,
-    Subject, VersionDetail, Word, write_object,
+    Actor, Commitment, DestroyedDetail, Entry, EntryType, ErasureFacts, Salt, Subject,
+    VersionDetail, write_object,
 };
 use lethe_store::Write;
 use lethe_types::limits::HISTORY_CHANGES_MAX;
-use lethe_types::{PrincipalId, Secret, SecretVec, Transition, UnixMillis};
+use lethe_types::{PrincipalId, RealmId, Secret, SecretVec, Transition, UnixMillis};
 
 use super::batch::{SOFTWARE, put, put_key};
 use super::outcome::Told;
 use super::submission::{Destroy, JobUpdate, KeyUpdate, NewKey, PrincipalUpdate};
 use super::{Committer, Step, Submission};
+use crate::events::Event;
 use crate::record::codec::{
     encode_approval, encode_job, encode_principal, encode_realm, encode_vault,
 };
@@ -31,8 +33,10 @@ pub(super) struct Drafted {
     /// Its entry in the log, unless the step is none of those that the log tells of.
     pub(super) entry: Option<Vec<u8>>,
     pub(super) told: Option<Told>,
-    /// What the log entry tells, for who watches.
-    pub(super) kind: Option<EntryType>,
+    /// The type of that entry.
+    kind: Option<EntryType>,
+    /// What is told to whoever follows events, once it is final.
+    pub(super) event: Option<Event>,
 }
 
 /// What everybody sees once the step is durable.
@@ -54,6 +58,7 @@ pub(super) struct Draft<'a> {
     committer: &'a Committer,
     actor: Actor,
     door: &'static str,
+    realm: RealmId,
     receipts: bool,
     now: UnixMillis,
     log_index: u64,
@@ -71,10 +76,44 @@ impl<'a> Draft<'a> {
         let by = submission.principal.record();
         let actor = Actor { id: by.id, name: by.name.as_str().to_owned() };
         let (door, receipts) = (submission.door, submission.change.receipts);
-        Self { committer, actor, door, receipts, now, log_index, facts }
+        let realm = by.realm;
+        Self { committer, actor, door, realm, receipts, now, log_index, facts }
     }
 
     pub(super) fn make(
+        &self,
+        step: &Step,
+        record_keys: &mut RecordKeys<'_>,
+    ) -> Result<Drafted, EngineError> {
+        let mut drafted = self.make_untold(step, record_keys)?;
+        drafted.event = drafted.kind.map(|kind| self.event(kind, step, &drafted.effect));
+        Ok(drafted)
+    }
+
+    fn event(&self, kind: EntryType, step: &Step, effect: &Effect) -> Event {
+        let due = match effect {
+            Effect::Key(record) => record.state.due(),
+            Effect::Approval(_)
+            | Effect::Job(_)
+            | Effect::Nothing
+            | Effect::Principal(_)
+            | Effect::Realm(_)
+            | Effect::Vault(_) => None,
+        };
+        Event {
+            id: self.log_index,
+            time: self.now,
+            realm: self.realm,
+            kind: kind.as_str(),
+            key: step.key_of_entry(),
+            subject: step.subject(),
+            by: Some(self.actor.id),
+            door: Cow::Borrowed(self.door),
+            due,
+        }
+    }
+
+    fn make_untold(
         &self,
         step: &Step,
         record_keys: &mut RecordKeys<'_>,
@@ -303,7 +342,7 @@ impl<'a> Draft<'a> {
             actor: self.actor.clone(),
             aliases: record.aliases.iter().map(|alias| alias.text.clone()).collect(),
             algorithm: record.algorithm.name().to_owned(),
-            evidence: destroy.evidence.iter().map(signed_statement).collect(),
+            evidence: destroy.evidence.iter().map(Evidence::to_statement).collect(),
             exported: record.exported,
             imported: record.imported,
             last_used: destroy.seen.usage().last(),
@@ -404,28 +443,17 @@ const NO_RECORD_KEY: EngineError = EngineError::Internal("a secret without a rec
 fn logged(effect: Effect, writes: Vec<Write>, entry: &Entry) -> Result<Drafted, EngineError> {
     let json = entry.to_json().map_err(|_| EngineError::Internal("a log entry"))?;
     let kind = Some(entry.entry_type);
-    Ok(Drafted { effect, writes, entry: Some(json.into_bytes()), told: None, kind })
+    Ok(Drafted { effect, writes, entry: Some(json.into_bytes()), told: None, kind, event: None })
 }
 
 fn unlogged(effect: Effect, writes: Vec<Write>) -> Drafted {
-    Drafted { effect, writes, entry: None, told: None, kind: None }
+    Drafted { effect, writes, entry: None, told: None, kind: None, event: None }
 }
 
 fn job(update: &JobUpdate) -> Drafted {
     let mut writes = update.rows.clone();
     writes.push(put(keys::job(update.record.id), encode_job(&update.record)));
     unlogged(Effect::Job(Box::new(update.record.clone())), writes)
-}
-
-fn signed_statement(evidence: &Evidence) -> SignedStatement {
-    SignedStatement {
-        role: evidence.role.as_str().parse::<Word>().expect("roles are words"),
-        principal: evidence.principal,
-        scheme: evidence.scheme.clone(),
-        statement: evidence.statement.clone(),
-        public_key_der: evidence.public_key_der.to_vec(),
-        signature: evidence.signature.to_vec(),
-    }
 }
 
 /// Notes a state change in the record; of more than it keeps, the oldest goes. A key that was only

@@ -286,6 +286,7 @@ impl Committer {
         durable: Durable,
     ) -> Vec<(super::submission::ReplySender, Outcome)> {
         let mut answers = Vec::with_capacity(batch.items.len());
+        let mut events = Vec::with_capacity(batch.items.len());
         let mut indexes = durable.first_index..;
         let mut proofs = durable.proofs.into_iter();
         for item in batch.items {
@@ -295,6 +296,7 @@ impl Committer {
             let mut made = Vec::with_capacity(item.drafted.len());
             for (step, drafted) in item.submission.change.steps.iter().zip(item.drafted) {
                 let log_index = drafted.entry.as_ref().and_then(|_| indexes.next());
+                events.extend(drafted.event);
                 let entry = self.publish_effect(drafted.effect, step, durable.revision);
                 let receipt = drafted.told.zip(durable.erasure_note.as_ref()).zip(log_index);
                 made.push(match (entry, receipt) {
@@ -314,6 +316,7 @@ impl Committer {
             }
             answers.push((item.submission.reply, Outcome { made }));
         }
+        self.shared.events.publish(events, durable.head.size);
         answers
     }
 

@@ -115,6 +115,14 @@ impl Queue {
         Self { sender: Mutex::new(None), thread: Mutex::new(None) }
     }
 
+    /// A queue that the test empties itself.
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> (Self, Receiver<Submission>) {
+        const PLANS: usize = 64;
+        let (sender, receiver) = sync_channel(PLANS);
+        (Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(None) }, receiver)
+    }
+
     fn sender(&self) -> Option<SyncSender<Submission>> {
         self.sender.lock().clone()
     }

@@ -84,7 +84,7 @@ impl Committer {
     }
 
     /// Settles and tidies. A failure changes nothing: it is done with the next commit or start.
-    pub(super) fn settle_when_idle(&mut self) {
+    pub(crate) fn settle_when_idle(&mut self) {
         if self.shared.is_halted() {
             return;
         }

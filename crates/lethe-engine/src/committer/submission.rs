@@ -63,7 +63,8 @@ pub(crate) enum Step {
     PutRealm { seen: Option<Arc<RealmRecord>>, record: Box<RealmRecord> },
     /// A vault, new or changed.
     PutVault { seen: Option<Arc<VaultRecord>>, record: Box<VaultRecord> },
-    /// Rows that are no change of anything: last uses, lists of work. The log does not tell of them.
+    /// Rows that are no change of anything: last uses, lists of work. The log does not tell of
+    /// them.
     PutRows(Vec<lethe_store::Write>),
 }
 
@@ -118,6 +119,9 @@ pub(crate) struct KeyUpdate {
     /// What changed, for the log entry's detail: names and plain texts.
     pub(crate) facts: Vec<(&'static str, String)>,
     pub(crate) secrets: Vec<SecretVec>,
+    /// What the guards of a schedule saw beside the record. Dependants are asked for when its time
+    /// has come.
+    pub(crate) preconditions: Preconditions,
 }
 
 /// A principal that is made or changes.
@@ -158,6 +162,40 @@ impl Step {
             | Self::PutRealm { .. }
             | Self::PutRows(_)
             | Self::PutVault { .. } => None,
+        }
+    }
+}
+
+impl Step {
+    /// The key that the step's log entry speaks of.
+    pub(crate) fn key_of_entry(&self) -> Option<KeyId> {
+        match self {
+            Self::PutApproval { record, .. } => Some(record.key),
+            Self::AddVersion { .. }
+            | Self::CreateKey(_)
+            | Self::DestroyKey(_)
+            | Self::PutJob(_)
+            | Self::PutPrincipal(_)
+            | Self::PutRealm { .. }
+            | Self::PutRows(_)
+            | Self::PutVault { .. }
+            | Self::UpdateKey(_) => self.key(),
+        }
+    }
+
+    /// The principal, vault or realm that the step's log entry speaks of, if it speaks of no key.
+    pub(crate) fn subject(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::PutPrincipal(update) => Some(update.record.id.0),
+            Self::PutRealm { record, .. } => Some(record.id.0),
+            Self::PutVault { record, .. } => Some(record.id.0),
+            Self::AddVersion { .. }
+            | Self::CreateKey(_)
+            | Self::DestroyKey(_)
+            | Self::PutApproval { .. }
+            | Self::PutJob(_)
+            | Self::PutRows(_)
+            | Self::UpdateKey(_) => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lethe_store::Write;
-use lethe_types::limits::{JOB_BATCH_KEYS_MAX, JOB_KEYS_MAX, JOBS_OPEN_MAX, PAGE_KEYS_MAX};
+use lethe_types::limits::{JOB_BATCH_KEYS_MAX, JOB_KEYS_MAX, OPEN_JOBS_MAX, PAGE_KEYS_MAX};
 use lethe_types::{JobId, KeyId, LabelName, LabelValue, RealmId, VaultId};
 use parking_lot::Mutex;
 
@@ -18,9 +18,9 @@ use super::{Planned, Touched};
 use crate::authz::{self, Caller, CancelJob, Destroy, Operation, ReadJob, StartJob};
 use crate::block_on::block_on;
 use crate::catalogue::KeyEntry;
-use crate::committer::{Change, CommitError, JobUpdate, Step, Submission};
+use crate::committer::{Change, CommitError, Committed, JobUpdate, Made, Step, Submission};
 use crate::record::{Bulk, JobRecord, JobState};
-use crate::{Engine, EngineError, KeyFilter, keys, lifecycle};
+use crate::{Engine, EngineError, KeyFilter, Refusal, keys, lifecycle};
 
 /// Keys in one stored piece of a job's list.
 const PIECE_KEYS: usize = 4_096;
@@ -94,7 +94,7 @@ impl Engine {
         lifecycle::check_reason(&request.reason)?;
         let jobs = self.shared.catalogue.all_jobs();
         let open = jobs.iter().filter(|job| job.state == JobState::Running).count();
-        if open >= JOBS_OPEN_MAX {
+        if open >= OPEN_JOBS_MAX {
             return Err(EngineError::ServerLimitExceeded(
                 "bulk destructions that are not finished",
             ));
@@ -263,7 +263,7 @@ impl Engine {
                     authz::check_realm::<CancelJob>(caller, None)?;
                 }
                 if seen.state != JobState::Running {
-                    return Ok(Planned::Done(crate::committer::Committed::nothing()));
+                    return Ok(Planned::Done(Committed::nothing()));
                 }
                 let mut record = (*seen).clone();
                 record.state = JobState::Cancelled;
@@ -301,14 +301,15 @@ impl Engine {
         let mut more = false;
         for job in self.shared.catalogue.all_jobs() {
             if job.state == JobState::Running {
-                self.advance(job.realm, job.id)?;
+                block_on(self.advance(job.realm, job.id))?;
                 more = true;
             }
         }
         Ok(more)
     }
 
-    fn advance(&self, realm: RealmId, id: JobId) -> Result<(), EngineError> {
+    /// The next batch of one job.
+    pub(crate) async fn advance(&self, realm: RealmId, id: JobId) -> Result<(), EngineError> {
         let mut batch = JOB_BATCH_KEYS_MAX;
         let mut conflicts = 0;
         loop {
@@ -320,7 +321,7 @@ impl Engine {
             }
             let caller = match self.job_caller(&job) {
                 Some(caller) => caller,
-                None => return self.fail_job(&job, "who asked for it can no longer act"),
+                None => return self.fail_job(&job, "who asked for it can no longer act").await,
             };
             let planned = self.plan_batch(&caller, &job, batch)?;
             let (reply, answer) = futures_channel::oneshot::channel();
@@ -331,9 +332,10 @@ impl Engine {
                 idempotency: None,
                 reply,
             })?;
-            match block_on(answer) {
+            match answer.await {
                 Ok(Ok(committed)) => {
-                    return self.audit_batch(&caller, &planned.destroyed, &committed);
+                    self.audit_batch(&caller, &committed);
+                    return Ok(());
                 }
                 Ok(Err(CommitError::Conflict(_))) => {
                     conflicts += 1;
@@ -356,7 +358,7 @@ impl Engine {
         }
         let principal = self.shared.catalogue.principal(job.realm, job.by)?;
         let door = door_of(&job.door);
-        principal.record().is_live(now).then(|| Caller {
+        principal.record().is_live(now).then_some(Caller {
             principal,
             credential: None,
             door,
@@ -364,14 +366,14 @@ impl Engine {
         })
     }
 
-    fn fail_job(&self, job: &Arc<JobRecord>, why: &str) -> Result<(), EngineError> {
+    async fn fail_job(&self, job: &Arc<JobRecord>, why: &str) -> Result<(), EngineError> {
         let mut record = (**job).clone();
         record.state = JobState::Failed;
         record.failure = Some(why.into());
         record.changed = self.shared.clock.now();
         let update = JobUpdate { seen: Some(job.clone()), record, rows: Vec::new() };
         let change = Change { steps: vec![Step::PutJob(Box::new(update))], receipts: false };
-        block_on(self.submit_as_system(change))
+        self.submit_as_system(change).await
     }
 
     /// The steps for the next keys of the job.
@@ -412,6 +414,8 @@ impl Engine {
                     taken.extend(touched);
                     planned.steps.extend(steps);
                 }
+                // What stands in its way goes with this batch: next batch.
+                Err(error) if self.waits_for(&error, key, &taken) => break,
                 Err(error) => {
                     record.refused += 1;
                     let value = [key.0.as_slice(), error.code().as_bytes()].concat();
@@ -440,6 +444,13 @@ impl Engine {
         Ok(planned)
     }
 
+    /// Whether nothing but keys of this batch that are derived from `key` kept it.
+    fn waits_for(&self, error: &EngineError, key: KeyId, taken: &BTreeSet<KeyId>) -> bool {
+        let EngineError::GuardRefused(refusal) = error else { return false };
+        matches!(**refusal, Refusal::HasDependants { .. })
+            && self.shared.catalogue.live_dependants(key).iter().any(|other| taken.contains(other))
+    }
+
     /// The next keys of the job's list, none beyond the stored piece that it is at.
     fn job_piece(&self, job: &JobRecord, most: usize) -> Result<Vec<KeyId>, EngineError> {
         let position = usize::try_from(job.position).unwrap_or(usize::MAX);
@@ -450,23 +461,15 @@ impl Engine {
         Ok(ids.iter().skip(from).take(most).map(|id| KeyId(*id)).collect())
     }
 
-    fn audit_batch(
-        &self,
-        caller: &Caller,
-        destroyed: &[KeyId],
-        committed: &crate::committer::Committed,
-    ) -> Result<(), EngineError> {
+    fn audit_batch(&self, caller: &Caller, committed: &Committed) {
         let now = self.shared.clock.now();
-        let first = committed.log_index();
-        for (number, &key) in (0_u64..).zip(destroyed) {
-            let log_index = first.map(|first| first + number);
-            self.audit_done::<Destroy>(
-                caller,
-                now,
-                Touched { key: Some(key), log_index, ..Touched::default() },
-            );
+        for made in &committed.made {
+            // Principals that went with a key have entries in the log between those of keys.
+            if let Made::Key { entry, log_index } = made {
+                let (key, log_index) = (Some(entry.record().id), *log_index);
+                self.audit_done::<Destroy>(caller, now, Touched { key, log_index, subject: None });
+            }
         }
-        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use lethe_types::{
     KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState, VaultId,
 };
 
-use super::update::check_bounds;
+use super::update::{check_bounds, check_secret_names};
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, CreateKey, ImportKey};
 use crate::catalogue::KeyEntry;
@@ -143,7 +143,7 @@ impl Engine {
         if policy.refuse_reimport && new.record.imported {
             self.refuse_reimport(realm.id, new.record.algorithm, &new.material)?;
         }
-        self.check_names(&new.record)?;
+        self.check_names(None, &new.record)?;
         self.check_derivation(caller, &new.record)?;
         Ok(PreparedKey { step: Step::New(Box::new(new)), idempotency })
     }
@@ -190,6 +190,7 @@ impl Engine {
         if request.continues_versions {
             record.next_version = self.version_after(&record);
         }
+        check_secret_names(request.secrets.iter().map(|(name, _)| &**name))?;
         let (names, secrets): (Vec<_>, Vec<_>) = request.secrets.into_iter().unzip();
         let has_details = request.protected
             || !request.labels.is_empty()
@@ -317,7 +318,7 @@ impl Engine {
                 if vault.is_none_or(|vault| vault.removed.is_some()) {
                     return Err(EngineError::ItemNotFound("vault"));
                 }
-                self.check_names(&new.record)?;
+                self.check_names(None, &new.record)?;
                 self.check_derivation(caller, &new.record)?;
             }
         }

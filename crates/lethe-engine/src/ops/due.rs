@@ -34,7 +34,7 @@ impl Engine {
             let Some(&last) = due.last() else { break };
             after = Some(last);
             for (_, key) in due {
-                match self.destroy_one_due(key, now) {
+                match block_on(self.destroy_one_due(key, now)) {
                     Ok(()) => {}
                     Err(error @ EngineError::GuardRefused(_)) => {
                         if !rounds.kept.contains(&key) {
@@ -52,18 +52,24 @@ impl Engine {
         Ok(false)
     }
 
-    fn destroy_one_due(&self, key: KeyId, now: UnixMillis) -> Result<(), EngineError> {
+    pub(crate) async fn destroy_one_due(
+        &self,
+        key: KeyId,
+        now: UnixMillis,
+    ) -> Result<(), EngineError> {
         let entry = self.load(key)?;
         let caller = self.system_caller(entry.record().realm, SCHEDULER)?;
-        let committed = block_on(self.change(&caller, None, |_| {
-            let entry = self.load(key)?;
-            let still = entry.record().state.due().is_some_and(|due| due <= now);
-            if !still {
-                return Ok(Planned::Done(Committed::nothing()));
-            }
-            let steps = self.plan_due(&entry, now)?;
-            Ok(Planned::Change(Box::new(Change { steps, receipts: false })))
-        }))?;
+        let committed = self
+            .change(&caller, None, |_| {
+                let entry = self.load(key)?;
+                let still = entry.record().state.due().is_some_and(|due| due <= now);
+                if !still {
+                    return Ok(Planned::Done(Committed::nothing()));
+                }
+                let steps = self.plan_due(&entry, now)?;
+                Ok(Planned::Change(Box::new(Change { steps, receipts: false })))
+            })
+            .await?;
         if let Some(log_index) = committed.log_index() {
             let touched =
                 Touched { key: Some(key), log_index: Some(log_index), ..Touched::default() };

@@ -8,7 +8,7 @@ use lethe_types::{HoldId, KeyId, UnixMillis};
 
 use crate::authz::{Caller, LiftHold, PlaceHold};
 use crate::catalogue::KeyEntry;
-use crate::committer::{Change, KeyUpdate, Step};
+use crate::committer::{Change, KeyUpdate, Preconditions, Step};
 use crate::lifecycle;
 use crate::record::{Hold, HoldKind};
 use crate::{Engine, EngineError};
@@ -61,7 +61,14 @@ impl Engine {
                 });
                 let facts = vec![("hold_placed", id.to_string())];
                 let (seen, kind) = (seen.clone(), EntryType::KeyChanged);
-                let update = KeyUpdate { seen, record, kind, facts, secrets: Vec::new() };
+                let update = KeyUpdate {
+                    seen,
+                    record,
+                    kind,
+                    facts,
+                    secrets: Vec::new(),
+                    preconditions: Preconditions::default(),
+                };
                 Ok(Some(Change::one(Step::UpdateKey(Box::new(update)))))
             })
             .await?;
@@ -88,7 +95,14 @@ impl Engine {
             }
             let facts = vec![("hold_lifted", hold.to_string())];
             let (seen, kind) = (seen.clone(), EntryType::KeyChanged);
-            let update = KeyUpdate { seen, record, kind, facts, secrets: Vec::new() };
+            let update = KeyUpdate {
+                seen,
+                record,
+                kind,
+                facts,
+                secrets: Vec::new(),
+                preconditions: Preconditions::default(),
+            };
             Ok(Some(Change::one(Step::UpdateKey(Box::new(update)))))
         })
         .await

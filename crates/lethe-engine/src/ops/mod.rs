@@ -8,6 +8,7 @@ mod create;
 mod credentials;
 mod destroy;
 pub(crate) mod due;
+mod events;
 mod holds;
 mod policy;
 mod preview;
@@ -24,6 +25,7 @@ pub use bulk::{BulkRequest, LeftKey, Selection};
 pub use create::{CreateKeyRequest, GivenMaterial, PreparedKey};
 pub use credentials::{NewCredential, NewCredentialKind};
 pub use destroy::{DestroyOutcome, DestroyRequest, DestroyWhen, Destroyed, SignedRequest};
+pub use events::EventReader;
 pub use holds::HoldRequest;
 pub use preview::{DestructionPreview, PreviewVerdict};
 pub use principals::{CreatePrincipalRequest, NewPrincipal, PrincipalChange};
@@ -43,6 +45,7 @@ use crate::authz::{self, Caller, Operation};
 use crate::catalogue::KeyEntry;
 use crate::committer::{Change, CommitError, Committed, Submission};
 use crate::idempotency::IdempotencyKey;
+use crate::shared::Shared;
 use crate::{Engine, EngineError};
 
 impl Engine {
@@ -75,21 +78,7 @@ impl Engine {
         touched: Touched,
         refusal: Option<&EngineError>,
     ) -> Result<(), EngineError> {
-        let mut digits = [0; 32];
-        let event = AuditEvent {
-            time: now,
-            realm: Some(caller.realm()),
-            principal: Some(caller.principal()),
-            credential: caller.credential,
-            door: caller.door,
-            operation: Op::NAME,
-            key: touched.key,
-            subject: touched.subject,
-            refusal: refusal.map(EngineError::code),
-            request: hex(&caller.request, &mut digits),
-            log_index: touched.log_index,
-        };
-        self.shared.audit.record(&event).map_err(|_| EngineError::AuditUnavailable)
+        record::<Op>(&self.shared, caller, now, touched, refusal)
     }
 
     /// Plans, commits and audits an operation on one key that is there; the key as it is then.
@@ -167,6 +156,31 @@ impl Engine {
         }
         Err(EngineError::ServerLimitExceeded("retries of an operation that loses every race"))
     }
+}
+
+/// Queues one event: `Op` by `caller` on what it touched, allowed if there is no `refusal`.
+fn record<Op: Operation>(
+    shared: &Shared,
+    caller: &Caller,
+    now: UnixMillis,
+    touched: Touched,
+    refusal: Option<&EngineError>,
+) -> Result<(), EngineError> {
+    let mut digits = [0; 32];
+    let event = AuditEvent {
+        time: now,
+        realm: Some(caller.realm()),
+        principal: Some(caller.principal()),
+        credential: caller.credential,
+        door: caller.door,
+        operation: Op::NAME,
+        key: touched.key,
+        subject: touched.subject,
+        refusal: refusal.map(EngineError::code),
+        request: hex(&caller.request, &mut digits),
+        log_index: touched.log_index,
+    };
+    shared.audit.record(&event).map_err(|_| EngineError::AuditUnavailable)
 }
 
 /// What a decision was about.

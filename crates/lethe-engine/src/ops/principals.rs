@@ -1,13 +1,13 @@
 //! Make, see, change and revoke principals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lethe_log::EntryType;
 use lethe_types::limits::{
-    ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, CREDENTIALS_MAX, GRANTS_MAX, NAME_BYTES_MAX,
-    PRINCIPALS_MAX,
+    ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, BOUND_PRINCIPALS_MAX, CREDENTIALS_MAX, GRANTS_MAX,
+    NAME_BYTES_MAX, PRINCIPALS_MAX,
 };
 use lethe_types::{CredentialId, KeyId, PrincipalId, PrincipalName, SecretVec, UnixMillis};
 
@@ -120,6 +120,11 @@ impl Engine {
             if key.record().realm != caller.realm() {
                 return Err(EngineError::ItemNotFound("key"));
             }
+            // All of them stand in the key's receipt.
+            let others = self.shared.catalogue.bound_to(key.record().id).len();
+            if others >= BOUND_PRINCIPALS_MAX {
+                return Err(EngineError::ServerLimitExceeded("principals that act for one key"));
+            }
         }
         let entropy = &*self.shared.entropy;
         let now = self.shared.clock.now();
@@ -178,9 +183,10 @@ impl Engine {
         if login.is_some_and(|holder| other(&holder)) {
             return Err(EngineError::NameTaken("the login"));
         }
+        let mut own = BTreeSet::new();
         for external in record.credentials.iter().filter_map(|credential| credential.external()) {
             let holder = catalogue.by_external(record.realm, external);
-            if holder.is_some_and(|(holder, _)| other(&holder)) {
+            if !own.insert(external) || holder.is_some_and(|(holder, _)| other(&holder)) {
                 return Err(EngineError::NameTaken("the name of the credential"));
             }
         }

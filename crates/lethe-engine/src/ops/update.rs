@@ -1,7 +1,7 @@
 //! Change what a key carries beside its material: name, labels, protection, attributes, aliases,
 //! secrets of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lethe_log::EntryType;
@@ -13,7 +13,7 @@ use lethe_types::{KeyId, KeyName, LabelName, LabelValue, SecretVec};
 
 use crate::authz::{Caller, UpdateKey};
 use crate::catalogue::KeyEntry;
-use crate::committer::{Change, KeyUpdate, Step, alias_is_free, name_is_free};
+use crate::committer::{Change, KeyUpdate, Preconditions, Step, alias_is_free, name_is_free};
 use crate::lifecycle;
 use crate::record::{Alias, KeyRecord, OwnedSecret};
 use crate::{Engine, EngineError};
@@ -50,25 +50,38 @@ impl Engine {
     ) -> Result<Arc<KeyEntry>, EngineError> {
         self.change_key::<UpdateKey>(caller, key, |seen| {
             lifecycle::expect_revision(seen, expected)?;
+            check_secret_names(change.secrets.iter().map(|(name, _)| &**name))?;
             let mut record = seen.record().clone();
             let (facts, secrets) = apply(&mut record, change);
             if facts.is_empty() {
                 return Ok(None);
             }
             check_bounds(&record)?;
-            self.check_names(&record)?;
+            self.check_names(Some(seen.record()), &record)?;
             let seen = seen.clone();
             let kind = EntryType::KeyChanged;
-            let update = KeyUpdate { seen, record, kind, facts, secrets };
+            let update = KeyUpdate {
+                seen,
+                record,
+                kind,
+                facts,
+                secrets,
+                preconditions: Preconditions::default(),
+            };
             Ok(Some(Change::one(Step::UpdateKey(Box::new(update)))))
         })
         .await
     }
 
-    /// Whether the record may carry its name and aliases.
-    pub(super) fn check_names(&self, record: &KeyRecord) -> Result<(), EngineError> {
+    /// Whether the record may carry its name, if that is not what it had `before`, and aliases.
+    pub(super) fn check_names(
+        &self,
+        before: Option<&KeyRecord>,
+        record: &KeyRecord,
+    ) -> Result<(), EngineError> {
         let catalogue = &self.shared.catalogue;
-        if !name_is_free(catalogue, record) {
+        let named = before.is_none_or(|before| before.name != record.name);
+        if named && !name_is_free(catalogue, record) {
             return Err(EngineError::NameTaken("the name"));
         }
         let free = |alias: &Alias| alias_is_free(catalogue, record, &alias.door, &alias.text);
@@ -136,6 +149,18 @@ fn merge<K: Ord + Clone, V: Clone>(changes: &BTreeMap<K, Option<V>>, map: &mut B
     }
 }
 
+/// Whether each secret has a name of its own.
+pub(super) fn check_secret_names<'a>(
+    mut names: impl Iterator<Item = &'a str>,
+) -> Result<(), EngineError> {
+    let mut seen = BTreeSet::new();
+    if names.all(|name| seen.insert(name)) {
+        return Ok(());
+    }
+    let why = "names one secret twice".to_owned();
+    Err(EngineError::InvalidField { field: "secrets", why })
+}
+
 /// Whether a record stays within the bounds of what a key may carry.
 pub(super) fn check_bounds(record: &KeyRecord) -> Result<(), EngineError> {
     let details = record.details();
@@ -148,6 +173,14 @@ pub(super) fn check_bounds(record: &KeyRecord) -> Result<(), EngineError> {
     }
     if record.aliases.len() > ALIASES_MAX {
         return Err(EngineError::ServerLimitExceeded("aliases of one key"));
+    }
+    let twice = |(position, alias): (usize, &Alias)| {
+        let before = record.aliases.iter().take(position);
+        before.into_iter().any(|other| other.door == alias.door && other.text == alias.text)
+    };
+    if record.aliases.iter().enumerate().any(twice) {
+        let why = "names one identifier twice".to_owned();
+        return Err(EngineError::InvalidField { field: "alias", why });
     }
     let fits = |alias: &Alias| (1..=ALIAS_BYTES_MAX).contains(&alias.text.len());
     if !record.aliases.iter().all(fits) {

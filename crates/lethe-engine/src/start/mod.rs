@@ -25,6 +25,7 @@ use crate::Engine;
 use crate::audit::AuditSink;
 use crate::caretaker::{Caretaker, Rounds};
 use crate::committer::{Committer, Owned, Queue};
+use crate::events::Events;
 use crate::head_guard::{self, HeadGuard};
 use crate::keys;
 use crate::ops::ListCursors;
@@ -126,13 +127,14 @@ impl Engine {
         let (shared, committer) = Self::assemble(parts)?;
         let queue = Arc::new(Queue::start(committer).map_err(StartError::Thread)?);
         let worker = Self::over(shared.clone(), queue.clone());
+        let mut rounds = Rounds::default();
         // What became due while nobody served goes before anybody can ask for it.
-        if let Err(error) = worker.destroy_due(&mut Rounds::default()) {
+        if let Err(error) = worker.destroy_due(&mut rounds) {
             worker.close();
             return Err(StartError::Overdue(error));
         }
         let engine = Self::over(shared, queue);
-        engine.caretaker.start(worker).map_err(StartError::Thread)?;
+        engine.caretaker.start(worker, rounds).map_err(StartError::Thread)?;
         Ok(engine)
     }
 
@@ -168,6 +170,7 @@ impl Engine {
             log: RwLock::new(catalogued.log),
             head: ArcSwap::from_pointee(SignedHead { size, text }),
             unsettled_notes: Mutex::default(),
+            events: Arc::new(Events::new(size)),
             pepper: Pepper::new(&catalogued.pepper),
             cursors: ListCursors::new(&catalogued.pepper)
                 .map_err(|_| StartError::Damaged("the key of list cursors"))?,

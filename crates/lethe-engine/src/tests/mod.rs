@@ -1,6 +1,13 @@
 mod access;
 mod batch;
+mod closing;
 mod crash;
+mod events;
+mod guards;
 mod life;
 mod lists;
-mod support;
+mod races;
+mod races_cast;
+mod rig;
+mod schedules;
+pub(crate) mod support;

@@ -284,8 +284,26 @@ impl Server {
         rules: DoorRules,
     ) -> Self {
         let (door, gate) = TestDoor::new();
+        Self::start_door(transport, options, door.with_rules(rules), gate).await
+    }
+
+    /// A server with these routes instead of those of the test door.
+    pub(super) async fn start_with_routes(
+        options: ListenerOptions,
+        routes: Vec<RouteSpec>,
+    ) -> Self {
+        let (door, gate) = TestDoor::new();
+        Self::start_door(Transport::Plain, options, door.with_routes(routes), gate).await
+    }
+
+    async fn start_door(
+        transport: Transport,
+        options: ListenerOptions,
+        door: TestDoor,
+        gate: Arc<Gate>,
+    ) -> Self {
         let registry = Arc::new(Registry::new());
-        let listener = listener(door.with_rules(rules), transport, options);
+        let listener = listener(door, transport, options);
         let running = serve(vec![listener], environment(&registry)).await.expect("it serves");
         Self { running, gate, registry }
     }
@@ -404,7 +422,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.unread_text()
     }
 
-    fn unread_text(&self) -> String {
+    pub(super) fn unread_text(&self) -> String {
         String::from_utf8_lossy(&self.unread).into_owned()
     }
 

@@ -67,6 +67,7 @@ fn defaults() -> Config {
             queue: 65_536,
         },
         doors: vec![default_door()],
+        webhooks: Vec::new(),
     }
 }
 
@@ -170,6 +171,7 @@ fn every_field_can_be_set() {
             queue: 1,
         },
         doors: vec![door],
+        webhooks: Vec::new(),
     };
     assert_eq!(config, expected);
     assert_eq!(config.host_names(), ["192.0.2.1", "kms.example"]);

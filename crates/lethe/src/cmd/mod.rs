@@ -6,6 +6,7 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod destroy;
+pub(crate) mod events;
 pub(crate) mod key;
 pub(crate) mod policy;
 pub(crate) mod principal;

@@ -7,6 +7,7 @@ mod client;
 mod coverage;
 mod crash;
 mod data_dir;
+mod events;
 mod harness;
 mod keys;
 mod native;

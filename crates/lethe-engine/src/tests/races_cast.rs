@@ -1,0 +1,312 @@
+//! Who and what takes part in the races of [`super::races`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lethe_types::{
+    ApprovalId, JobId, KeyId, Permission, PrincipalId, RealmId, Transition, VaultId,
+};
+
+use super::rig::{
+    Rig, START_MS, Signer, Turn, acme, aes, alias, as_principal, create, on, said, said_of,
+};
+use super::support::{TestClock, encrypt};
+use crate::record::{ApprovalRule, DeletionPolicy, Derivation, HoldKind, NameRule, Scope};
+use crate::{
+    BulkRequest, Caller, CreatePrincipalRequest, DestroyRequest, DestroyWhen, Engine, HoldRequest,
+    KeyChange, NewCredential, NewCredentialKind, Selection, VaultChange, VaultRequest,
+};
+
+pub(super) type Operation = for<'a> fn(&'a Engine, &'a Cast, &'a Arc<TestClock>) -> Turn<'a>;
+
+/// Everything that races are about.
+pub(super) struct Cast {
+    realm: RealmId,
+    /// An active key with nothing in the way.
+    key: KeyId,
+    /// Waits for another hour.
+    pending: KeyId,
+    /// Its time has come, and nobody has carried it out.
+    due: KeyId,
+    /// Two keys of a vault whose policy lets nobody destroy more than one an hour.
+    limited: [KeyId; 2],
+    /// A key in a vault of unique names.
+    unique: KeyId,
+    /// Keys that need an approval, and requests for it: one not approved, one approved.
+    guarded: KeyId,
+    asked: ApprovalId,
+    approved: ApprovalId,
+    empty: VaultId,
+    names: VaultId,
+    bob: Signer,
+    carol: PrincipalId,
+    job: JobId,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Cast {
+    pub(super) fn prepared() -> (Rig, Self) {
+        let mut rig = Rig::new();
+        let realm = rig.realm();
+        let everything = Permission::ALL;
+        let bob = rig.signer("bob", on(Scope::Realm, everything));
+        let carol = rig.principal("carol", on(Scope::Realm, everything));
+        let [key, pending, due] = ["key", "pending", "due"].map(|name| rig.named(name));
+        for (key, wait) in [(pending, DAY), (due, Duration::from_secs(1))] {
+            assert_eq!(rig.destroy(scheduled(key, wait)), "scheduled");
+        }
+        rig.world.clock.set(START_MS + 2_000);
+        let empty = rig.vault("empty", VaultChange::default());
+        let unique = Some(NameRule::UniqueAmongLive);
+        let names = rig.vault("names", VaultChange { names: unique, ..VaultChange::default() });
+        let policy = DeletionPolicy { destroys_per_hour: Some(1), ..DeletionPolicy::default() };
+        let slow =
+            rig.vault("slow", VaultChange { policy: Some(policy), ..VaultChange::default() });
+        let rule = ApprovalRule { required: 1, lifetime: DAY };
+        let policy = DeletionPolicy { approvals: Some(rule), ..DeletionPolicy::default() };
+        let safe =
+            rig.vault("safe", VaultChange { policy: Some(policy), ..VaultChange::default() });
+        let mut inside = |vault, name| {
+            let request = crate::CreateKeyRequest { vault: Some(vault), ..aes(name) };
+            rig.key(request).unwrap()
+        };
+        let limited = [inside(slow, "limited 1"), inside(slow, "limited 2")];
+        let unique = inside(names, "unique");
+        let guarded = inside(safe, "guarded");
+        let [asked, approved] = ["asked", "approved"].map(|reason| {
+            let asked = rig.run(async |engine| {
+                engine.request_approval(&acme(engine), guarded, reason).await.unwrap()
+            });
+            asked.id
+        });
+        let job = rig.named("of the job");
+        let request = BulkRequest {
+            selection: Selection::Keys(vec![job]),
+            reason: "job".to_owned(),
+            expected: None,
+        };
+        let job = rig.run(async |engine| {
+            let carol = as_principal(engine, realm, carol).unwrap();
+            engine.start_bulk_destroy(&carol, request).await.unwrap().id
+        });
+        let cast = Self {
+            realm,
+            key,
+            pending,
+            due,
+            limited,
+            unique,
+            guarded,
+            asked,
+            approved,
+            empty,
+            names,
+            bob,
+            carol,
+            job,
+        };
+        rig.run(async |engine| approve(engine, &cast, cast.approved).await.unwrap());
+        (rig, cast)
+    }
+
+    fn carol(&self, engine: &Engine) -> Caller {
+        as_principal(engine, self.realm, self.carol).unwrap()
+    }
+}
+
+async fn approve(
+    engine: &Engine,
+    cast: &Cast,
+    approval: ApprovalId,
+) -> Result<(), crate::EngineError> {
+    let bob = as_principal(engine, cast.realm, cast.bob.principal)?;
+    let statement = engine.read_approval(&bob, approval)?.statement();
+    let signature = cast.bob.sign(&statement);
+    engine.approve(&bob, approval, cast.bob.credential, &signature).await.map(drop)
+}
+
+fn scheduled(key: KeyId, wait: Duration) -> DestroyRequest {
+    let when = DestroyWhen::Scheduled { window: Some(wait), cancel_to: None };
+    DestroyRequest { when, ..DestroyRequest::new(key) }
+}
+
+fn destroys<'a>(engine: &'a Engine, caller: Caller, request: DestroyRequest) -> Turn<'a> {
+    Turn::Asks(Box::pin(async move { said_of(engine.destroy_key(&caller, request).await) }))
+}
+
+fn updates<'a>(engine: &'a Engine, key: KeyId, change: KeyChange) -> Turn<'a> {
+    let caller = acme(engine);
+    Turn::Asks(Box::pin(async move { said(engine.update_key(&caller, key, &change, None).await) }))
+}
+
+fn moves<'a>(engine: &'a Engine, key: KeyId, transition: Transition) -> Turn<'a> {
+    let caller = acme(engine);
+    Turn::Asks(Box::pin(
+        async move { said(engine.change_state(&caller, key, transition, None).await) },
+    ))
+}
+
+fn holds<'a>(engine: &'a Engine, key: KeyId) -> Turn<'a> {
+    let caller = acme(engine);
+    let (kind, reason) = (HoldKind::Legal, "a court".to_owned());
+    let request = HoldRequest { kind, reason, expires: None };
+    Turn::Asks(Box::pin(async move { said(engine.place_hold(&caller, key, &request).await) }))
+}
+
+fn uses<'a>(engine: &'a Engine, key: KeyId) -> Turn<'a> {
+    Turn::Acts(Box::new(move || said(encrypt(engine, &acme(engine), key))))
+}
+
+fn makes<'a>(engine: &'a Engine, request: crate::CreateKeyRequest) -> Turn<'a> {
+    Turn::Asks(Box::pin(async move { said(create(engine, &acme(engine), request).await) }))
+}
+
+fn derived(name: &str, parent: KeyId, depends: bool) -> crate::CreateKeyRequest {
+    let derivation = Some(Derivation { parent, path: "m/1".into(), depends });
+    crate::CreateKeyRequest { derivation, ..aes(name) }
+}
+
+fn names_somebody<'a>(engine: &'a Engine, request: CreatePrincipalRequest) -> Turn<'a> {
+    let caller = acme(engine);
+    Turn::Asks(Box::pin(async move { said(engine.create_principal(&caller, request).await) }))
+}
+
+fn nobody(name: &str) -> CreatePrincipalRequest {
+    CreatePrincipalRequest::service(name.parse().unwrap(), Vec::new(), None)
+}
+
+/// The operations by their names in the table.
+pub(super) const OPERATIONS: &[(&str, Operation)] = &[
+    ("destroy", |engine, cast, _| destroys(engine, acme(engine), DestroyRequest::new(cast.key))),
+    ("destroy pending", |engine, cast, _| {
+        destroys(engine, acme(engine), DestroyRequest::new(cast.pending))
+    }),
+    ("destroy due", |engine, cast, _| {
+        destroys(engine, acme(engine), DestroyRequest::new(cast.due))
+    }),
+    ("destroy by carol", |engine, cast, _| {
+        destroys(engine, cast.carol(engine), DestroyRequest::new(cast.key))
+    }),
+    ("schedule", |engine, cast, _| destroys(engine, acme(engine), scheduled(cast.key, DAY))),
+    ("last of rate", |engine, cast, _| {
+        destroys(engine, cast.carol(engine), DestroyRequest::new(cast.limited[0]))
+    }),
+    ("last of rate 2", |engine, cast, _| {
+        destroys(engine, cast.carol(engine), DestroyRequest::new(cast.limited[1]))
+    }),
+    ("schedule last of rate", |engine, cast, _| {
+        destroys(engine, cast.carol(engine), scheduled(cast.limited[0], DAY))
+    }),
+    ("schedule last of rate 2", |engine, cast, _| {
+        destroys(engine, cast.carol(engine), scheduled(cast.limited[1], DAY))
+    }),
+    ("use approval", |engine, cast, _| {
+        let approval = Some(cast.approved);
+        let request = DestroyRequest { approval, ..DestroyRequest::new(cast.guarded) };
+        destroys(engine, acme(engine), request)
+    }),
+    ("cancel", |engine, cast, _| cancels(engine, cast.pending)),
+    ("cancel due", |engine, cast, _| cancels(engine, cast.due)),
+    ("due", |engine, cast, clock| {
+        let now = lethe_types::Clock::now(&**clock);
+        Turn::Asks(Box::pin(async move { said(engine.destroy_one_due(cast.due, now).await) }))
+    }),
+    ("use", |engine, cast, _| uses(engine, cast.key)),
+    ("use due", |engine, cast, _| uses(engine, cast.due)),
+    ("suspend", |engine, cast, _| moves(engine, cast.key, Transition::Suspend)),
+    ("rotate", |engine, cast, _| {
+        let caller = acme(engine);
+        Turn::Asks(Box::pin(async move { said(engine.rotate_key(&caller, cast.key, None).await) }))
+    }),
+    ("update", |engine, cast, _| {
+        let label = ("team".parse().unwrap(), Some("red".parse().unwrap()));
+        let labels = [label].into_iter().collect();
+        updates(engine, cast.key, KeyChange { labels, ..KeyChange::default() })
+    }),
+    ("protect", |engine, cast, _| {
+        updates(engine, cast.key, KeyChange { protected: Some(true), ..KeyChange::default() })
+    }),
+    ("rename", |engine, cast, _| {
+        let name = Some("only".parse().unwrap());
+        updates(engine, cast.unique, KeyChange { name, ..KeyChange::default() })
+    }),
+    ("hold", |engine, cast, _| holds(engine, cast.key)),
+    ("hold due", |engine, cast, _| holds(engine, cast.due)),
+    ("derive", |engine, cast, _| makes(engine, derived("child", cast.key, true))),
+    ("derive loosely", |engine, cast, _| makes(engine, derived("loose child", cast.key, false))),
+    ("bind", |engine, cast, _| {
+        let bound_to = Some(cast.key);
+        names_somebody(engine, CreatePrincipalRequest { bound_to, ..nobody("agent") })
+    }),
+    ("login", |engine, _, _| {
+        let login = Some("me".into());
+        names_somebody(engine, CreatePrincipalRequest { login, ..nobody("me") })
+    }),
+    ("external", |engine, _, _| {
+        let secret = lethe_types::SecretVec::from_vec(b"shared".to_vec());
+        let kind = NewCredentialKind::SharedSecret { external: "key-id".into(), secret };
+        let credentials = vec![NewCredential { kind, ..NewCredential::bearer(None) }];
+        names_somebody(engine, CreatePrincipalRequest { credentials, ..nobody("external") })
+    }),
+    ("approve", |engine, cast, _| {
+        Turn::Asks(Box::pin(async move { said(approve(engine, cast, cast.asked).await) }))
+    }),
+    ("expiry", |_, _, clock| {
+        Turn::Acts(Box::new(move || {
+            clock.advance(DAY);
+            "ok".to_owned()
+        }))
+    }),
+    ("withdraw", |engine, cast, _| withdraws(engine, cast.asked)),
+    ("withdraw used", |engine, cast, _| withdraws(engine, cast.approved)),
+    ("remove vault", |engine, cast, _| {
+        let caller = acme(engine);
+        Turn::Asks(Box::pin(async move { said(engine.remove_vault(&caller, cast.empty).await) }))
+    }),
+    ("new vault", |engine, _, _| {
+        let caller = acme(engine);
+        let request = VaultRequest::new("new".parse().unwrap());
+        Turn::Asks(Box::pin(async move { said(engine.create_vault(&caller, request).await) }))
+    }),
+    ("create in vault", |engine, cast, _| {
+        makes(engine, crate::CreateKeyRequest { vault: Some(cast.empty), ..aes("inside") })
+    }),
+    ("unique name", |engine, cast, _| {
+        makes(engine, crate::CreateKeyRequest { vault: Some(cast.names), ..aes("only") })
+    }),
+    ("alias", |engine, _, _| {
+        makes(engine, crate::CreateKeyRequest { aliases: vec![alias("a")], ..aes("aliased") })
+    }),
+    ("revoke", |engine, cast, _| {
+        let caller = acme(engine);
+        Turn::Asks(Box::pin(
+            async move { said(engine.revoke_principal(&caller, cast.carol).await) },
+        ))
+    }),
+    ("work", |engine, cast, _| {
+        Turn::Asks(Box::pin(async move {
+            match engine.advance(cast.realm, cast.job).await {
+                Ok(()) => {
+                    let job = engine.read_job(&acme(engine), cast.job).unwrap();
+                    job.state.as_str().to_owned()
+                }
+                Err(error) => error.code().to_owned(),
+            }
+        }))
+    }),
+    ("cancel job", |engine, cast, _| {
+        let caller = acme(engine);
+        Turn::Asks(Box::pin(async move { said(engine.cancel_job(&caller, cast.job).await) }))
+    }),
+];
+
+fn cancels<'a>(engine: &'a Engine, key: KeyId) -> Turn<'a> {
+    let caller = acme(engine);
+    Turn::Asks(Box::pin(async move { said(engine.cancel_destruction(&caller, key, None).await) }))
+}
+
+fn withdraws<'a>(engine: &'a Engine, approval: ApprovalId) -> Turn<'a> {
+    let caller = acme(engine);
+    Turn::Asks(Box::pin(async move { said(engine.withdraw_approval(&caller, approval).await) }))
+}
