@@ -38,6 +38,8 @@ pub use principal::{
     ChangePrincipal, CreatePrincipal, Credential, CredentialRequest, Grant, GrantRequest,
     IssuedToken, NewCredential, NewPrincipal, Principal, Principals,
 };
+#[cfg(test)]
+pub(crate) use span::span_text;
 pub(crate) use span::{SPAN_RULE, parse_span};
 
 // ---------------------------------------------------------------- requests

@@ -31,10 +31,6 @@ pub(crate) fn set_policy(state: &Arc<State>, request: Request) -> Result<Reply, 
 
 /// The engine names members of a policy as those of a vault; here the policy is the whole body.
 fn in_this_body(error: EngineError) -> EngineError {
-    match error {
-        EngineError::InvalidField { field, why } => {
-            EngineError::InvalidField { field: field.strip_prefix("policy.").unwrap_or(field), why }
-        }
-        other => other,
-    }
+    let EngineError::InvalidField { field, why } = error else { return error };
+    EngineError::InvalidField { field: field.strip_prefix("policy.").unwrap_or(field), why }
 }

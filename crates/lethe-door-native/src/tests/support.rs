@@ -10,9 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
 use lethe_crypto::SystemEntropy;
+use lethe_crypto::kdf::Argon2Params;
 use lethe_engine::audit::{AuditEvent, AuditSink, AuditUnavailable};
 use lethe_engine::record::{Grant, Scope};
-use lethe_engine::{CreatePrincipalRequest, Engine, GuardedHead, HeadGuard, Parts};
+use lethe_engine::{CreatePrincipalRequest, Engine, GuardedHead, HeadGuard, Parts, SignInLimits};
 use lethe_erasure::slot::MemSlot;
 use lethe_http::testing::{Answer, DoorUnderTest};
 use lethe_store::MemStore;
@@ -25,6 +26,9 @@ use crate::{NativeDoor, ServiceView};
 /// The moment at which all tests begin, in milliseconds.
 pub(super) const NOW_MS: u64 = 1_790_000_000_000;
 
+/// What hashing a passphrase costs here: next to nothing.
+const CHEAP: Argon2Params = Argon2Params { memory_kib: 8, passes: 1, lanes: 1 };
+
 /// A door, its engine, and the token of a principal who may do everything.
 pub(super) struct Api {
     pub(super) door: DoorUnderTest,
@@ -32,7 +36,7 @@ pub(super) struct Api {
     pub(super) token: String,
     pub(super) service: Arc<Service>,
     pub(super) audit: Arc<Audit>,
-    pub(super) clock: Arc<TestClock>,
+    clock: Arc<TestClock>,
 }
 
 impl Api {
@@ -48,7 +52,9 @@ impl Api {
             audit: audit.clone(),
             origin: Some("lethe.test/log".to_owned()),
         });
-        let engine = Arc::new(engine.expect("the engine starts"));
+        let cheap = SignInLimits { cost: CHEAP, ..SignInLimits::default() };
+        let engine = engine.expect("the engine starts").with_sign_in_limits(cheap);
+        let engine = Arc::new(engine);
         let service = Arc::new(Service::default());
         let door = NativeDoor::new(engine.clone(), service.clone());
         let door = DoorUnderTest::new(Arc::new(door));
@@ -119,6 +125,22 @@ impl Api {
     ) -> Answer {
         let bearer = format!("Bearer {token}");
         self.send(method, path, &[("authorization", &bearer)], body).await
+    }
+
+    /// The id of a new vault with this policy.
+    pub(super) async fn vault(&self, name: &str, policy: &str) -> String {
+        let body = format!(r#"{{"name":"{name}","policy":{policy}}}"#);
+        let answer = self.post("/v1/vaults", &body).await;
+        assert_eq!(answer.head.status, 201, "{:?}", answer.body);
+        member(&json(&answer), "id")
+    }
+
+    /// The path of a new key in a vault.
+    pub(super) async fn key_in(&self, vault: &str) -> String {
+        let body = format!(r#"{{"name":"customer","algorithm":"aes256-gcm","vault":"{vault}"}}"#);
+        let answer = self.post("/v1/keys", &body).await;
+        assert_eq!(answer.head.status, 201, "{:?}", answer.body);
+        format!("/v1/keys/{}", member(&json(&answer), "id"))
     }
 
     /// The id of a new key.

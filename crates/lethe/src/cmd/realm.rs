@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::policy;
 use crate::client::body;
@@ -37,8 +37,7 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
     let realm = match arguments.command {
         Command::Show => client.get("/v1/realm")?.json()?,
         Command::Policy { file } => {
-            let policy = json!({ "policy": policy::read(&file)? });
-            client.put("/v1/realm/policy", &body(&policy))?.json()?
+            client.put("/v1/realm/policy", &body(&policy::read(&file)?))?.json()?
         }
     };
     if output.is_json() {
@@ -72,6 +71,8 @@ pub(crate) fn policy_fields(owner: &Value) -> Vec<(&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

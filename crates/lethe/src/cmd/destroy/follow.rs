@@ -85,10 +85,10 @@ pub(super) fn follow(
         match client.get(&path(id)).and_then(|answer| answer.json()) {
             Ok(job) => {
                 away_since = None;
-                screen.draw(number(&job, "position"), number(&job, "total"));
                 if member(&job, "state") != "running" {
                     return Ok(Followed::Ended(job));
                 }
+                screen.draw(number(&job, "position"), number(&job, "total"));
             }
             Err(failure) if is_passing(&failure) => {
                 let now = monotonic();

@@ -164,7 +164,7 @@ mod tests {
         }
         let half = "█".repeat(15) + &"░".repeat(15);
         check(100, &format!("destroying  {half}   50 %  1,000 of 2,000  500/s  2 s left"));
-        check(60, "destroying  ███░░░░   50 %  1,000 of 2,000  500/s  2 s left");
+        check(60, "destroying  ████░░░░   50 %  1,000 of 2,000  500/s  2 s left");
         check(50, "destroying   50 %  1,000 of 2,000  500/s  2 s left");
         check(20, "destroying   50 %  1");
         check(0, "");

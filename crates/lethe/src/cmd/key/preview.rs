@@ -36,8 +36,11 @@ fn told(id: KeyId, preview: &Value, key: &Value) -> Vec<String> {
     let refusals: Vec<&Value> = items(preview, "refusals").collect();
     if !refusals.is_empty() {
         lines.push("What stands in the way".to_owned());
+        // With one hold it can be named; with several each has to be lifted.
+        let holds: Vec<String> = items(preview, "holds").map(|hold| member(hold, "id")).collect();
+        let hold = if let [only] = holds.as_slice() { only } else { "HOLD" };
         for refusal in refusals {
-            lines.extend(refusal_lines(id, refusal));
+            lines.extend(refusal_lines(id, hold, refusal));
         }
         lines.push(String::new());
     }
@@ -55,7 +58,7 @@ fn told(id: KeyId, preview: &Value, key: &Value) -> Vec<String> {
 fn verdict(preview: &Value) -> String {
     let due = member(preview, "due");
     match member(preview, "verdict").as_str() {
-        "destroy" => "A destruction would be carried out AT ONCE, for good.".to_owned(),
+        "destroy" => "A destruction would be carried out at once, and for good.".to_owned(),
         "schedule" => format!("A destruction would wait until {due}; it can be cancelled before."),
         "refused" => "A destruction would be refused.".to_owned(),
         other => format!("The server's verdict is `{other}`."),
@@ -63,21 +66,21 @@ fn verdict(preview: &Value) -> String {
 }
 
 /// The rule, why it refuses, and what satisfies it.
-fn refusal_lines(id: KeyId, refusal: &Value) -> Vec<String> {
+fn refusal_lines(id: KeyId, hold: &str, refusal: &Value) -> Vec<String> {
     let rule = member(refusal, "rule");
     let mut lines = vec![
         format!("{INDENT}{rule}: {}", member(refusal, "detail")),
         format!("{INDENT}  to go on: {}", member(refusal, "remedy")),
     ];
-    lines.extend(command(&rule, id).map(|command| format!("{INDENT}  as in:    {command}")));
+    lines.extend(command(&rule, id, hold).map(|command| format!("{INDENT}  as in:    {command}")));
     lines
 }
 
 /// The call that satisfies a rule, where one does.
-fn command(rule: &str, id: KeyId) -> Option<String> {
+fn command(rule: &str, id: KeyId, hold: &str) -> Option<String> {
     let text = match rule {
         "already_pending" | "window_running" => format!("lethe key cancel-destruction {id}"),
-        "held" => format!("lethe key unhold {id} HOLD"),
+        "held" => format!("lethe key unhold {id} {hold}"),
         "protected" => format!("lethe key update {id} --unprotect"),
         "window_missing" | "window_too_long" | "window_too_short" => {
             format!("lethe key destroy {id} --window TIME")
@@ -195,7 +198,7 @@ mod tests {
     #[test]
     fn nothing_that_breaks_is_told_as_such() {
         let text = lines(&json!({"verdict": "destroy", "refusals": [], "uses": 0}));
-        for expected in ["AT ONCE", "never used", "keys derived from it  none", "none known"] {
+        for expected in ["at once", "never used", "keys derived from it  none", "none known"] {
             assert!(text.contains(expected), "{text}");
         }
         assert!(!text.contains("stands in the way") && !text.contains("Requests"), "{text}");
