@@ -2,6 +2,7 @@ mod access;
 mod batch;
 mod closing;
 mod crash;
+mod documents;
 mod events;
 mod guards;
 mod life;
