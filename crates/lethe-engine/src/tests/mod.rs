@@ -12,3 +12,6 @@ mod races_cast;
 mod rig;
 mod schedules;
 pub(crate) mod support;
+mod uses;
+mod uses_derive;
+mod uses_refused;
