@@ -55,6 +55,16 @@ fn body_for(method: &Method, path: &str) -> Option<Value> {
         ("POST", "encrypt") => json!({"plaintext": ""}),
         ("POST", "decrypt") => json!({"ciphertext": ""}),
         ("POST", "agree") => json!({"public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}),
+        ("POST", "re-encrypt" | "decapsulate") => json!({"ciphertext": ""}),
+        ("POST", "data-key" | "encapsulate") => json!({}),
+        ("POST", "hashed") => json!({"domain": "YQ==", "message": ""}),
+        ("POST", "wrap") => json!({"plaintext": ""}),
+        ("POST", "unwrap") => json!({"wrapped": ""}),
+        ("POST", "random") => json!({"bytes": 1}),
+        ("POST", "hash") => json!({"algorithm": "sha256", "message": ""}),
+        ("POST", "verify") if path == "/v1/verify" => json!({
+            "algorithm": "ed25519", "public_key": "", "message": "", "signature": ""
+        }),
         ("POST", "verify") if path.contains("/mac/") => json!({"message": "", "mac": ""}),
         ("POST", "verify") => json!({"message": "", "signature": ""}),
         ("POST", "sign" | "mac") => json!({"message": ""}),
