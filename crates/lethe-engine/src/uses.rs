@@ -79,10 +79,7 @@ impl Engine {
         way: Way,
     ) -> Result<(u32, Arc<UsableKey>), EngineError> {
         may_use::<Op>(proof, needed, way)?;
-        let found = match wanted {
-            Some(number) => find_version(proof, number),
-            None => current_version(proof),
-        };
+        let found = select(proof, wanted, way)?;
         let (position, version) = found.ok_or(EngineError::ItemNotFound("version"))?;
         Ok((version.number, self.shared.usable(proof.entry(), position, version)?))
     }
@@ -138,6 +135,20 @@ fn may_use<Op: Operation>(
             algorithm: record.algorithm.name(),
             operation: Op::VERB,
         })
+    }
+}
+
+/// The version that a use takes: the one that is `wanted`, or the current one. Every use that takes
+/// one version asks here, so that what a version may be used for has one place; uses that try all
+/// of them ask [`Engine::any_version`].
+fn select<Op>(
+    proof: &Authorized<Op>,
+    wanted: Option<u32>,
+    way: Way,
+) -> Result<Option<(usize, &KeyVersion)>, EngineError> {
+    match (wanted, way) {
+        (Some(number), Way::Protect | Way::Process) => Ok(find_version(proof, number)),
+        (None, Way::Protect | Way::Process) => Ok(current_version(proof)),
     }
 }
 

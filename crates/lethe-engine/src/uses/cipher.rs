@@ -13,7 +13,7 @@ use lethe_types::limits::{
 };
 use lethe_types::{KeyId, Permission, SecretVec};
 
-use super::{BoundContext, Way, bounded, find_version, in_field, may_use};
+use super::{BoundContext, Way, bounded, in_field, may_use, select};
 use crate::authz::{
     Authorized, Caller, Decrypt, Encrypt, MakeDataKey, Operation, ReEncryptFrom, ReEncryptTo,
 };
@@ -392,7 +392,7 @@ impl Engine {
                     may_use::<Op>(proof, Use::Decrypt, Way::Process)?;
                     let (number, body) = parse_ciphertext(ciphertext)?;
                     // What names no version of this key was not made with it.
-                    let is_ours = find_version(proof, number).is_some()
+                    let is_ours = select(proof, Some(number), Way::Process)?.is_some()
                         && request.version.is_none_or(|wanted| wanted == number);
                     if !is_ours {
                         return Err(EngineError::CryptographicFailure);

@@ -4,7 +4,7 @@ use lethe_crypto::registry::{Algorithm, DerivationPath, Material, ObjectType, Us
 use lethe_types::limits::DERIVATION_PATH_BYTES_MAX;
 use lethe_types::{KeyId, SecretVec};
 
-use super::{Way, current_version, in_field, may_use};
+use super::{Way, in_field, may_use, select};
 use crate::authz::{Authorized, Caller, DeriveKey};
 use crate::ops::{CreateKeyRequest, GivenMaterial, PreparedKey};
 use crate::record::Derivation;
@@ -117,7 +117,7 @@ impl Engine {
             DeriveHow::Label(_) | DeriveHow::Path(_) => {}
         }
         let (_, version) =
-            current_version(proof).ok_or(EngineError::Internal("a live key without a version"))?;
+            select(proof, None, Way::Protect)?.ok_or(EngineError::ItemNotFound("version"))?;
         let material = self.shared.material(record, version)?;
         let derived: Result<Material, _> = match how {
             DeriveHow::Label(label) => {

@@ -252,30 +252,35 @@ fn a_thousand_items_are_a_thousand_uses_in_the_audit_trail() {
     assert_eq!((count("\"allowed\""), count("\"refused\"")), (999, 1));
 }
 
-/// Names of files in `folder`, the command line against `server`, and what is in a file.
-fn tools<'a>(
+/// A folder with a letter in it, and the command line against a server.
+struct Desk<'a> {
     folder: &'a Folder,
-    server: &'a Server,
-) -> (
-    impl Fn(&str) -> String + use<'a>,
-    impl Fn(&[&str]) -> String + use<'a>,
-    impl Fn(&str) -> Vec<u8> + use<'a>,
-) {
-    std::fs::write(folder.join("letter"), LETTER).expect("written");
-    let data = server.data().to_str().expect("UTF-8").to_owned();
-    let lethe = move |arguments: &[&str]| -> String {
+    data: String,
+}
+
+impl<'a> Desk<'a> {
+    fn new(folder: &'a Folder, server: &Server) -> Self {
+        std::fs::write(folder.join("letter"), LETTER).expect("written");
+        Self { folder, data: server.data().to_str().expect("UTF-8").to_owned() }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.join(name).to_str().expect("UTF-8").to_owned()
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.folder.join(name)).expect("it was written")
+    }
+
+    #[track_caller]
+    fn lethe(&self, arguments: &[&str]) -> String {
         let mut all: Vec<&str> = arguments.to_vec();
-        all.extend(["--dev", &data]);
+        all.extend(["--dev", &self.data]);
         let output = run_cli(&all);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {said}");
         String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    (
-        |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned(),
-        lethe,
-        |name: &str| std::fs::read(folder.join(name)).expect("it was written"),
-    )
+    }
 }
 
 #[test]
@@ -283,7 +288,10 @@ fn the_command_line_uses_keys_on_files() {
     let folder = Folder::new();
     let server = Server::start_dev(&folder.join("data"), &[], &[]);
     let client = server.native();
-    let (file, lethe, read) = tools(&folder, &server);
+    let desk = Desk::new(&folder, &server);
+    let file = |name: &str| desk.file(name);
+    let lethe = |arguments: &[&str]| desk.lethe(arguments);
+    let read = |name: &str| desk.read(name);
     let letter = file("letter");
     let (aes, other) = (create(&client, "aes256-gcm"), create(&client, "aes256-gcm"));
 
@@ -315,7 +323,10 @@ fn the_command_line_signs_agrees_and_derives() {
     let folder = Folder::new();
     let server = Server::start_dev(&folder.join("data"), &[], &[]);
     let client = server.native();
-    let (file, lethe, read) = tools(&folder, &server);
+    let desk = Desk::new(&folder, &server);
+    let file = |name: &str| desk.file(name);
+    let lethe = |arguments: &[&str]| desk.lethe(arguments);
+    let read = |name: &str| desk.read(name);
     let letter = file("letter");
 
     let signer = create(&client, "ecdsa-p256");
