@@ -9,13 +9,13 @@ use lethe_erasure::slot::{
 };
 use lethe_store::{
     Batch, CommitFault, FaultyStore, MemStore, Page, Revision, Space, Store, StoreError, StoreKey,
-    Tidied, Versioned, Visit, Watch,
+    Tidied, Versioned, Visit, Watch, Write,
 };
 use lethe_types::KeyId;
 use parking_lot::Mutex;
 
 use super::support::{World, admin, create, encrypt, wait, works};
-use crate::{DestroyRequest, Engine, EngineError};
+use crate::{DestroyRequest, Engine, EngineError, keys};
 
 /// What is done at a step of store or slot.
 type Hook = Box<dyn Fn(&'static str) + Send + Sync>;
@@ -61,6 +61,14 @@ impl Store for WatchedStore {
     }
 
     fn commit(&self, batch: Batch) -> Result<Revision, StoreError> {
+        // What clears away afterwards, or keeps last uses, is no step of a destruction.
+        let destroys = batch
+            .writes()
+            .iter()
+            .any(|write| matches!(write, Write::Put { key, .. } if key.space() == keys::NODE));
+        if !destroys {
+            return self.inner.commit(batch);
+        }
         self.watched.around(["before commit", "after commit"], || self.inner.commit(batch))
     }
 
@@ -125,6 +133,8 @@ fn uses_during(fault: Option<CommitFault>) -> (Vec<(&'static str, EngineError)>,
     let caller = admin(&engine, "acme");
     let key = create(&engine, &caller, "aes256-gcm").unwrap().record().id;
     let text = encrypt(&engine, &caller, key).unwrap();
+    // So that no commit of its own comes between.
+    engine.flush_usage();
     let refusals = Arc::new(Mutex::new(Vec::new()));
     let (user, sealed, said, by) = (engine.clone(), text.clone(), refusals.clone(), caller.clone());
     watched.watch(Some(Box::new(move |step| {
