@@ -61,8 +61,8 @@ impl PassphraseHash {
     /// Reads the text of a stored hash.
     ///
     /// # Errors
-    /// [`CryptoError::Invalid`] for everything that [`hash()`] could not have written with some salt
-    /// of 8 to 48 bytes.
+    /// [`CryptoError::Invalid`] for everything that [`hash()`] could not have written with some
+    /// salt of 8 to 48 bytes.
     pub fn parse(text: &str) -> Result<Self, CryptoError> {
         let parsed = PasswordHash::new(text).map_err(|_| MALFORMED)?;
         let number = |name: &str| parsed.params.get_decimal(name).ok_or(MALFORMED);

@@ -171,11 +171,8 @@ fn engine_response(error: &EngineError, head: &RequestHead) -> Response {
     if matches!(error, EngineError::AuthenticationNotSuccessful) {
         response.headers_mut().insert(WWW_AUTHENTICATE, BEARER);
     }
-    if is_waiting(error) || matches!(error, EngineError::DestructionInProgress(_)) {
-        try_again(&mut response);
-    }
-    if let EngineError::TooManyAttempts { retry_after_seconds } = error {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
+    if let Some(seconds) = retry_after_seconds(error) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -204,6 +201,18 @@ pub(crate) fn engine_problem(error: &EngineError) -> Problem {
 
 fn is_waiting(error: &EngineError) -> bool {
     matches!(error, EngineError::ServerLimitExceeded(LIMIT_OF_WAITING))
+}
+
+/// When trying again helps, if it does.
+pub(crate) fn retry_after_seconds(error: &EngineError) -> Option<u64> {
+    if let EngineError::TooManyAttempts { retry_after_seconds } = error {
+        return Some(*retry_after_seconds);
+    }
+    let is_short = matches!(
+        error,
+        EngineError::ServerLimitExceeded(LIMIT_OF_WAITING) | EngineError::DestructionInProgress(_)
+    );
+    is_short.then_some(1)
 }
 
 /// The extension member of each refusal of the engine.

@@ -78,6 +78,13 @@ impl Caretaker {
     }
 }
 
+impl Drop for Caretaker {
+    /// Its thread holds the committer's queue open; nobody else would end it.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 impl Signal {
     fn rest(&self) {
         let mut work = self.work.lock();

@@ -188,7 +188,22 @@ impl From<Refusal> for EngineError {
         match refusal {
             Refusal::Permission(permission) => Self::PermissionDenied(permission),
             Refusal::Destroyed { key } => Self::ObjectDestroyed(key),
-            other => Self::GuardRefused(Box::new(other)),
+            other @ (Refusal::AlreadyPending { .. }
+            | Refusal::ApprovalUnusable { .. }
+            | Refusal::ApprovalsMissing { .. }
+            | Refusal::HasDependants { .. }
+            | Refusal::Held { .. }
+            | Refusal::MustBeSuspended { .. }
+            | Refusal::NotConfirmed { .. }
+            | Refusal::NotDue { .. }
+            | Refusal::NotPending { .. }
+            | Refusal::Protected { .. }
+            | Refusal::RateLimited { .. }
+            | Refusal::RecentlyUsed { .. }
+            | Refusal::WindowMissing
+            | Refusal::WindowRunning { .. }
+            | Refusal::WindowTooLong { .. }
+            | Refusal::WindowTooShort { .. }) => Self::GuardRefused(Box::new(other)),
         }
     }
 }

@@ -9,7 +9,7 @@ use core::fmt;
 use lethe_crypto::hash::sha256;
 use lethe_types::{Entropy, EntropyError, KeyId, PrincipalId, RealmId, VaultId};
 
-use crate::encoding::encode_base64;
+use crate::encoding::fmt_base64;
 use crate::json::{Json, JsonError, Members, parsed_text, write_object};
 
 /// Bytes of a salt.
@@ -59,7 +59,7 @@ impl Commitment {
 
 impl fmt::Display for Commitment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&encode_base64(&self.0))
+        fmt_base64(&self.0, f)
     }
 }
 

@@ -5,21 +5,28 @@
 use core::fmt;
 
 use base64::Engine as _;
-use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-
-/// Prints bytes as [`encode_base64`] does, without a text in between.
-pub(crate) struct Base64<'a>(pub(crate) &'a [u8]);
-
-impl fmt::Display for Base64<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Base64Display::new(self.0, &STANDARD).fmt(f)
-    }
-}
 
 /// Standard base64 with padding, RFC 4648 section 4.
 pub(crate) fn encode_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
+}
+
+/// Appends what [`encode_base64`] gives.
+pub(crate) fn push_base64(out: &mut String, bytes: &[u8]) {
+    STANDARD.encode_string(bytes, out);
+}
+
+/// Prints 32 bytes as [`encode_base64`] does, without memory of its own.
+pub(crate) fn fmt_base64(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut text = [0; 44];
+    STANDARD.encode_slice(bytes, &mut text).map_err(|_| fmt::Error)?;
+    f.write_str(core::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+}
+
+/// Length of what [`encode_base64`] gives for so many bytes.
+pub(crate) fn base64_bytes(bytes: usize) -> usize {
+    bytes.div_ceil(3) * 4
 }
 
 /// The bytes of `text`, if it is what [`encode_base64`] writes for them: padding present, unused

@@ -5,7 +5,7 @@ use core::str::FromStr;
 
 use lethe_crypto::hash::sha256;
 
-use crate::encoding::{decode_base64_array, encode_base64};
+use crate::encoding::{decode_base64_array, fmt_base64};
 
 /// Bytes of one hash.
 pub const HASH_BYTES: usize = 32;
@@ -16,7 +16,7 @@ pub struct Hash(pub [u8; HASH_BYTES]);
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&encode_base64(&self.0))
+        fmt_base64(&self.0, f)
     }
 }
 

@@ -13,8 +13,8 @@ use core::cmp::Ordering;
 use core::fmt;
 
 pub(crate) use read::{Members, parsed_text};
-pub(crate) use write::TIME_MAX;
 pub use write::{ObjectWriter, write_object};
+pub(crate) use write::{TIME_MAX, write_object_of, write_text};
 
 /// Largest integer, either sign: what every JSON reader represents exactly (RFC 7493 section 2.2).
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;

@@ -51,7 +51,9 @@ pub use note::{
     NoteSigner, SignatureKind, VerifiedSignature, VerifierKey,
 };
 pub use proof::{MalformedProof, PROOF_BYTES_MAX, PROOF_HEADER, TlogProof};
-pub use receipt::{RECEIPT_BYTES_MAX, Receipt, ReceiptError, ReceiptFile, ReceiptWrapper};
+pub use receipt::{
+    RECEIPT_BYTES_MAX, Receipt, ReceiptError, ReceiptFile, ReceiptWrapper, WrittenReceipt,
+};
 pub use tile::{
     BundleError, ENTRY_BYTES_MAX, InvalidTileName, TILE_LEVEL_MAX, TileContent, TileName,
     decode_bundle, encode_bundle, tile_counts,

@@ -5,8 +5,8 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::checkpoint::Checkpoint;
-use crate::encoding::{decode_base64, encode_base64, parse_decimal};
-use crate::hash::Hash;
+use crate::encoding::{base64_bytes, decode_base64, parse_decimal, push_base64};
+use crate::hash::{HASH_BYTES, Hash};
 use crate::note::NOTE_BYTES_MAX;
 use crate::tree::PROOF_HASHES_MAX;
 
@@ -42,14 +42,30 @@ impl core::error::Error for MalformedProof {}
 
 impl fmt::Display for TlogProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{PROOF_HEADER}")?;
-        if !self.extra.is_empty() {
-            writeln!(f, "extra {}", encode_base64(&self.extra))?;
-        }
-        writeln!(f, "index {}", self.index)?;
-        self.inclusion.iter().try_for_each(|hash| writeln!(f, "{hash}"))?;
-        write!(f, "\n{}", self.checkpoint)
+        f.write_str(&write(&self.extra, self.index, &self.inclusion, &self.checkpoint))
     }
+}
+
+/// The text of a proof file, from its parts.
+pub(crate) fn write(extra: &[u8], index: u64, inclusion: &[Hash], checkpoint: &str) -> String {
+    let hashes_bytes = inclusion.len() * (base64_bytes(HASH_BYTES) + 1);
+    let bytes = base64_bytes(extra.len()) + hashes_bytes + checkpoint.len() + LINES_BYTES;
+    let mut out = String::with_capacity(bytes);
+    out.push_str(PROOF_HEADER);
+    if !extra.is_empty() {
+        out.push_str("\nextra ");
+        push_base64(&mut out, extra);
+    }
+    out.push_str("\nindex ");
+    out.push_str(&index.to_string());
+    out.push('\n');
+    for hash in inclusion {
+        push_base64(&mut out, &hash.0);
+        out.push('\n');
+    }
+    out.push('\n');
+    out.push_str(checkpoint);
+    out
 }
 
 impl FromStr for TlogProof {
@@ -82,3 +98,6 @@ fn parse(text: &str) -> Option<TlogProof> {
     let is_bounded = inclusion.len() <= PROOF_HASHES_MAX;
     is_bounded.then(|| TlogProof { extra, index, inclusion, checkpoint: checkpoint.to_owned() })
 }
+
+/// The header, the names of the lines, the longest index and the newlines.
+const LINES_BYTES: usize = 64;

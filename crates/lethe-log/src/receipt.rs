@@ -10,20 +10,23 @@
 //! statement repeats in readable form what the file says.
 
 mod statement;
+mod written;
 
 use core::fmt;
 
 use lethe_types::{KeyId, RealmId};
 
+pub use written::WrittenReceipt;
+
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::commitment::{Salt, Subject};
 use crate::detail::DestroyedDetail;
-use crate::encoding::{decode_base64, encode_base64};
+use crate::encoding::decode_base64;
 use crate::entry::{Entry, EntryError};
 use crate::erasure_note::{ErasureNote, ErasureNoteError};
 use crate::hash::Hash;
-use crate::json::{Json, JsonError, Members, write_object};
-use crate::proof::{MalformedProof, PROOF_HEADER, TlogProof};
+use crate::json::{Json, JsonError, Members, write_object_of};
+use crate::proof::{self, MalformedProof, PROOF_HEADER, TlogProof};
 
 /// Largest receipt in any form, in bytes. The largest detail and entry make about 610,000 bytes
 /// of JSON; the rest is room for witnesses.
@@ -131,13 +134,15 @@ impl Receipt {
     /// # Errors
     /// [`ReceiptError`] if a part is outside its bounds, or the whole too large.
     pub fn to_proof(&self) -> Result<String, ReceiptError> {
-        let proof = TlogProof {
-            extra: self.extra()?.into_bytes(),
-            index: self.index,
-            inclusion: self.inclusion.clone(),
-            checkpoint: self.checkpoint.clone(),
-        };
-        bounded(proof.to_string())
+        Ok(self.write()?.into_proof())
+    }
+
+    /// The proof file, and what the other forms are made of: for who needs more than one form.
+    ///
+    /// # Errors
+    /// As [`Receipt::to_proof`].
+    pub fn write(&self) -> Result<WrittenReceipt<'_>, ReceiptError> {
+        WrittenReceipt::new(self)
     }
 
     /// The file in base64: the value of a response header.
@@ -145,7 +150,7 @@ impl Receipt {
     /// # Errors
     /// As [`Receipt::to_proof`].
     pub fn to_header(&self) -> Result<String, ReceiptError> {
-        bounded(encode_base64(self.to_proof()?.as_bytes()))
+        self.write()?.header()
     }
 
     /// The JSON form.
@@ -153,10 +158,7 @@ impl Receipt {
     /// # Errors
     /// As [`Receipt::to_proof`], or if the checkpoint or erasure note cannot be read.
     pub fn to_json(&self) -> Result<String, ReceiptError> {
-        let (statement, opening) = (self.statement()?, self.opening()?);
-        let proof = Json::Text(self.to_proof()?).to_canonical();
-        // Not in canonical order: the statement is for people, so it comes first.
-        bounded(format!("{{\"statement\":{statement},\"opening\":{opening},\"proof\":{proof}}}"))
+        self.write()?.json()
     }
 
     /// What the receipt states, as a canonical JSON object: the members of the log entry with
@@ -174,13 +176,7 @@ impl Receipt {
     /// # Errors
     /// [`ReceiptError::Detail`].
     pub fn opening(&self) -> Result<String, ReceiptError> {
-        let detail = self.detail.to_json().map_err(ReceiptError::Detail)?;
-        let opening = write_object(|object| {
-            object.canonical("detail", &detail);
-            object.plain("salt", encode_base64(&self.salt.0));
-            object.canonical("subject", &self.subject.to_json());
-        });
-        opening.map_err(ReceiptError::Detail)
+        self.opening_of(&self.detail.to_json().map_err(ReceiptError::Detail)?)
     }
 
     /// The key and its realm.
@@ -226,8 +222,8 @@ impl Receipt {
         if text.len() > RECEIPT_BYTES_MAX {
             return Err(ReceiptError::TooLarge);
         }
-        let proof: TlogProof = text.parse().map_err(ReceiptError::Proof)?;
-        let extra = String::from_utf8(proof.extra);
+        let file: TlogProof = text.parse().map_err(ReceiptError::Proof)?;
+        let extra = String::from_utf8(file.extra);
         let extra = extra.map_err(|_| ReceiptError::Extra(JsonError::Syntax))?;
         let value = Json::parse(&extra).map_err(ReceiptError::Extra)?;
         let mut members = Members::of(value, "extra").map_err(ReceiptError::Extra)?;
@@ -241,28 +237,44 @@ impl Receipt {
             detail: opening.detail,
             salt: opening.salt,
             erasure,
-            index: proof.index,
-            inclusion: proof.inclusion,
-            checkpoint: proof.checkpoint,
+            index: file.index,
+            inclusion: file.inclusion,
+            checkpoint: file.checkpoint,
         };
         // The one spelling rule for everything inside: what we would write is what is there.
-        if receipt.extra()? != extra {
+        let detail = receipt.detail.to_json().map_err(ReceiptError::Detail)?;
+        if receipt.extra_of(&detail)? != extra {
             return Err(ReceiptError::Extra(JsonError::NotCanonical));
         }
         Ok(receipt)
     }
 
-    fn extra(&self) -> Result<String, ReceiptError> {
+    /// The proof file; `detail` is the canonical JSON of the detail here and below.
+    fn proof_of(&self, detail: &str) -> Result<String, ReceiptError> {
+        let extra = self.extra_of(detail)?;
+        Ok(proof::write(extra.as_bytes(), self.index, &self.inclusion, &self.checkpoint))
+    }
+
+    fn extra_of(&self, detail: &str) -> Result<String, ReceiptError> {
         let entry = self.entry.to_json().map_err(ReceiptError::Entry)?;
-        let detail = self.detail.to_json().map_err(ReceiptError::Detail)?;
-        let extra = write_object(|object| {
-            object.canonical("detail", &detail);
+        let bytes = detail.len() + entry.len() + self.erasure.len() + EXTRA_BYTES_MORE;
+        let extra = write_object_of(bytes, |object| {
+            object.canonical("detail", detail);
             object.canonical("entry", &entry);
             object.text("erasure", &self.erasure);
-            object.plain("salt", encode_base64(&self.salt.0));
+            object.base64("salt", &self.salt.0);
             object.canonical("subject", &self.subject.to_json());
         });
         extra.map_err(ReceiptError::Extra)
+    }
+
+    fn opening_of(&self, detail: &str) -> Result<String, ReceiptError> {
+        let opening = write_object_of(detail.len() + EXTRA_BYTES_MORE, |object| {
+            object.canonical("detail", detail);
+            object.base64("salt", &self.salt.0);
+            object.canonical("subject", &self.subject.to_json());
+        });
+        opening.map_err(ReceiptError::Detail)
     }
 
     fn checkpoint_unverified(&self) -> Result<Checkpoint, ReceiptError> {
@@ -309,3 +321,6 @@ fn parse_json(text: &str) -> Result<ReceiptFile, ReceiptError> {
 fn bounded(text: String) -> Result<String, ReceiptError> {
     if text.len() > RECEIPT_BYTES_MAX { Err(ReceiptError::TooLarge) } else { Ok(text) }
 }
+
+/// Names, salt and subject of an opening, and the escapes of an erasure note with one signature.
+const EXTRA_BYTES_MORE: usize = 288;

@@ -7,6 +7,9 @@ use core::time::Duration;
 /// other interfaces to a key management server allow.
 pub const NAME_BYTES_MAX: usize = 256;
 
+/// Most principals that act for one key and die with it; its receipt names them all.
+pub const BOUND_PRINCIPALS_MAX: usize = 1_000;
+
 /// Longest name of a label, in bytes.
 pub const LABEL_NAME_BYTES_MAX: usize = 63;
 
@@ -65,7 +68,7 @@ pub const JOB_KEYS_MAX: usize = 10_000_000;
 pub const JOB_BATCH_KEYS_MAX: usize = 512;
 
 /// Most bulk destructions of the installation that are not finished.
-pub const JOBS_OPEN_MAX: usize = 64;
+pub const OPEN_JOBS_MAX: usize = 64;
 
 /// Largest request body of the native door, in bytes. A megabyte of plaintext in base64 with room
 /// for JSON.
@@ -106,10 +109,10 @@ pub const LIST_ENTRIES_MAX: usize = 16_384;
 
 /// Most destructions of one principal in an hour that are counted: a policy cannot allow more, and
 /// limit them.
-pub const DESTROYS_REMEMBERED_MAX: usize = 65_536;
+pub const HOURLY_DESTROYS_ENTRIES_MAX: usize = 65_536;
 
 /// Most different texts of labels that are shared between keys while they are loaded.
-pub const SHARED_TEXTS_MAX: usize = 65_536;
+pub const SHARED_TEXTS_ENTRIES_MAX: usize = 65_536;
 
 /// Most keys on one page of a list.
 pub const PAGE_KEYS_MAX: usize = 1_000;

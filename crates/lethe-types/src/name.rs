@@ -27,7 +27,8 @@ macro_rules! names {
         $(#[$doc])*
         ///
         /// 1 to [`NAME_BYTES_MAX`] bytes of UTF-8 without control characters and without white
-        /// space at either end. Doors with narrower rules check theirs before. Copies share the text.
+        /// space at either end. Doors with narrower rules check theirs before. Copies share the
+        /// text.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
 

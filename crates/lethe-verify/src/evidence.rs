@@ -23,8 +23,11 @@ pub struct Approval {
     pub approval: ApprovalId,
     /// Whose request it was; never that of the signer.
     pub requester: PrincipalId,
-    /// From when on the agreement is worth nothing: after the destruction was asked for.
+    /// From when on the agreement is worth nothing.
     pub expires: UnixMillis,
+    /// Whether that was over when the destruction was asked for, so that the agreement should not
+    /// have counted. Told, not refused: both times are of clocks that the server reads.
+    pub had_expired: bool,
     /// The reason that the signer was told.
     pub reason: String,
 }
@@ -53,10 +56,8 @@ pub struct Signer {
 /// Why a signed statement is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EvidenceFault {
-    /// The same principal signed another statement of the receipt: one person, counted twice.
+    /// The same principal is there as an approver before: one person, counted twice.
     Duplicate,
-    /// The approval had expired when the destruction was asked for.
-    Expired,
     /// The statement of an approver is not the text of an approval.
     NotAnApproval,
     /// The approver agreed to a request of their own.
@@ -80,8 +81,7 @@ pub enum EvidenceFault {
 impl fmt::Display for EvidenceFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Duplicate => "the same principal signed twice",
-            Self::Expired => "the approval had expired when the destruction was asked for",
+            Self::Duplicate => "the same principal approved twice",
             Self::NotAnApproval => "the statement is not the text of an approval",
             Self::OwnRequest => "the approver approved a request of their own",
             Self::OtherKey => "the approval is about another key",
@@ -105,15 +105,15 @@ pub(crate) fn check(
     key: KeyId,
     realm: RealmId,
 ) -> Result<(Vec<Approval>, Vec<Request>), VerifyError> {
-    let (mut approvals, mut requests) = (Vec::new(), Vec::new());
-    for (at, signed) in detail.evidence.iter().enumerate() {
+    let (mut approvals, mut requests) = (Vec::<Approval>::new(), Vec::new());
+    for signed in &detail.evidence {
         let refused = |why| VerifyError::Evidence { principal: signed.principal, why };
-        if detail.evidence[..at].iter().any(|other| other.principal == signed.principal) {
-            return Err(refused(EvidenceFault::Duplicate));
-        }
         let signer = check_signature(signed).map_err(refused)?;
         match signed.role.as_str() {
             ROLE_APPROVER => {
+                if approvals.iter().any(|other| other.signer.principal == signed.principal) {
+                    return Err(refused(EvidenceFault::Duplicate));
+                }
                 let wanted = (key, realm, detail.requested);
                 approvals.push(check_approval(signer, &signed.statement, wanted).map_err(refused)?);
             }
@@ -130,19 +130,17 @@ fn check_signature(signed: &SignedStatement) -> Result<Signer, EvidenceFault> {
     let unknown = || EvidenceFault::UnknownScheme(signed.scheme.clone());
     let scheme: SignatureScheme = signed.scheme.parse().map_err(|_| unknown())?;
     // A scheme may belong to several sizes of key; the key itself tells which.
-    let key = Algorithm::all()
+    let mut keys = Algorithm::all()
         .filter(|algorithm| algorithm.schemes().contains(&scheme))
-        .find_map(|algorithm| algorithm.load_public(&signed.public_key_der).ok())
-        .ok_or(EvidenceFault::PublicKey)?;
-    match key.verify(Some(scheme), signed.statement.as_bytes(), &signed.signature) {
-        Ok(true) => Ok(Signer {
-            principal: signed.principal,
-            scheme,
-            public_key_sha256: Hash(sha256(&[&signed.public_key_der])),
-        }),
-        Ok(false) => Err(EvidenceFault::Signature),
-        Err(_) => Err(EvidenceFault::PublicKey),
+        .filter_map(|algorithm| algorithm.load_public(&signed.public_key_der).ok())
+        .peekable();
+    keys.peek().ok_or(EvidenceFault::PublicKey)?;
+    let message = signed.statement.as_bytes();
+    if !keys.any(|key| key.verify(Some(scheme), message, &signed.signature) == Ok(true)) {
+        return Err(EvidenceFault::Signature);
     }
+    let public_key_sha256 = Hash(sha256(&[&signed.public_key_der]));
+    Ok(Signer { principal: signed.principal, scheme, public_key_sha256 })
 }
 
 fn check_approval(
@@ -156,14 +154,14 @@ fn check_approval(
         (facts.realm == realm, EvidenceFault::OtherRealm),
         (facts.key == key, EvidenceFault::OtherKey),
         (facts.requester != signer.principal, EvidenceFault::OwnRequest),
-        (facts.expires > requested, EvidenceFault::Expired),
     ] {
         if !holds {
             return Err(fault);
         }
     }
     let ApprovalFacts { approval, requester, expires, reason, .. } = facts;
-    Ok(Approval { signer, approval, requester, expires, reason: reason.to_owned() })
+    let (had_expired, reason) = (expires <= requested, reason.to_owned());
+    Ok(Approval { signer, approval, requester, expires, had_expired, reason })
 }
 
 /// What an approver signs: eight lines, each with one fact.

@@ -93,7 +93,7 @@ fn write_company(detail: &DestroyedDetail, out: &mut String) -> fmt::Result {
 }
 
 fn write_evidence(approvals: &[Approval], requests: &[Request], out: &mut String) -> fmt::Result {
-    for Approval { signer, approval, requester, expires, reason } in approvals {
+    for Approval { signer, approval, requester, expires, had_expired, reason } in approvals {
         write!(out, "It was approved by ")?;
         write_signer(signer, out)?;
         writeln!(
@@ -101,6 +101,9 @@ fn write_evidence(approvals: &[Approval], requests: &[Request], out: &mut String
             " The approval is of request {approval} by principal {requester}, for the reason \
              {reason:?}, and was good until {expires}.",
         )?;
+        if *had_expired {
+            writeln!(out, "That was over when the destruction was asked for.")?;
+        }
     }
     for Request { signer, statement } in requests {
         write!(out, "It was asked for by ")?;

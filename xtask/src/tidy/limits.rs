@@ -33,13 +33,18 @@ fn has_unit(name: &str) -> bool {
 }
 
 /// What a bound may count. A new unit is one word here.
-const UNITS: [&str; 40] = [
+const UNITS: [&str; 46] = [
     "ALIASES",
+    "APPROVALS",
     "ATTEMPTS",
+    "ATTRIBUTES",
     "BITS",
     "BYTES",
+    "CHANGES",
     "CONNECTIONS",
+    "CREDENTIALS",
     "DAYS",
+    "DEPENDANTS",
     "ENTRIES",
     "EVENTS",
     "FILES",
@@ -48,6 +53,7 @@ const UNITS: [&str; 40] = [
     "HEADERS",
     "HOLDS",
     "ITEMS",
+    "JOBS",
     "KEYS",
     "KIB",
     "LABELS",

@@ -64,15 +64,15 @@ fn receipt_response(receipt: &Receipt, head: &RequestHead) -> Result<Response, R
     // The destruction is made: what fails here is only the answer, and the receipt can be asked
     // for again.
     let failed = |_| EngineError::Internal("a receipt that cannot be written");
+    let written = receipt.write().map_err(failed)?;
+    let text = written.header().map_err(failed)?;
     let mut response = if headers::prefers_text(&head.headers) {
-        let proof = receipt.to_proof().map_err(failed)?;
-        render::with_body(StatusCode::OK, headers::TEXT, proof)
+        render::with_body(StatusCode::OK, headers::TEXT, written.into_proof())
     } else {
-        let json = receipt.to_json().map_err(failed)?;
+        let json = written.json().map_err(failed)?;
         render::with_body(StatusCode::OK, headers::JSON, json)
     };
     response.headers_mut().insert(CACHE_CONTROL, headers::NO_STORE);
-    let text = receipt.to_header().map_err(failed)?;
     if text.len() <= RECEIPT_HEADER_BYTES_MAX {
         let value = HeaderValue::try_from(text).expect("base64 is visible ASCII");
         response.headers_mut().insert(X_DELETION_RECEIPT, value);

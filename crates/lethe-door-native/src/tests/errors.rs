@@ -6,7 +6,7 @@ use lethe_http::{BadRequest, Fallback};
 use lethe_types::{ApprovalId, KeyId, KeyState, Permission, StableState, Transition, UnixMillis};
 
 use super::support::Api;
-use crate::error::{engine_problem, fallback_type, problem_type};
+use crate::error::{engine_problem, fallback_type, problem_type, retry_after_seconds};
 use crate::problems::{ALL, ProblemType};
 
 /// One of each, with the status that the contract gives it.
@@ -93,6 +93,19 @@ fn every_refusal_of_the_engine_has_the_type_of_its_code() {
         assert_eq!(problem.code, error.code().replace('_', "-"), "{error:?}");
         assert_eq!(problem.status.as_u16(), status, "{error:?}");
     }
+}
+
+#[test]
+fn refusals_that_pass_by_themselves_say_when() {
+    for (error, _) in engine_errors() {
+        let want = match error.code() {
+            "destruction_in_progress" => Some(1),
+            "too_many_attempts" => Some(30),
+            _ => None,
+        };
+        assert_eq!(retry_after_seconds(&error), want, "{error:?}");
+    }
+    assert_eq!(retry_after_seconds(&E::ServerLimitExceeded("changes that wait")), Some(1));
 }
 
 #[test]

@@ -19,21 +19,23 @@ async fn a_page_tells_what_was_changed_and_where_to_go_on() {
     let page = json(&api.get("/v1/events").await);
     let events = page["events"].as_array().unwrap();
     let types: Vec<String> = events.iter().map(|event| member(event, "type")).collect();
-    assert_eq!(types, ["vault.created", "principal.created", "key.created", "key.destroyed"]);
-    let last = &events[3];
+    let expected =
+        ["realm.created", "vault.created", "principal.created", "key.created", "key.destroyed"];
+    assert_eq!(types, expected);
+    let last = &events[4];
     assert_eq!(last["id"], receipt["statement"]["log_index"]);
     assert_eq!((&last["key"], &last["door"]), (&key.as_str().into(), &"native".into()));
     assert!(last["subject"].is_null() && last["due"].is_null() && last["by"].is_string());
-    assert_eq!(member(&events[1], "subject").len(), 32);
+    assert_eq!(member(&events[2], "subject").len(), 32);
     assert_eq!(
         (&page["next"], &page["gap"], &page["more"]),
         (&last["id"], &false.into(), &false.into())
     );
     assert!(!page.to_string().contains("customer"), "no names");
-    let path = format!("/v1/events?after={}&limit=1", events[1]["id"]);
+    let path = format!("/v1/events?after={}&limit=1", events[2]["id"]);
     let page = json(&api.get(&path).await);
     assert_eq!(page["events"].as_array().unwrap().len(), 1);
-    assert_eq!((&page["next"], &page["more"]), (&events[2]["id"], &true.into()));
+    assert_eq!((&page["next"], &page["more"]), (&events[3]["id"], &true.into()));
     let later = format!("/v1/events?after={}", last["id"]);
     let page = json(&api.get(&later).await);
     assert_eq!((page["events"].as_array().unwrap().len(), &page["next"]), (0, &last["id"]));
@@ -42,8 +44,9 @@ async fn a_page_tells_what_was_changed_and_where_to_go_on() {
     let bearer = format!("Bearer {token}");
     let answer = api.send(Method::GET, "/v1/events", &[("authorization", &bearer)], "").await;
     let page = json(&answer);
-    assert_eq!(page["events"].as_array().unwrap().len(), 1);
-    assert_eq!(page["events"][0]["type"], "vault.created");
+    assert_eq!(page["events"].as_array().unwrap().len(), 2);
+    assert_eq!(page["events"][0]["type"], "realm.created");
+    assert_eq!(page["events"][1]["type"], "vault.created");
 }
 
 #[tokio::test]

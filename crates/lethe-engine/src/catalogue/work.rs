@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lethe_types::limits::DESTROYS_REMEMBERED_MAX;
+use lethe_types::limits::HOURLY_DESTROYS_ENTRIES_MAX;
 use lethe_types::{ApprovalId, JobId, KeyId, PrincipalId, RealmId, UnixMillis};
 
 use super::Catalogue;
@@ -30,7 +30,7 @@ pub(super) struct Jobs {
 }
 
 /// The destructions that each principal asked for in its last hour of asking, at most
-/// [`DESTROYS_REMEMBERED_MAX`]. Told from the key records alone, so that a restart forgets nothing;
+/// [`HOURLY_DESTROYS_ENTRIES_MAX`]. Told from the key records alone: a restart forgets nothing;
 /// one that was cancelled does not count.
 #[derive(Debug, Default)]
 pub(super) struct Destroys(BTreeMap<PrincipalId, BTreeSet<(UnixMillis, KeyId)>>);
@@ -62,7 +62,7 @@ impl Destroys {
         if let Some((principal, at)) = after {
             let times = self.0.entry(principal).or_default();
             times.insert((at, record.id));
-            while times.len() > DESTROYS_REMEMBERED_MAX || Self::is_stale(times) {
+            while times.len() > HOURLY_DESTROYS_ENTRIES_MAX || Self::is_stale(times) {
                 times.pop_first();
             }
         }
@@ -94,7 +94,7 @@ impl Catalogue {
 
     /// Destructions that `principal` asked for at `since` or later and that were carried out or
     /// wait. Only those of the hour before its newest one are known, and at most
-    /// [`DESTROYS_REMEMBERED_MAX`].
+    /// [`HOURLY_DESTROYS_ENTRIES_MAX`].
     pub(crate) fn destroys_since(&self, principal: PrincipalId, since: UnixMillis) -> u32 {
         self.destroys.lock().since(principal, since)
     }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use lethe_crypto::registry::Material;
 use lethe_log::{
-    Actor, Commitment, DestroyedDetail, Entry, EntryType, ErasureFacts, Salt, SignedStatement,
-    Subject, VersionDetail, Word, write_object,
+    Actor, Commitment, DestroyedDetail, Entry, EntryType, ErasureFacts, Salt, Subject,
+    VersionDetail, write_object,
 };
 use lethe_store::Write;
 use lethe_types::limits::HISTORY_CHANGES_MAX;
@@ -341,7 +341,7 @@ impl<'a> Draft<'a> {
             actor: self.actor.clone(),
             aliases: record.aliases.iter().map(|alias| alias.text.clone()).collect(),
             algorithm: record.algorithm.name().to_owned(),
-            evidence: destroy.evidence.iter().map(signed_statement).collect(),
+            evidence: destroy.evidence.iter().map(Evidence::to_statement).collect(),
             exported: record.exported,
             imported: record.imported,
             last_used: destroy.seen.usage().last(),
@@ -445,17 +445,6 @@ fn job(update: &JobUpdate) -> Drafted {
     let mut writes = update.rows.clone();
     writes.push(put(keys::job(update.record.id), encode_job(&update.record)));
     unlogged(Effect::Job(Box::new(update.record.clone())), writes)
-}
-
-fn signed_statement(evidence: &Evidence) -> SignedStatement {
-    SignedStatement {
-        role: evidence.role.as_str().parse::<Word>().expect("roles are words"),
-        principal: evidence.principal,
-        scheme: evidence.scheme.clone(),
-        statement: evidence.statement.clone(),
-        public_key_der: evidence.public_key_der.to_vec(),
-        signature: evidence.signature.to_vec(),
-    }
 }
 
 /// Notes a state change in the record; of more than it keeps, the oldest goes. A key that was only

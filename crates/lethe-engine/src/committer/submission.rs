@@ -63,7 +63,8 @@ pub(crate) enum Step {
     PutRealm { seen: Option<Arc<RealmRecord>>, record: Box<RealmRecord> },
     /// A vault, new or changed.
     PutVault { seen: Option<Arc<VaultRecord>>, record: Box<VaultRecord> },
-    /// Rows that are no change of anything: last uses, lists of work. The log does not tell of them.
+    /// Rows that are no change of anything: last uses, lists of work. The log does not tell of
+    /// them.
     PutRows(Vec<lethe_store::Write>),
 }
 

@@ -250,14 +250,18 @@ pub(crate) fn signed_by(
     if !signature_holds(scheme, spki_der, statement.as_bytes(), signature) {
         return Err(EngineError::EvidenceNotValid("the signature does not hold"));
     }
-    Ok(Evidence {
+    let evidence = Evidence {
         role,
         principal: caller.principal(),
         statement,
         scheme: scheme.to_string(),
         public_key_der: spki_der.clone(),
         signature: signature.into(),
-    })
+    };
+    // Now, since later nothing could be destroyed with it any more.
+    let fits = evidence.to_statement().check();
+    fits.map_err(|_| EngineError::EvidenceNotValid("it is empty, or too long for a receipt"))?;
+    Ok(evidence)
 }
 
 /// Whether `signature` is of `message` by the public key. A scheme or key that this build does not

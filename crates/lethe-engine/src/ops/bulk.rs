@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lethe_store::Write;
-use lethe_types::limits::{JOB_BATCH_KEYS_MAX, JOB_KEYS_MAX, JOBS_OPEN_MAX, PAGE_KEYS_MAX};
+use lethe_types::limits::{JOB_BATCH_KEYS_MAX, JOB_KEYS_MAX, OPEN_JOBS_MAX, PAGE_KEYS_MAX};
 use lethe_types::{JobId, KeyId, LabelName, LabelValue, RealmId, VaultId};
 use parking_lot::Mutex;
 
@@ -94,7 +94,7 @@ impl Engine {
         lifecycle::check_reason(&request.reason)?;
         let jobs = self.shared.catalogue.all_jobs();
         let open = jobs.iter().filter(|job| job.state == JobState::Running).count();
-        if open >= JOBS_OPEN_MAX {
+        if open >= OPEN_JOBS_MAX {
             return Err(EngineError::ServerLimitExceeded(
                 "bulk destructions that are not finished",
             ));
@@ -358,7 +358,7 @@ impl Engine {
         }
         let principal = self.shared.catalogue.principal(job.realm, job.by)?;
         let door = door_of(&job.door);
-        principal.record().is_live(now).then(|| Caller {
+        principal.record().is_live(now).then_some(Caller {
             principal,
             credential: None,
             door,

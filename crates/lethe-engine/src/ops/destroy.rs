@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lethe_log::{EntryType, Receipt};
+use lethe_log::{EVIDENCE_STATEMENTS_MAX, EntryType, Receipt};
 use lethe_store::Revision;
 use lethe_types::{
     ApprovalId, CredentialId, KeyId, Permission, StableState, Transition, UnixMillis,
@@ -253,10 +253,9 @@ impl Engine {
         let preconditions = Preconditions {
             dependants: Vec::new(),
             unused_since: policy.not_used_within.map(|time| before(now, time)),
-            rate: policy.destroys_per_hour.map(|most| Rate {
-                principal: caller.principal(),
-                since: before(now, RATE_WINDOW),
-                most,
+            // What waits already was counted when it was scheduled.
+            rate: policy.destroys_per_hour.filter(|_| record.state.due().is_none()).map(|most| {
+                Rate { principal: caller.principal(), since: before(now, RATE_WINDOW), most }
             }),
         };
         let mut steps = match verdict {
@@ -266,7 +265,7 @@ impl Engine {
                     return Err(crate::guards::Refusal::WindowTooShort { minimum: window }.into());
                 }
                 evidence.extend(approver_evidence(approval.as_deref()));
-                vec![self.schedule_step(caller, entry, request, due, evidence, preconditions)?]
+                vec![schedule_step(caller, entry, request, (now, due), evidence, preconditions)?]
             }
             Verdict::Destroy { with } => {
                 evidence.extend(approver_evidence(approval.as_deref()));
@@ -337,13 +336,13 @@ impl Engine {
         evidence: Vec<Evidence>,
         preconditions: Preconditions,
     ) -> Step {
-        let pending = &entry.record().details().pending;
-        let before = pending.iter().flat_map(|pending| pending.evidence.iter().cloned());
+        let pending = entry.record().details().pending.as_ref();
+        let before = pending.map(|pending| pending.evidence.clone()).unwrap_or_default();
         let step = DestroyStep {
             seen: entry.clone(),
             requested,
             reason: reason.into(),
-            evidence: before.chain(evidence).collect(),
+            evidence: joined(before, evidence),
             fingerprints: self.fingerprints_of(entry),
             preconditions,
         };
@@ -362,38 +361,6 @@ impl Engine {
             Some(self.shared.fingerprint(record.algorithm, public, &material))
         });
         versions.collect()
-    }
-
-    fn schedule_step(
-        &self,
-        caller: &Caller,
-        entry: &Arc<KeyEntry>,
-        request: &DestroyRequest,
-        due: UnixMillis,
-        evidence: Vec<Evidence>,
-        preconditions: Preconditions,
-    ) -> Result<Step, EngineError> {
-        let now = self.shared.clock.now();
-        let mut record = entry.record().clone();
-        let transition = Transition::ScheduleDestruction { due };
-        record.state = record.state.after(transition)?;
-        let cancel_to = match request.when {
-            DestroyWhen::Scheduled { cancel_to, .. } => cancel_to,
-            DestroyWhen::AsSoonAsAllowed | DestroyWhen::AtOnce => None,
-        };
-        record.details_mut().pending = Some(Pending {
-            requested: now,
-            by: caller.principal(),
-            door: caller.door.into(),
-            reason: request.reason.as_str().into(),
-            cancel_to,
-            evidence,
-        });
-        push_history(&mut record, transition, now, caller.principal(), caller.door);
-        let facts = vec![("due", due.to_string()), ("reason", request.reason.clone())];
-        let (seen, kind) = (entry.clone(), EntryType::KeyDestructionRequested);
-        let update = KeyUpdate { seen, record, kind, facts, secrets: Vec::new(), preconditions };
-        Ok(Step::UpdateKey(Box::new(update)))
     }
 
     fn requester_evidence(
@@ -471,6 +438,51 @@ impl Engine {
         self.audit::<ReadKey>(caller, now, Some(key), result.as_ref().err())?;
         result
     }
+}
+
+/// The step that makes a key wait for its destruction.
+fn schedule_step(
+    caller: &Caller,
+    entry: &Arc<KeyEntry>,
+    request: &DestroyRequest,
+    (now, due): (UnixMillis, UnixMillis),
+    evidence: Vec<Evidence>,
+    preconditions: Preconditions,
+) -> Result<Step, EngineError> {
+    let mut record = entry.record().clone();
+    let transition = Transition::ScheduleDestruction { due };
+    record.state = record.state.after(transition)?;
+    let cancel_to = match request.when {
+        DestroyWhen::Scheduled { cancel_to, .. } => cancel_to,
+        DestroyWhen::AsSoonAsAllowed | DestroyWhen::AtOnce => None,
+    };
+    record.details_mut().pending = Some(Pending {
+        requested: now,
+        by: caller.principal(),
+        door: caller.door.into(),
+        reason: request.reason.as_str().into(),
+        cancel_to,
+        evidence,
+    });
+    push_history(&mut record, transition, now, caller.principal(), caller.door);
+    let facts = vec![("due", due.to_string()), ("reason", request.reason.clone())];
+    let (seen, kind) = (entry.clone(), EntryType::KeyDestructionRequested);
+    let update = KeyUpdate { seen, record, kind, facts, secrets: Vec::new(), preconditions };
+    Ok(Step::UpdateKey(Box::new(update)))
+}
+
+/// What was signed when the destruction was scheduled, and since: whoever approved both counts
+/// once, and of more than a receipt holds the earlier stand.
+fn joined(before: Vec<Evidence>, since: Vec<Evidence>) -> Vec<Evidence> {
+    let mut all = before;
+    for evidence in since {
+        let is_there =
+            |other: &Evidence| (other.role, other.principal) == (evidence.role, evidence.principal);
+        if !all.iter().any(is_there) && all.len() < EVIDENCE_STATEMENTS_MAX {
+            all.push(evidence);
+        }
+    }
+    all
 }
 
 fn approver_evidence(approval: Option<&ApprovalRecord>) -> Vec<Evidence> {

@@ -222,6 +222,7 @@ fn may_see(shared: &Shared, caller: &Caller, event: &Event) -> bool {
         (None, Some(vault), Some("vault")) => {
             caller.principal.may(Permission::VaultsRead, Some(VaultId(vault)), None)
         }
+        (None, Some(_), Some("realm")) => caller.principal.may(Permission::VaultsRead, None, None),
         (None, Some(_), Some("principal" | "grant")) => {
             caller.principal.may(Permission::PrincipalsRead, None, None)
         }

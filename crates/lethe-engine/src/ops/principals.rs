@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lethe_log::EntryType;
 use lethe_types::limits::{
-    ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, CREDENTIALS_MAX, GRANTS_MAX, NAME_BYTES_MAX,
-    PRINCIPALS_MAX,
+    ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, BOUND_PRINCIPALS_MAX, CREDENTIALS_MAX, GRANTS_MAX,
+    NAME_BYTES_MAX, PRINCIPALS_MAX,
 };
 use lethe_types::{CredentialId, KeyId, PrincipalId, PrincipalName, SecretVec, UnixMillis};
 
@@ -119,6 +119,11 @@ impl Engine {
             let key = self.load(key)?;
             if key.record().realm != caller.realm() {
                 return Err(EngineError::ItemNotFound("key"));
+            }
+            // All of them stand in the key's receipt.
+            let others = self.shared.catalogue.bound_to(key.record().id).len();
+            if others >= BOUND_PRINCIPALS_MAX {
+                return Err(EngineError::ServerLimitExceeded("principals that act for one key"));
             }
         }
         let entropy = &*self.shared.entropy;

@@ -42,6 +42,9 @@ impl VaultRequest {
     }
 }
 
+/// A vault as it was seen, and as it is to be.
+type VaultPlan = (Option<Arc<VaultRecord>>, VaultRecord);
+
 /// What is to change in a vault; what is not named stays.
 #[derive(Clone, Debug, Default)]
 pub struct VaultChange {
@@ -242,7 +245,7 @@ impl Engine {
         &self,
         caller: &Caller,
         vault: VaultId,
-        mut plan: impl FnMut(UnixMillis) -> Result<(Option<Arc<VaultRecord>>, VaultRecord), EngineError>,
+        mut plan: impl FnMut(UnixMillis) -> Result<VaultPlan, EngineError>,
     ) -> Result<Arc<VaultRecord>, EngineError> {
         let result = self
             .change(caller, None, |_| {

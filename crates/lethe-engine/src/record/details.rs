@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lethe_log::{SignedStatement, Word};
 use lethe_types::{
     HoldId, KeyId, LabelName, LabelValue, PrincipalId, StableState, Transition, UnixMillis,
 };
@@ -186,6 +187,20 @@ pub struct Evidence {
     pub public_key_der: Box<[u8]>,
     /// The signature over the statement's bytes.
     pub signature: Box<[u8]>,
+}
+
+impl Evidence {
+    /// The same as a receipt tells it.
+    pub(crate) fn to_statement(&self) -> SignedStatement {
+        SignedStatement {
+            role: self.role.as_str().parse::<Word>().expect("roles are words"),
+            principal: self.principal,
+            scheme: self.scheme.clone(),
+            statement: self.statement.clone(),
+            public_key_der: self.public_key_der.to_vec(),
+            signature: self.signature.to_vec(),
+        }
+    }
 }
 
 /// In which role somebody signed.

@@ -1,4 +1,5 @@
-//! How many passphrases are hashed at once: each takes tens of megabytes and milliseconds.
+//! How many passphrases are hashed at once: each takes 64 MiB and a good part of
+//! a second at the default cost.
 //!
 //! Whoever finds no place is refused at once instead of waiting in a line without end. A source has
 //! few places, so that one cannot take them all; attempts from known sources go first and have

@@ -10,9 +10,11 @@
 //!
 //! A success takes its charges back and clears the account of login and source; it also makes the
 //! source *known* for that login. From then on only the first account counts for that pair: nobody
-//! who guesses from elsewhere, from however many places, can keep the owner out there. What remains
-//! possible: while somebody guesses at a login from many places, its owner is slowed at a place
-//! where they never signed in before; and people behind one address share its accounts.
+//! who guesses from elsewhere, from however many places, can keep the owner out there. Nor can a
+//! guesser at one place keep the owner out at a new one: alone, they use a third of what the
+//! account of the login allows. What remains possible: while somebody guesses at a login from
+//! *many* places (a /48 of IPv6 is 65,536 of them), its owner is slowed at a place where they never
+//! signed in before; and people behind one address share its accounts.
 //!
 //! An account is a debt that is paid off with time: a virtual schedule (the generic cell rate
 //! algorithm, ITU-T I.371). It is one number, the moment at which all is paid; once that is past,
@@ -77,9 +79,9 @@ impl Limiter {
         Self {
             limits,
             key,
-            pairs: Debts::new(limits.per_login_and_source),
-            sources: Debts::new(limits.per_source),
-            logins: Debts::new(limits.per_login),
+            pairs: Debts::new(limits.per_login_and_source, SIGN_IN_DEBT_ENTRIES_MAX),
+            sources: Debts::new(limits.per_source, SIGN_IN_DEBT_ENTRIES_MAX),
+            logins: Debts::new(limits.per_login, SIGN_IN_DEBT_ENTRIES_MAX),
             known: Known::default(),
         }
     }
@@ -155,15 +157,16 @@ impl Limiter {
 impl Limiter {
     /// Entries of the accounts of pairs, sources and logins, and known sources.
     pub(super) fn sizes(&self) -> [usize; 4] {
-        let debts = [&self.pairs, &self.sources, &self.logins].map(|debts| debts.paid.len());
+        let debts = [&self.pairs, &self.sources, &self.logins].map(|debts| debts.len());
         [debts[0], debts[1], debts[2], self.known.by_pair.len()]
     }
 }
 
 /// Debts of one kind.
 #[derive(Debug)]
-struct Debts {
+pub(super) struct Debts {
     rate: Rate,
+    entries_max: usize,
     /// When all is paid.
     paid: BTreeMap<Tag, Duration>,
     /// The same, soonest first.
@@ -171,24 +174,24 @@ struct Debts {
 }
 
 impl Debts {
-    fn new(rate: Rate) -> Self {
-        Self { rate, paid: BTreeMap::new(), by_end: BTreeSet::new() }
+    pub(super) fn new(rate: Rate, entries_max: usize) -> Self {
+        Self { rate, entries_max, paid: BTreeMap::new(), by_end: BTreeSet::new() }
     }
 
     /// How long until one more attempt is allowed; zero if it is now.
-    fn wait(&self, tag: &Tag, now: Duration) -> Duration {
+    pub(super) fn wait(&self, tag: &Tag, now: Duration) -> Duration {
         // A debt of the whole burst but one attempt leaves room for that one.
         let allowed = self.rate.interval.saturating_mul(self.rate.burst.max(1) - 1);
         let debt = self.paid.get(tag).map_or(Duration::ZERO, |paid| paid.saturating_sub(now));
         debt.saturating_sub(allowed)
     }
 
-    fn charge(&mut self, tag: Tag, now: Duration) {
+    pub(super) fn charge(&mut self, tag: Tag, now: Duration) {
         let from = self.paid.get(&tag).map_or(now, |&paid| paid.max(now));
         self.set(tag, from.saturating_add(self.rate.interval));
         while let Some(&(end, tag)) = self.by_end.first() {
             // What is paid goes without loss; beyond the bound the smallest debt goes.
-            if end > now && self.paid.len() <= SIGN_IN_DEBT_ENTRIES_MAX {
+            if end > now && self.paid.len() <= self.entries_max {
                 break;
             }
             self.clear(&tag);
@@ -211,6 +214,14 @@ impl Debts {
         if let Some(end) = self.paid.remove(tag) {
             self.by_end.remove(&(end, *tag));
         }
+    }
+}
+
+#[cfg(test)]
+impl Debts {
+    pub(super) fn len(&self) -> usize {
+        assert_eq!(self.paid.len(), self.by_end.len());
+        self.paid.len()
     }
 }
 

@@ -49,13 +49,14 @@ pub struct SignInLimits {
     /// Whether guessing is slowed. Off is for development alone: then any number of guesses is
     /// allowed. The bounds on computations stay.
     pub enabled: bool,
-    /// Attempts that fail for one login from one source. Default: 5, then one in 30 s.
+    /// Attempts that fail for one login from one source. Default: 5, then one in 60 s.
     pub per_login_and_source: Rate,
     /// Attempts that fail from one source, whatever the login, except for logins that succeeded
     /// from it before. Default: 30, then one in 10 s.
     pub per_source: Rate,
     /// Attempts that fail for one login from all sources from which it never succeeded. Default:
-    /// 20, then one in 60 s.
+    /// 20, then one in 20 s. Faster than one source may be, or one guesser alone would slow the
+    /// owner at every new place.
     pub per_login: Rate,
     /// Passphrases that are hashed at the same time. Default 4: at the default cost 256 MiB.
     pub hashes_running_max: usize,
@@ -74,9 +75,9 @@ impl Default for SignInLimits {
         let rate = |burst, seconds| Rate { burst, interval: Duration::from_secs(seconds) };
         Self {
             enabled: true,
-            per_login_and_source: rate(5, 30),
+            per_login_and_source: rate(5, 60),
             per_source: rate(30, 10),
-            per_login: rate(20, 60),
+            per_login: rate(20, 20),
             hashes_running_max: 4,
             hashes_waiting_max: 64,
             hashes_of_source_max: 8,

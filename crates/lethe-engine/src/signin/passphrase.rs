@@ -2,9 +2,9 @@
 //!
 //! The order of the steps is the promise: the limiter and the gate do not know which logins there
 //! are; then one hash is computed in any case; then one set of one-time codes. That unknown logins
-//! take the same time is by construction, up to what differs after the hash (microseconds to open a
-//! one-time secret, beside tens of milliseconds). The exception: stored hashes of another cost than
-//! the present one.
+//! take the same time is by construction, up to what differs after the hash: microseconds to open
+//! a one-time secret, beside hundreds of milliseconds. The exception: stored hashes of another cost
+//! than the present one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +47,8 @@ impl Engine {
 
     /// The stored form of a new passphrase, at the present cost.
     ///
-    /// Takes tens of milliseconds of processor time, and may wait for others: call it on a thread
-    /// that may block.
+    /// Takes a good part of a second of processor time at the default cost, and may wait for
+    /// others: call it on a thread that may block.
     ///
     /// # Errors
     /// [`EngineError::InvalidField`] for an empty passphrase or one over
@@ -69,9 +69,9 @@ impl Engine {
 
     /// The principal of `realm` who has this login, passphrase and one-time password.
     ///
-    /// A credential without a one-time secret does not look at `one_time`. Takes tens of
-    /// milliseconds of processor time, and may wait for other sign-ins: call it on a thread that
-    /// may block.
+    /// A credential without a one-time secret does not look at `one_time`. Takes a good part of a
+    /// second of processor time at the default cost, and may wait for other sign-ins: call it on a
+    /// thread that may block.
     ///
     /// # Errors
     /// [`EngineError::AuthenticationNotSuccessful`] for every cause, without saying which;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lethe_erasure::tree::Tree;
 use lethe_log::{Entry, LogTree, leaf_hash};
 use lethe_store::{Space, Store, Versioned};
-use lethe_types::limits::SHARED_TEXTS_MAX;
+use lethe_types::limits::SHARED_TEXTS_ENTRIES_MAX;
 use lethe_types::{KeyId, LabelName, LabelValue, RealmId, Secret, UnixMillis};
 
 use super::recover::{meta, secret};
@@ -164,7 +164,7 @@ fn one_of<T: Ord + Clone>(known: &mut BTreeSet<T>, text: T) -> T {
     if let Some(same) = known.get(&text) {
         return same.clone();
     }
-    if known.len() < SHARED_TEXTS_MAX {
+    if known.len() < SHARED_TEXTS_ENTRIES_MAX {
         known.insert(text.clone());
     }
     text

@@ -26,6 +26,7 @@ use crate::{
 
 type Answer = oneshot::Receiver<Result<Committed, CommitError>>;
 
+#[expect(clippy::boxed_local, reason = "changes are made boxed")]
 fn submission(caller: &Caller, change: Box<Change>) -> (Submission, Answer) {
     let (reply, answer) = oneshot::channel();
     let principal = caller.principal.clone();

@@ -57,6 +57,7 @@ fn every_change_is_one_event_in_the_order_of_the_log() {
     let gone = destroy(&engine, &admin, key).unwrap();
     let page = all(&engine, &admin);
     let expected = [
+        "realm.created",
         "vault.created",
         "key.created",
         "key.rotated",
@@ -72,10 +73,10 @@ fn every_change_is_one_event_in_the_order_of_the_log() {
     assert_eq!(Some(last.id), gone.entry.record().destruction.as_ref().map(|end| end.log_index));
     assert_eq!((last.key, last.by, last.due), (Some(key), Some(admin.principal()), None));
     assert_eq!((last.realm, &*last.door), (admin.realm(), "native"));
-    assert_eq!(page.events[3].subject, Some(vault.id.0));
-    assert_eq!(page.events[4].subject, Some(someone.0));
+    assert_eq!(page.events[4].subject, Some(vault.id.0));
+    assert_eq!(page.events[5].subject, Some(someone.0));
     assert_eq!((page.next, page.gap, page.more), (last.id, false, false));
-    let rest = engine.events_after(&admin, Some(page.events[4].id), 1).unwrap();
+    let rest = engine.events_after(&admin, Some(page.events[5].id), 1).unwrap();
     assert_eq!((kinds(&rest.events), rest.more), (vec!["principal.revoked"], true));
     let rest = engine.events_after(&admin, Some(rest.next), 1).unwrap();
     assert_eq!((kinds(&rest.events), rest.more), (vec!["key.destroyed"], false));
@@ -114,7 +115,7 @@ fn a_reader_sees_what_it_may_read_and_nothing_else() {
     let page = check(on_realm(&[Permission::KeysRead]), &["key.created", "key.created"]);
     assert!(page.events.iter().any(|event| event.key == Some(unseen)));
     assert!(page.events.iter().all(|event| event.key.is_some()));
-    assert_eq!(kinds(&all(&engine, &stranger).events), ["vault.created"]);
+    assert_eq!(kinds(&all(&engine, &stranger).events), ["realm.created", "vault.created"]);
     let denied = EngineError::PermissionDenied(Permission::KeysRead);
     for grants in [Vec::new(), on_realm(&[Permission::KeysDestroy, Permission::AuditRead])] {
         let reader = principal(&engine, &admin, grants);
@@ -157,7 +158,7 @@ fn a_restart_empties_the_memory_and_says_so_but_the_log_still_tells() {
     let (destroyed, others) = logged.events.split_last().unwrap();
     assert_eq!(others, &told[..told.len() - 1]);
     assert_eq!(destroyed, before.events.last().unwrap(), "a destruction says who");
-    assert_eq!(others[2].subject, Some(someone.0));
+    assert_eq!(others[3].subject, Some(someone.0));
     create(&engine, &admin, "aes256-gcm").unwrap();
     let page = engine.realm_events_after(admin.realm(), logged.next, 100).unwrap();
     assert_eq!((kinds(&page.events), page.gap), (vec!["key.created"], false));

@@ -10,4 +10,4 @@ mod races;
 mod races_cast;
 mod rig;
 mod schedules;
-mod support;
+pub(crate) mod support;

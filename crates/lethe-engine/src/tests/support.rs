@@ -22,13 +22,13 @@ use crate::{
 pub(super) const DOOR: &str = "native";
 pub(super) const REQUEST: [u8; 16] = [7; 16];
 
-pub(super) use crate::block_on::block_on as wait;
+pub(crate) use crate::block_on::block_on as wait;
 
 #[derive(Debug)]
-pub(super) struct TestClock(AtomicU64);
+pub(crate) struct TestClock(AtomicU64);
 
 impl TestClock {
-    pub(super) fn set(&self, time: u64) {
+    pub(crate) fn set(&self, time: u64) {
         self.0.store(time, Ordering::SeqCst);
     }
 
@@ -49,13 +49,13 @@ impl Clock for TestClock {
 }
 
 /// Operation, key, refusal.
-pub(super) type Event = (String, Option<KeyId>, Option<String>);
+pub(crate) type Event = (String, Option<KeyId>, Option<String>);
 
 /// The events in order; full on demand.
 #[derive(Debug, Default)]
-pub(super) struct TestAudit {
-    pub(super) events: Mutex<Vec<Event>>,
-    pub(super) full: std::sync::atomic::AtomicBool,
+pub(crate) struct TestAudit {
+    pub(crate) events: Mutex<Vec<Event>>,
+    pub(crate) full: std::sync::atomic::AtomicBool,
 }
 
 impl AuditSink for TestAudit {
@@ -89,16 +89,16 @@ impl HeadGuard for TestGuard {
 }
 
 /// What outlives an engine.
-pub(super) struct World {
+pub(crate) struct World {
     pub(super) store: Arc<dyn Store>,
     pub(super) slot: MemSlot,
-    pub(super) clock: Arc<TestClock>,
-    pub(super) audit: Arc<TestAudit>,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) audit: Arc<TestAudit>,
     pub(super) guard: TestGuard,
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::over(Arc::new(MemStore::new()))
     }
 
@@ -123,7 +123,7 @@ impl World {
         }
     }
 
-    pub(super) fn start(&self) -> Engine {
+    pub(crate) fn start(&self) -> Engine {
         self.start_with(Box::new(self.slot.clone())).expect("the engine starts")
     }
 

@@ -6,7 +6,7 @@
 
 use lethe_types::PrincipalId;
 
-use crate::encoding::Base64;
+use crate::encoding::base64_bytes;
 use crate::json::{Json, JsonError, Members, ObjectWriter};
 use crate::word::Word;
 
@@ -54,6 +54,15 @@ pub(super) fn check(evidence: &[SignedStatement]) -> Result<(), JsonError> {
     evidence.iter().try_for_each(SignedStatement::check)
 }
 
+/// About the length of their JSON.
+pub(super) fn bytes(evidence: &[SignedStatement]) -> usize {
+    let bytes = |signed: &SignedStatement| {
+        let encoded = base64_bytes(signed.public_key_der.len() + signed.signature.len());
+        FACTS_BYTES + signed.statement.len() + encoded
+    };
+    evidence.iter().map(bytes).sum()
+}
+
 /// The statements of a detail, none if the member is absent.
 pub(super) fn read(members: &mut Members) -> Result<Vec<SignedStatement>, JsonError> {
     let statements = members.array_if_any("evidence")?;
@@ -64,7 +73,12 @@ pub(super) fn read(members: &mut Members) -> Result<Vec<SignedStatement>, JsonEr
 }
 
 impl SignedStatement {
-    fn check(&self) -> Result<(), JsonError> {
+    /// Whether a detail can hold it. To be asked before the destruction is promised: a detail with
+    /// a statement outside of its bounds cannot be written.
+    ///
+    /// # Errors
+    /// [`JsonError::Invalid`] names the member.
+    pub fn check(&self) -> Result<(), JsonError> {
         let is_known = matches!(self.role.as_str(), ROLE_APPROVER | ROLE_REQUESTER);
         let within = |len: usize, max: usize| (1..=max).contains(&len);
         for (holds, name) in [
@@ -83,10 +97,10 @@ impl SignedStatement {
 
     pub(super) fn write(&self, object: &mut ObjectWriter<'_>) {
         object.plain("principal", self.principal);
-        object.plain("public_key_der", Base64(&self.public_key_der));
+        object.base64("public_key_der", &self.public_key_der);
         object.plain("role", &self.role);
         object.text("scheme", &self.scheme);
-        object.plain("signature", Base64(&self.signature));
+        object.base64("signature", &self.signature);
         object.text("statement", &self.statement);
     }
 
@@ -112,3 +126,6 @@ impl SignedStatement {
         Ok(signed)
     }
 }
+
+/// Names, principal, role, scheme, and escapes of the ends of lines.
+const FACTS_BYTES: usize = 224;

@@ -5,6 +5,7 @@ use core::fmt::{Display, Write as _};
 use lethe_types::UnixMillis;
 
 use super::{INTEGER_MAX, Json, JsonError};
+use crate::encoding::push_base64;
 
 /// The last moment that RFC 3339 can name and [`UnixMillis`] prints faithfully.
 pub(crate) const TIME_MAX: UnixMillis = UnixMillis(253_402_207_200_999);
@@ -17,7 +18,15 @@ pub(crate) const TIME_MAX: UnixMillis = UnixMillis(253_402_207_200_999);
 /// # Panics
 /// If names are not ASCII or not ascending: a mistake of the calling code, not of its input.
 pub fn write_object(build: impl FnOnce(&mut ObjectWriter<'_>)) -> Result<String, JsonError> {
-    let mut sink = Sink { out: String::with_capacity(OBJECT_BYTES_USUAL), is_out_of_range: false };
+    write_object_of(OBJECT_BYTES_USUAL, build)
+}
+
+/// Like [`write_object`], for an object of about `bytes`: with that many or less it allocates once.
+pub(crate) fn write_object_of(
+    bytes: usize,
+    build: impl FnOnce(&mut ObjectWriter<'_>),
+) -> Result<String, JsonError> {
+    let mut sink = Sink { out: String::with_capacity(bytes), is_out_of_range: false };
     sink.object(build);
     if sink.is_out_of_range { Err(JsonError::Range) } else { Ok(sink.out) }
 }
@@ -36,7 +45,15 @@ impl ObjectWriter<'_> {
         write_text(&mut self.sink.out, value);
     }
 
-    /// A string of characters that need no escape: identifiers, base64, times, words.
+    /// Bytes in base64.
+    pub(crate) fn base64(&mut self, name: &'static str, bytes: &[u8]) {
+        self.name(name);
+        self.sink.out.push('"');
+        push_base64(&mut self.sink.out, bytes);
+        self.sink.out.push('"');
+    }
+
+    /// A string of characters that need no escape: identifiers, times, words.
     pub(crate) fn plain(&mut self, name: &'static str, value: impl Display) {
         self.name(name);
         self.sink.plain(value);
@@ -166,7 +183,7 @@ impl Sink {
         let start = self.out.len();
         self.bare(value);
         let written = &self.out.as_bytes()[start..];
-        assert!(!written.iter().any(|byte| needs_escape(*byte)), "identifiers need no escape");
+        assert!(bytes_without_escape(written) == written.len(), "identifiers need no escape");
         self.out.push('"');
     }
 }
@@ -206,12 +223,15 @@ pub(super) fn write_value(out: &mut String, value: &Json) {
 
 /// RFC 8785 section 3.2.2.2: the two-letter escapes where they exist, `\u00xx` in lower case for
 /// the other control characters, everything else as it is.
-pub(super) fn write_text(out: &mut String, text: &str) {
+pub(crate) fn write_text(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(needs_escape) {
-        let (plain, special) = rest.split_at(at);
+    loop {
+        let (plain, special) = rest.split_at(bytes_without_escape(rest.as_bytes()));
         out.push_str(plain);
+        if special.is_empty() {
+            break;
+        }
         // Every such byte is a character of its own, so the split stays between characters.
         let (escaped, after) = special.split_at(1);
         match escaped {
@@ -229,13 +249,26 @@ pub(super) fn write_text(out: &mut String, text: &str) {
         }
         rest = after;
     }
-    out.push_str(rest);
     out.push('"');
+}
+
+/// How many bytes come before the first that needs an escape. Looks at blocks first, without a way
+/// out in the middle, since the processor then looks at many bytes at once.
+fn bytes_without_escape(bytes: &[u8]) -> usize {
+    let (blocks, _) = bytes.as_chunks::<ESCAPE_BLOCK_BYTES>();
+    let is_clean = |block: &&[u8; ESCAPE_BLOCK_BYTES]| {
+        !block.iter().fold(false, |found, byte| found | needs_escape(*byte))
+    };
+    let clean = blocks.iter().take_while(is_clean).count() * ESCAPE_BLOCK_BYTES;
+    let rest = &bytes[clean..];
+    clean + rest.iter().position(|byte| needs_escape(*byte)).unwrap_or(rest.len())
 }
 
 fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
+
+const ESCAPE_BLOCK_BYTES: usize = 16;
 
 /// Room for a log entry, so that writing one allocates once.
 const OBJECT_BYTES_USUAL: usize = 1_024;

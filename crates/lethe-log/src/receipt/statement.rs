@@ -2,7 +2,7 @@
 
 use super::{Receipt, ReceiptError};
 use crate::entry::{ENTRY_VERSION, EntryError};
-use crate::json::write_object;
+use crate::json::write_object_of;
 
 pub(super) fn write(receipt: &Receipt) -> Result<String, ReceiptError> {
     let (key, realm) = receipt.key()?;
@@ -14,7 +14,7 @@ pub(super) fn write(receipt: &Receipt) -> Result<String, ReceiptError> {
     let facts = entry.erasure.as_ref().ok_or(missing("epoch_to"))?;
     // Entry and note may differ when a backup ended between them; promise only the later moment.
     let recoverable_until = facts.backups_after.max(erasure.recoverable_from_backups_until);
-    let statement = write_object(|object| {
+    let statement = write_object_of(detail.plain_bytes() + FACTS_BYTES, |object| {
         object.object("actor", |object| detail.actor.write(object));
         object.text("algorithm", &detail.algorithm);
         object.texts("aliases", detail.aliases.iter().map(String::as_str));
@@ -57,3 +57,6 @@ pub(super) fn write(receipt: &Receipt) -> Result<String, ReceiptError> {
     });
     statement.map_err(ReceiptError::Detail)
 }
+
+/// What a statement has beside the detail: the facts of the entry, the note and the checkpoint.
+const FACTS_BYTES: usize = 1_024;

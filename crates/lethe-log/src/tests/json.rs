@@ -43,6 +43,20 @@ fn values_have_one_text() {
 }
 
 #[test]
+fn an_escape_is_found_wherever_it_is() {
+    for special in ["\"", "\\", "\n", "\u{0}", "\u{1f}"] {
+        for (before, after) in (0..70).flat_map(|before| [(before, 0), (before, 1), (before, 40)]) {
+            let text = "\u{20}".repeat(before) + special + &"\u{7f}".repeat(after);
+            let value = Json::text(text.clone());
+            let written = value.to_canonical();
+            assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+            assert!(!written.bytes().any(|byte| byte < 0x20), "{written:?}");
+            assert_eq!(Json::parse_canonical(&written), Ok(value));
+        }
+    }
+}
+
+#[test]
 fn what_is_outside_of_the_subset_is_refused() {
     let deep = "[".repeat(200) + &"]".repeat(200);
     for text in [

@@ -25,7 +25,10 @@ fn every_form_reads_back_as_the_same_receipt() {
         assert_eq!(wrapper.statement.to_canonical(), receipt.statement().unwrap());
         assert_eq!(wrapper.opening.to_canonical(), receipt.opening().unwrap());
     }
-    assert_eq!(Receipt::parse_proof(&proof), Ok(receipt));
+    assert_eq!(Receipt::parse_proof(&proof), Ok(receipt.clone()));
+    let written = receipt.write().unwrap();
+    assert_eq!((written.proof(), written.header()), (proof.as_str(), Ok(header)));
+    assert_eq!((written.json(), written.into_proof()), (Ok(json), proof));
 }
 
 #[test]

@@ -166,10 +166,22 @@ fn approvals_of_something_else_are_refused() {
     check("operation key.destroy", "operation key.destroyed", EvidenceFault::OtherOperation);
     let (asked, own) = ("a1".repeat(16), "01".repeat(16));
     check(&asked, &own, EvidenceFault::OwnRequest);
-    // The destruction was asked for at 2026-09-21T14:13:20.000Z.
-    check("2026-09-22T14:13:20.000Z", "2026-09-21T14:13:20.000Z", EvidenceFault::Expired);
-    let just = approval_text().replacen("2026-09-22T14:13:20.000Z", "2026-09-21T14:13:20.001Z", 1);
-    assert!(verdict(vec![ed25519(1).sign(ROLE_APPROVER, &just)]).is_ok());
+}
+
+/// The destruction was asked for at 2026-09-21T14:13:20.000Z.
+#[test]
+fn an_approval_that_was_over_is_told() {
+    #[track_caller]
+    fn check(expires: &str, had_expired: bool) {
+        let text = approval_text().replacen("2026-09-22T14:13:20.000Z", expires, 1);
+        let verified = verdict(vec![ed25519(1).sign(ROLE_APPROVER, &text)]).unwrap();
+        assert_eq!(verified.approvals[0].had_expired, had_expired);
+        let told = verified.explain().contains("That was over when the destruction was asked for.");
+        assert_eq!(told, had_expired);
+    }
+    check("2026-09-21T14:13:20.001Z", false);
+    check("2026-09-21T14:13:20.000Z", true);
+    check("2026-09-21T14:13:19.999Z", true);
 }
 
 #[test]
@@ -215,7 +227,7 @@ fn other_spellings_of_approvals_are_refused() {
 }
 
 #[test]
-fn nobody_counts_twice() {
+fn nobody_approves_twice() {
     let text = approval_text();
     let one = ed25519(1).sign(ROLE_APPROVER, &text);
     refused(vec![one.clone(), one.clone()], 1, EvidenceFault::Duplicate);
@@ -223,9 +235,13 @@ fn nobody_counts_twice() {
     refused(vec![one.clone(), other_key], 1, EvidenceFault::Duplicate);
     let other = ed25519(2).sign(ROLE_APPROVER, &text);
     refused(vec![one.clone(), other, one.clone()], 1, EvidenceFault::Duplicate);
+    let second = approval_text().replacen("approval abab", "approval cdcd", 1);
+    let again = ed25519(1).sign(ROLE_APPROVER, &second);
+    refused(vec![one.clone(), again], 1, EvidenceFault::Duplicate);
+    // To ask again, sooner, is no vote; nor is it one to ask after having approved of another's.
     let asked = ed25519(1).sign(ROLE_REQUESTER, "please");
-    refused(vec![one.clone(), asked.clone()], 1, EvidenceFault::Duplicate);
-    refused(vec![asked.clone(), asked], 1, EvidenceFault::Duplicate);
+    let verified = verdict(vec![one.clone(), asked.clone(), asked]).unwrap();
+    assert_eq!((verified.approvals.len(), verified.requests.len()), (1, 2));
     // Under another name the same signature still holds: who a key belongs to is the server's
     // word, and the fingerprints in the verdict show that they are the same.
     let renamed = SignedStatement { principal: PrincipalId([2; 16]), ..one.clone() };

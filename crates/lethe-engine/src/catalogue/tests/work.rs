@@ -1,6 +1,6 @@
 //! Requests for approval, bulk destructions, and who destroyed how much of late.
 
-use lethe_types::limits::DESTROYS_REMEMBERED_MAX;
+use lethe_types::limits::HOURLY_DESTROYS_ENTRIES_MAX;
 use lethe_types::{ApprovalId, JobId, KeyId, PrincipalId, RealmId, UnixMillis};
 
 use super::super::Catalogue;
@@ -96,12 +96,12 @@ fn no_more_destructions_are_remembered_than_the_bound() {
     let mut random = Seeded(6);
     let mut destroys = Destroys::default();
     let mut dead = destroyed(&record(KeyId([1; 16]), 0, "a"), 5, BY);
-    for count in 1..=DESTROYS_REMEMBERED_MAX + 1 {
+    for count in 1..=HOURLY_DESTROYS_ENTRIES_MAX + 1 {
         dead.id = KeyId(random.id());
         destroys.publish(None, &dead);
-        if count >= DESTROYS_REMEMBERED_MAX {
+        if count >= HOURLY_DESTROYS_ENTRIES_MAX {
             let known = usize::try_from(destroys.since(BY, UnixMillis(5))).unwrap();
-            assert_eq!(known, DESTROYS_REMEMBERED_MAX, "{count}");
+            assert_eq!(known, HOURLY_DESTROYS_ENTRIES_MAX, "{count}");
         }
     }
 }

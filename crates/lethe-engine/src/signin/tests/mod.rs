@@ -1,1 +1,8 @@
-
+mod external;
+mod gate;
+mod limiter;
+mod passphrase;
+mod permissions;
+mod session;
+mod support;
+mod totp;
