@@ -393,7 +393,7 @@ impl Engine {
                 confirm: Some(key.to_string()),
                 ..DestroyRequest::new(key)
             };
-            let before = u32::try_from(planned.destroyed.len()).unwrap_or(u32::MAX);
+            let before = planned.counted;
             let result = if taken.contains(&key) {
                 // It goes with another key of this batch.
                 Ok(Vec::new())
@@ -410,7 +410,7 @@ impl Engine {
                     let destroys = steps.iter().any(Step::destroys) || steps.is_empty();
                     record.destroyed += u64::from(destroys);
                     record.scheduled += u64::from(!destroys);
-                    planned.destroyed.extend(touched.iter().copied());
+                    planned.counted += self.newly_counted(&touched);
                     taken.extend(touched);
                     planned.steps.extend(steps);
                 }
@@ -442,6 +442,13 @@ impl Engine {
         let update = JobUpdate { seen: Some(job.clone()), record, rows };
         planned.steps.push(Step::PutJob(Box::new(update)));
         Ok(planned)
+    }
+
+    /// How many of the keys did not wait before: what waits was counted when it was scheduled.
+    fn newly_counted(&self, keys: &[KeyId]) -> u32 {
+        let entries = keys.iter().filter_map(|key| self.shared.catalogue.key(*key));
+        let new = entries.filter(|entry| entry.record().state.due().is_none());
+        u32::try_from(new.count()).unwrap_or(u32::MAX)
     }
 
     /// Whether nothing but keys of this batch that are derived from `key` kept it.
@@ -476,7 +483,8 @@ impl Engine {
 #[derive(Default)]
 struct PlannedBatch {
     steps: Vec<Step>,
-    destroyed: Vec<KeyId>,
+    /// Destructions that the bound on them does not know of yet.
+    counted: u32,
 }
 
 fn may_see(caller: &Caller, job: &JobRecord) -> bool {

@@ -6,6 +6,7 @@ mod events;
 mod guards;
 mod life;
 mod lists;
+mod model;
 mod races;
 mod races_cast;
 mod rig;
