@@ -15,6 +15,7 @@ pub mod otp;
 pub mod passphrase;
 pub mod registry;
 pub mod sealed;
+pub mod signing_key;
 pub mod token;
 
 pub use entropy::SystemEntropy;

@@ -24,8 +24,6 @@ pub(crate) enum Refusal {
     NotFound,
     /// `Content-Type` is not JSON.
     UnsupportedMediaType,
-    /// A destruction after a waiting time was asked for.
-    WindowNotAvailable,
 }
 
 impl Refusal {
@@ -53,11 +51,6 @@ impl Refusal {
             Self::UnsupportedMediaType => {
                 let problem = begin(&problems::UNSUPPORTED_MEDIA_TYPE);
                 finish(problem.detail("the body must be `application/json`"), head)
-            }
-            Self::WindowNotAvailable => {
-                let problem = begin(&problems::WINDOW_NOT_AVAILABLE);
-                let detail = "`window` is not available; nothing was destroyed or scheduled";
-                finish(problem.detail(detail).member("field", "window"), head)
             }
         }
     }

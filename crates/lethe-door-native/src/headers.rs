@@ -187,7 +187,8 @@ pub(crate) fn query_with_list<'a, const N: usize>(
         }
         let Some(place) = names.iter().position(|known| *known == name) else {
             let all: Vec<&str> = names.into_iter().chain(repeated).collect();
-            let why = format!("is no parameter of this operation; it has {}", all.join(", "));
+            let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+            let why = format!("is no parameter of this operation; it has {all}");
             let field = Cow::Owned(shortened(&name).to_owned());
             return Err(Refusal::InvalidField { field, why });
         };

@@ -72,7 +72,9 @@ fn path_item(route: &Route) -> PathItem {
     let method = match route.method {
         Method::DELETE => HttpMethod::Delete,
         Method::GET => HttpMethod::Get,
+        Method::PATCH => HttpMethod::Patch,
         Method::POST => HttpMethod::Post,
+        Method::PUT => HttpMethod::Put,
         ref other => panic!("no operation of the table has the method {other}"),
     };
     let tag = route.path.trim_start_matches("/v1").split('/').nth(1).unwrap_or_default();
@@ -113,6 +115,9 @@ fn path_item(route: &Route) -> PathItem {
     };
     let (status, response) = success(route.gives);
     operation = operation.response(status, response).response("default", problem());
+    if route.gives == Gives::ReceiptOrKey {
+        operation = operation.response("202", later());
+    }
     PathItem::new(method, operation)
 }
 
@@ -136,6 +141,7 @@ fn optional_parameter(parameter: &Parameter, place: ParameterIn) -> ParameterBui
 fn success(gives: Gives) -> (&'static str, Response) {
     let answer = ResponseBuilder::new().description("Done.");
     let (status, answer) = match gives {
+        Gives::Accepted(schema) => ("202", answer.content("application/json", reference(schema))),
         Gives::Bytes => {
             let bytes = ObjectBuilder::new()
                 .schema_type(Type::String)
@@ -150,7 +156,7 @@ fn success(gives: Gives) -> (&'static str, Response) {
             ("200", answer)
         }
         Gives::Json(schema) => ("200", answer.content("application/json", reference(schema))),
-        Gives::Receipt => {
+        Gives::Receipt | Gives::ReceiptOrKey => {
             let header = HeaderBuilder::new()
                 .schema(Some(text()))
                 .description(Some(
@@ -170,6 +176,13 @@ fn success(gives: Gives) -> (&'static str, Response) {
     (status, answer.build())
 }
 
+fn later() -> Response {
+    ResponseBuilder::new()
+        .description("Not yet destroyed: the key waits until `due`.")
+        .content("application/json", reference("Key"))
+        .build()
+}
+
 fn problem() -> Response {
     ResponseBuilder::new()
         .description("Refused or failed; the page at `type` explains it.")
@@ -187,35 +200,8 @@ fn reference(schema: &str) -> Content {
 
 fn components() -> utoipa::openapi::Components {
     let mut schemas = Vec::new();
-    add::<wire::CreateKey<'_>>(&mut schemas);
-    add::<wire::Encrypt<'_>>(&mut schemas);
-    add::<wire::Decrypt<'_>>(&mut schemas);
-    add::<wire::Sign<'_>>(&mut schemas);
-    add::<wire::Verify<'_>>(&mut schemas);
-    add::<wire::Mac<'_>>(&mut schemas);
-    add::<wire::MacVerify<'_>>(&mut schemas);
-    add::<wire::Agree<'_>>(&mut schemas);
-    add::<wire::Nothing>(&mut schemas);
-    add::<wire::CreateVault<'_>>(&mut schemas);
-    add::<wire::CreatePrincipal<'_>>(&mut schemas);
-    add::<wire::Key>(&mut schemas);
-    add::<wire::Keys>(&mut schemas);
-    add::<wire::Encrypted>(&mut schemas);
-    add::<wire::Decrypted>(&mut schemas);
-    add::<wire::Signed>(&mut schemas);
-    add::<wire::Authenticated>(&mut schemas);
-    add::<wire::Validity>(&mut schemas);
-    add::<wire::Agreed>(&mut schemas);
-    add::<wire::Receipt>(&mut schemas);
-    add::<wire::Algorithms>(&mut schemas);
-    add::<wire::Vault>(&mut schemas);
-    add::<wire::Vaults>(&mut schemas);
-    add::<wire::Principal>(&mut schemas);
-    add::<wire::NewPrincipal>(&mut schemas);
-    add::<wire::Principals>(&mut schemas);
-    add::<wire::Health>(&mut schemas);
-    add::<wire::Events>(&mut schemas);
-    add::<wire::Problem>(&mut schemas);
+    add_requests(&mut schemas);
+    add_answers(&mut schemas);
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("lethe_ and 64 characters of base64url")
@@ -224,6 +210,59 @@ fn components() -> utoipa::openapi::Components {
         .schemas_from_iter(schemas)
         .security_scheme(BEARER, SecurityScheme::Http(bearer))
         .build()
+}
+
+fn add_requests(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    add::<wire::CreateKey<'_>>(schemas);
+    add::<wire::ChangeKey<'_>>(schemas);
+    add::<wire::Encrypt<'_>>(schemas);
+    add::<wire::Decrypt<'_>>(schemas);
+    add::<wire::Sign<'_>>(schemas);
+    add::<wire::Verify<'_>>(schemas);
+    add::<wire::Mac<'_>>(schemas);
+    add::<wire::MacVerify<'_>>(schemas);
+    add::<wire::Agree<'_>>(schemas);
+    add::<wire::Nothing>(schemas);
+    add::<wire::PlaceHold<'_>>(schemas);
+    add::<wire::RequestApproval<'_>>(schemas);
+    add::<wire::Approve<'_>>(schemas);
+    add::<wire::StartDestruction<'_>>(schemas);
+    add::<wire::CreateVault<'_>>(schemas);
+    add::<wire::ChangeVault<'_>>(schemas);
+    add::<wire::Policy>(schemas);
+    add::<wire::CreatePrincipal<'_>>(schemas);
+    add::<wire::ChangePrincipal<'_>>(schemas);
+    add::<wire::CredentialRequest<'_>>(schemas);
+}
+
+fn add_answers(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    add::<wire::Key>(schemas);
+    add::<wire::Keys>(schemas);
+    add::<wire::Hold>(schemas);
+    add::<wire::DestructionPreview>(schemas);
+    add::<wire::ApprovalRequest>(schemas);
+    add::<wire::ApprovalRequests>(schemas);
+    add::<wire::Job>(schemas);
+    add::<wire::Jobs>(schemas);
+    add::<wire::RefusedKeys>(schemas);
+    add::<wire::Encrypted>(schemas);
+    add::<wire::Decrypted>(schemas);
+    add::<wire::Signed>(schemas);
+    add::<wire::Authenticated>(schemas);
+    add::<wire::Validity>(schemas);
+    add::<wire::Agreed>(schemas);
+    add::<wire::Receipt>(schemas);
+    add::<wire::Algorithms>(schemas);
+    add::<wire::Vault>(schemas);
+    add::<wire::Vaults>(schemas);
+    add::<wire::Realm>(schemas);
+    add::<wire::Principal>(schemas);
+    add::<wire::NewPrincipal>(schemas);
+    add::<wire::NewCredential>(schemas);
+    add::<wire::Principals>(schemas);
+    add::<wire::Health>(schemas);
+    add::<wire::Events>(schemas);
+    add::<wire::Problem>(schemas);
 }
 
 /// Adds the schema of `T` and of what it is made of.

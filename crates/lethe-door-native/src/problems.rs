@@ -227,10 +227,6 @@ problems! {
         "Waiting time missing",
         "A later destruction was asked for without a waiting time, and the policy has none either. \
          Nothing was done.";
-    WINDOW_NOT_AVAILABLE = "window-not-available", NOT_IMPLEMENTED,
-        "Destruction window not available",
-        "Destructions after a waiting time (`window`) are not in this version. Nothing was done. \
-         Without `window` the key is destroyed at once.";
     WINDOW_RUNNING = "window-running", CONFLICT,
         "Waiting time not over",
         "The key waits for its destruction, and the policy does not let the wait end early. \

@@ -4,9 +4,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Response as HttpResponse, StatusCode};
 use lethe_http::{Body, Response};
+use lethe_types::{CredentialId, SecretVec};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -16,6 +17,14 @@ use crate::headers::{JSON, NO_STORE};
 pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     let bytes = serde_json::to_vec(value).expect("wire types are JSON");
     with_body(status, JSON, bytes)
+}
+
+/// [`json`] for what was made, and where it is now.
+pub(crate) fn created<T: Serialize>(path: &str, value: &T) -> Response {
+    let mut response = json(StatusCode::CREATED, value);
+    let location = HeaderValue::try_from(path).expect("paths of made things are visible ASCII");
+    response.headers_mut().insert(LOCATION, location);
+    response
 }
 
 /// A response with any body.
@@ -72,6 +81,30 @@ pub(crate) fn json_with_secret<T: Serialize>(
     let mut out = Zeroizing::new(Vec::with_capacity(length));
     out.extend_from_slice(open);
     fixed.iter().for_each(|part| out.extend_from_slice(part));
+    secret_response(status, out)
+}
+
+/// `value`, a JSON object that holds no secret, with `"tokens":[{"credential":…,"token":…}]` at its
+/// end; wiped when it is sent. Tokens have no character that JSON escapes.
+pub(crate) fn json_with_tokens<T: Serialize>(
+    status: StatusCode,
+    value: &T,
+    tokens: &[(CredentialId, SecretVec)],
+) -> Response {
+    let open = serde_json::to_vec(value).expect("wire types are JSON");
+    let open = open.strip_suffix(b"}").expect("the value is an object");
+    let ids: Vec<String> = tokens.iter().map(|(id, _)| id.to_string()).collect();
+    let mut parts: Vec<&[u8]> = vec![open, b",\"tokens\":["];
+    for ((_, token), id) in tokens.iter().zip(&ids) {
+        let separator: &[u8] = if parts.len() == 2 { b"" } else { b"," };
+        let (credential, between): (&[u8], &[u8]) = (b"{\"credential\":\"", b"\",\"token\":\"");
+        parts.extend([separator, credential, id.as_bytes(), between, token.expose(), END]);
+    }
+    parts.push(b"]}");
+    // All at once: growing would leave an unwiped copy behind.
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut out = Zeroizing::new(Vec::with_capacity(length));
+    parts.iter().for_each(|part| out.extend_from_slice(part));
     secret_response(status, out)
 }
 

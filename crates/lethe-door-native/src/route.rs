@@ -60,11 +60,14 @@ pub(crate) enum Takes {
 /// What an operation answers with; names the schema or the content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gives {
+    Accepted(&'static str),
     Bytes,
     Created(&'static str),
     Events,
     Json(&'static str),
     Receipt,
+    /// A receipt, or 202 and the key that is destroyed later.
+    ReceiptOrKey,
     Text(&'static str),
 }
 

@@ -4,18 +4,43 @@
 //! those of the uses are written by hand (`render.rs`) and stand here for the OpenAPI document and
 //! for the test that holds both to the same text.
 
+mod approval;
+mod base32;
+mod bulk;
 mod event;
+mod labels;
 mod pem;
+mod policy;
+mod preview;
+mod principal;
+mod span;
 mod view;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use crate::body::{Base64Text, Object};
+pub use crate::body::{Base64Text, Map, Object, SecretText};
+pub use approval::{
+    Approval, ApprovalRequest, ApprovalRequests, Approve, Hold, PlaceHold, RequestApproval,
+};
+pub(crate) use base32::decode_base32;
+pub use bulk::{Job, Jobs, KeyIds, RefusedKey, RefusedKeys, StartDestruction};
 pub use event::{Event, Events};
-pub(crate) use pem::spki_pem;
+pub(crate) use labels::{label_changes, labels};
+pub(crate) use pem::{parse_spki_pem, spki_pem};
+pub(crate) use policy::parse_name_rule;
+pub use policy::{Approvals, Policy, Realm, Window};
+pub use preview::{DestructionPreview, GuardRefusal};
+pub use principal::{
+    ChangePrincipal, CreatePrincipal, Credential, CredentialRequest, Grant, GrantRequest,
+    IssuedToken, NewCredential, NewPrincipal, Principal, Principals,
+};
+#[cfg(test)]
+pub(crate) use span::span_text;
+pub(crate) use span::{SPAN_RULE, parse_span};
 
 // ---------------------------------------------------------------- requests
 
@@ -35,6 +60,29 @@ pub struct CreateKey<'a> {
     /// Id of the vault; without it the default vault of the realm.
     #[schema(value_type = Option<String>)]
     pub vault: Option<Cow<'a, str>>,
+    /// For people and selectors: at most 64, names of 1 to 63 of `a-z 0-9 . _ / -`, values of at
+    /// most 256 bytes.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    pub labels: Option<Map<String>>,
+    /// Refused for destruction until this is taken back. Without it `false`.
+    pub protected: Option<bool>,
+    /// `false`: it can be used only after it was activated. Without it `true`.
+    pub active: Option<bool>,
+}
+
+/// What is to change in a key; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeKey<'a> {
+    /// A new name.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
+    pub name: Option<Cow<'a, str>>,
+    /// Labels to set, or to take away where the value is `null`. Others stay.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, Option<String>>>)]
+    pub labels: Option<Map<Option<String>>>,
+    /// Whether it is protected against destruction.
+    pub protected: Option<bool>,
 }
 
 /// What is to be encrypted.
@@ -146,35 +194,35 @@ pub struct CreateVault<'a> {
     #[serde(borrow)]
     #[schema(value_type = String, example = "customers")]
     pub name: Cow<'a, str>,
+    /// When its keys may be destroyed, beside what the realm demands.
+    #[schema(value_type = Option<Policy>)]
+    pub policy: Option<Object<Policy>>,
+    /// How names of its keys may be used: `free`, `unique_among_live` or `never_again`. Without it
+    /// `free`.
+    #[schema(value_type = Option<String>, example = "free")]
+    pub names: Option<Cow<'a, str>>,
+    /// For people and selectors; the same rules as for labels of keys.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    pub labels: Option<Map<String>>,
 }
 
-/// What a new principal is to be.
+/// What is to change in a vault; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CreatePrincipal<'a> {
-    /// A label for people. The same rules as for names of keys.
+pub struct ChangeVault<'a> {
+    /// A new name.
     #[serde(borrow)]
-    #[schema(value_type = String, example = "billing-service")]
-    pub name: Cow<'a, str>,
-    /// What it may do; nothing that you may not do. At most 256.
-    #[schema(value_type = Vec<GrantRequest>)]
-    pub grants: Vec<Object<GrantRequest>>,
-    /// The token ends so many seconds from now; without it, never.
-    #[schema(minimum = 1)]
-    pub token_lifetime_seconds: Option<u64>,
-}
-
-/// Permissions on the realm or, if one is named, on one vault or one key.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GrantRequest {
-    /// Names of permissions, or `*` alone for all of them.
-    #[schema(example = json!(["keys.use.encrypt", "keys.use.decrypt"]))]
-    pub permissions: Vec<String>,
-    /// Id of a vault. Not together with `key`.
-    pub vault: Option<String>,
-    /// Id of a key. Not together with `vault`.
-    pub key: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub name: Option<Cow<'a, str>>,
+    /// A new policy, in the place of the whole old one.
+    #[schema(value_type = Option<Policy>)]
+    pub policy: Option<Object<Policy>>,
+    /// A new rule, for names that are given from now on.
+    #[schema(value_type = Option<String>)]
+    pub names: Option<Cow<'a, str>>,
+    /// New labels, in the place of all old ones.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    pub labels: Option<Map<String>>,
 }
 
 // ----------------------------------------------------------------- answers
@@ -217,10 +265,69 @@ pub struct Key {
     /// Id of the principal that used it last; `null` if none did.
     #[schema(required)]
     pub last_used_by: Option<String>,
+    /// For people and selectors.
+    pub labels: BTreeMap<String, String>,
+    /// Refused for destruction until this is taken back.
+    pub protected: bool,
+    /// What blocks its destruction. One past its `expires` blocks nothing.
+    pub holds: Vec<Hold>,
+    /// When it is destroyed; only while its destruction waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    pub due: Option<String>,
+    /// Id of the principal that scheduled its destruction; only while that waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub scheduled_by: Option<String>,
+    /// Why, in that principal's words; only while the destruction waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub scheduled_reason: Option<String>,
+    /// The key that it was derived from, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub derived_from: Option<DerivedFrom>,
+    /// Identifiers that it has at other doors.
+    pub aliases: Vec<Alias>,
+    /// Its newest state changes, oldest first; at most 32.
+    pub history: Vec<StateChange>,
     /// How it ended; only when destroyed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub destruction: Option<Destruction>,
+}
+
+/// From which key another one was derived.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DerivedFrom {
+    /// Id of that key.
+    pub key: String,
+    /// How, in the words of the derivation scheme.
+    pub path: String,
+}
+
+/// An identifier of a key at another door.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Alias {
+    /// The door.
+    pub door: String,
+    /// The identifier.
+    pub text: String,
+}
+
+/// A change of state.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StateChange {
+    /// What was done.
+    #[schema(example = "suspend")]
+    pub transition: &'static str,
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Id of the principal that did it.
+    pub by: String,
+    /// Through which door.
+    pub door: String,
 }
 
 /// One version of a key.
@@ -365,6 +472,20 @@ pub struct Vault {
     /// When it was made.
     #[schema(format = DateTime)]
     pub created: String,
+    /// When it changed last.
+    #[schema(format = DateTime)]
+    pub changed: String,
+    /// When its keys may be destroyed, beside what the realm demands.
+    pub policy: Policy,
+    /// How names of its keys may be used: `free`, `unique_among_live` or `never_again`.
+    #[schema(example = "free")]
+    pub names: &'static str,
+    /// For people and selectors.
+    pub labels: BTreeMap<String, String>,
+    /// When it was removed; only if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    pub removed: Option<String>,
 }
 
 /// The vaults of the realm.
@@ -372,58 +493,6 @@ pub struct Vault {
 pub struct Vaults {
     /// All of them.
     pub vaults: Vec<Vault>,
-}
-
-/// A principal.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Principal {
-    /// 32 hexadecimal digits.
-    pub id: String,
-    /// Its label.
-    pub name: String,
-    /// When it was made.
-    #[schema(format = DateTime)]
-    pub created: String,
-    /// When it lost every right; `null` if it has them.
-    #[schema(format = DateTime, required)]
-    pub revoked: Option<String>,
-    /// What it may do.
-    pub grants: Vec<Grant>,
-}
-
-/// Permissions on a part of the realm.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Grant {
-    /// Names of permissions.
-    pub permissions: Vec<&'static str>,
-    /// `realm`, `vault` or `key`.
-    pub scope: &'static str,
-    /// Id of the vault, if that is the scope.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub vault: Option<String>,
-    /// Id of the key, if that is the scope.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub key: Option<String>,
-}
-
-/// A new principal and its bearer token, which is shown this once.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct NewPrincipal {
-    /// The principal.
-    #[serde(flatten)]
-    pub principal: Principal,
-    /// For `Authorization: Bearer`. Lethe keeps only a hash of it.
-    #[schema(example = "lethe_…")]
-    pub token: String,
-}
-
-/// The principals of the realm.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Principals {
-    /// All of them, revoked ones too.
-    pub principals: Vec<Principal>,
 }
 
 /// The state of the server.

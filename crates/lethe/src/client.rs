@@ -83,6 +83,21 @@ impl Client {
         self.send(Method::POST, path, JSON, Some(body))
     }
 
+    /// `POST path` without a body, where the path says everything.
+    pub(crate) fn post_nothing(&self, path: &str) -> Result<Answer, Failure> {
+        self.send(Method::POST, path, JSON, None)
+    }
+
+    /// `PATCH path` with a JSON body.
+    pub(crate) fn patch(&self, path: &str, body: &SecretVec) -> Result<Answer, Failure> {
+        self.send(Method::PATCH, path, JSON, Some(body))
+    }
+
+    /// `PUT path` with a JSON body.
+    pub(crate) fn put(&self, path: &str, body: &SecretVec) -> Result<Answer, Failure> {
+        self.send(Method::PUT, path, JSON, Some(body))
+    }
+
     /// `DELETE path`.
     pub(crate) fn delete(&self, path: &str) -> Result<Answer, Failure> {
         self.send(Method::DELETE, path, JSON, None)
@@ -281,6 +296,11 @@ pub(crate) fn object(members: &[(&str, Member<'_>)]) -> SecretVec {
 
 fn quote(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("writing to a vector cannot fail");
+}
+
+/// A JSON value as the body of a request, where nothing in it is secret.
+pub(crate) fn body(value: &Value) -> SecretVec {
+    SecretVec::from_vec(value.to_string().into_bytes())
 }
 
 /// `text` as it stands in a query (RFC 3986 section 2.1).

@@ -45,8 +45,25 @@ impl Failure {
         let Some(text) = self.text() else { return };
         if as_json {
             eprintln!("{}", self.json(&text));
-        } else {
-            eprintln!("lethe: {text}");
+            return;
+        }
+        eprintln!("lethe: {text}");
+        if let Some(remedy) = self.remedy() {
+            eprintln!("       To go on: {remedy}");
+        }
+    }
+
+    /// What would let the same request pass, if the server says so; on one line.
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Refused(problem) => problem.member("remedy").map(printable),
+            Self::Configuration(_)
+            | Self::Data(_)
+            | Self::Failed(_)
+            | Self::Output(_)
+            | Self::Serve(_)
+            | Self::Told
+            | Self::Usage(_) => None,
         }
     }
 
@@ -171,6 +188,15 @@ mod tests {
         check(500, "[]", "the server answered 500 without an explanation");
         check(500, r#"{"detail":7}"#, "the server answered 500 without an explanation");
         check(500, "", "the server answered 500 without an explanation");
+    }
+
+    #[test]
+    fn a_refusal_by_a_rule_says_what_would_satisfy_it() {
+        let text = br#"{"detail":"key 1 is held","rule":"held","remedy":"lift every\nhold"}"#;
+        let failure = Failure::from(Problem::of(409, text));
+        assert_eq!(failure.remedy().as_deref(), Some(r"lift every\nhold"));
+        assert_eq!(Failure::from(Problem::of(409, b"{}")).remedy(), None);
+        assert_eq!(Failure::Failed("x".to_owned()).remedy(), None);
     }
 
     #[test]

@@ -6,9 +6,11 @@
 //!
 //! Where to read: [`Cli`], then `cmd/`, one file or folder a command.
 
+mod arguments;
 mod client;
 mod cmd;
 mod connection;
+mod console;
 mod failure;
 mod files;
 mod local;
@@ -40,9 +42,15 @@ enum Command {
     Demo(cmd::demo::Arguments),
     /// Make, use and destroy keys
     Key(cmd::key::Arguments),
-    /// Make and list vaults
+    /// Destroy many keys: a vault, all with a label, or a list
+    Destroy(cmd::destroy::Arguments),
+    /// Ask others to agree to a destruction, and agree
+    Approval(cmd::approval::Arguments),
+    /// Make and change vaults and their rules
     Vault(cmd::vault::Arguments),
-    /// Make, see and revoke principals and their tokens
+    /// See the realm, and set its deletion policy
+    Realm(cmd::realm::Arguments),
+    /// Make, change and revoke principals and their credentials
     Principal(cmd::principal::Arguments),
     /// See what was changed, or follow it
     Events(cmd::events::Arguments),
@@ -62,7 +70,8 @@ enum Command {
 }
 
 const AFTER_HELP: &str = "\
-Connection (key, vault, principal, events), from the environment, since others see command lines:
+Connection (key, destroy, approval, vault, realm, principal, events), from the environment,
+since others see command lines:
   LETHE_URL         address of the native door, as in https://127.0.0.1:8200
   LETHE_CA_FILE     PEM file of the authority that signed the server's certificate
   LETHE_TOKEN       bearer token, or
@@ -94,7 +103,10 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Serve(arguments) => cmd::serve::run(arguments),
         Command::Demo(arguments) => cmd::demo::run(arguments, output),
         Command::Key(arguments) => cmd::key::run(arguments, output),
+        Command::Destroy(arguments) => cmd::destroy::run(arguments, output),
+        Command::Approval(arguments) => cmd::approval::run(arguments, output),
         Command::Vault(arguments) => cmd::vault::run(arguments, output),
+        Command::Realm(arguments) => cmd::realm::run(arguments, output),
         Command::Principal(arguments) => cmd::principal::run(arguments, output),
         Command::Events(arguments) => cmd::events::run(arguments, output),
         Command::Receipt(arguments) => cmd::receipt::run(arguments, output),

@@ -7,6 +7,7 @@ mod refused;
 mod registry;
 mod sealed;
 mod signature_vectors;
+mod signing_key;
 mod token;
 mod vectors;
 

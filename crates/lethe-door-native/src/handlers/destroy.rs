@@ -1,19 +1,20 @@
-//! Destroy a key, and fetch the receipt of a destruction.
+//! Destroy a key, see what that would do, and fetch the receipt of a destruction.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
-use lethe_engine::{Caller, DestroyOutcome, DestroyRequest, EngineError, Revision};
+use lethe_engine::{Caller, DestroyOutcome, DestroyRequest, DestroyWhen, EngineError, Revision};
 use lethe_http::{Reply, Request, RequestHead, Response};
 use lethe_log::Receipt;
 use lethe_types::KeyId;
 
-use super::{key_id, keys};
+use super::{key_id, keys, parsed};
 use crate::error::Refusal;
 use crate::headers::{self, X_DELETION_RECEIPT};
 use crate::state::State;
-use crate::{auth, render, reply};
+use crate::{auth, render, reply, wire};
 
 /// Longest receipt that is also sent as a header, in bytes. Common clients give up on longer lines,
 /// and would lose the body with it. A receipt is longer only if its key had hundreds of versions.
@@ -34,19 +35,60 @@ pub(crate) fn destroy(state: &Arc<State>, request: Request) -> Result<Reply, Ref
 
 fn parse_destroy(caller: &Caller, request: &Request) -> Result<DestroyRequest, Refusal> {
     let key: KeyId = key_id(request)?;
-    let [reason, window] = headers::query(&request.head, ["reason", "window"])?;
-    if window.is_some() {
-        return Err(Refusal::WindowNotAvailable);
-    }
+    let names = ["reason", "window", "confirm", "approval"];
+    let [reason, window, confirm, approval] = headers::query(&request.head, names)?;
     let reason = reason.unwrap_or_default().into_owned();
     let expected = headers::if_match(&request.head.headers)?;
-    let parameters = [key.as_bytes().as_slice(), reason.as_bytes()];
+    // One that is empty is as good as none here: it is refused below, or satisfies no rule.
+    let given = [&window, &confirm, &approval];
+    let given = given.map(|text| text.as_deref().unwrap_or_default().to_owned());
+    let parameters = [
+        key.as_bytes().as_slice(),
+        reason.as_bytes(),
+        given[0].as_bytes(),
+        given[1].as_bytes(),
+        given[2].as_bytes(),
+    ];
+    let wanted = with_conditions(DestroyRequest::new(key), window, confirm, approval)?;
     Ok(DestroyRequest {
         expected: expected.map(Revision),
         idempotency: keys::idempotency(caller, request, "key.destroy", &parameters)?,
         reason,
-        ..DestroyRequest::new(key)
+        ..wanted
     })
+}
+
+/// `wanted` with what a destruction and its preview are both asked with.
+fn with_conditions(
+    wanted: DestroyRequest,
+    window: Option<Cow<'_, str>>,
+    confirm: Option<Cow<'_, str>>,
+    approval: Option<Cow<'_, str>>,
+) -> Result<DestroyRequest, Refusal> {
+    let when = match window {
+        None => DestroyWhen::AsSoonAsAllowed,
+        Some(text) => {
+            let window = wire::parse_span(&text);
+            let window = window.ok_or_else(|| Refusal::invalid("window", wire::SPAN_RULE))?;
+            DestroyWhen::Scheduled { window: Some(window), cancel_to: None }
+        }
+    };
+    Ok(DestroyRequest {
+        when,
+        confirm: confirm.map(Cow::into_owned),
+        approval: approval.map(|text| parsed("approval", &text)).transpose()?,
+        ..wanted
+    })
+}
+
+pub(crate) fn preview(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    let caller = auth::caller(state, &request.head)?;
+    let key = key_id(&request)?;
+    let names = ["window", "confirm", "approval"];
+    let [window, confirm, approval] = headers::query(&request.head, names)?;
+    let wanted = with_conditions(DestroyRequest::new(key), window, confirm, approval)?;
+    let preview = state.engine.preview_destruction(&caller, &wanted)?;
+    Ok(render::json(StatusCode::OK, &wire::DestructionPreview::of(&preview)).into())
 }
 
 /// Reads the store.

@@ -45,14 +45,25 @@ pub(crate) fn create(state: &Arc<State>, request: Request) -> Result<Reply, Refu
 fn parse_create(caller: &Caller, request: &Request) -> Result<CreateKeyRequest, Refusal> {
     let wanted: wire::CreateKey<'_> = body::parse(request)?;
     let algorithm = parse_algorithm(&wanted.algorithm)?;
+    let name = parsed("name", &wanted.name)?;
+    let labels = wire::labels(wanted.labels.as_ref())?;
+    let (active, protected) = (wanted.active.unwrap_or(true), wanted.protected.unwrap_or(false));
+    // Names of labels have no `=`, and values no line feed.
+    let label_text: String =
+        labels.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let flags = [u8::from(active), u8::from(protected)];
     let parts = [
         wanted.name.as_bytes(),
         wanted.algorithm.as_bytes(),
         wanted.vault.as_deref().unwrap_or_default().as_bytes(),
+        label_text.as_bytes(),
+        flags.as_slice(),
     ];
-    let name = parsed("name", &wanted.name)?;
     Ok(CreateKeyRequest {
         vault: wanted.vault.as_deref().map(|vault| parsed("vault", vault)).transpose()?,
+        active,
+        protected,
+        labels,
         idempotency: idempotency(caller, request, "key.create", &parts)?,
         ..CreateKeyRequest::new(name, algorithm)
     })
@@ -98,7 +109,8 @@ pub(super) fn scheduled(entry: &KeyEntry) -> Response {
     key_response(StatusCode::ACCEPTED, entry)
 }
 
-fn key_response(status: StatusCode, entry: &KeyEntry) -> Response {
+/// The key, with its entity tag.
+pub(super) fn key_response(status: StatusCode, entry: &KeyEntry) -> Response {
     let mut response = render::json(status, &wire::Key::of(entry));
     response.headers_mut().insert(ETAG, headers::etag(entry.revision()));
     response

@@ -11,7 +11,9 @@ use crate::{ROUTES, Route};
 
 /// A path of the route, with a value for every parameter.
 fn sample(route: &Route) -> String {
-    let path = route.path.replace("{id}", &"0".repeat(32)).replace("{file}", "index.css");
+    let (id, file) = ("0".repeat(32), "index.css");
+    let path = route.path.replace("{id}", &id).replace("{file}", file);
+    let path = path.replace("{hold}", &id).replace("{credential}", &id);
     path.replace("{*path}", "0/000").replace("{code}", "internal")
 }
 
@@ -63,13 +65,42 @@ async fn what_is_lacking_is_named() {
         (Method::GET, "/v1/keys/ID/receipt", "", "keys.read"),
         (Method::GET, "/v1/keys/ID/public-key", "", "keys.read"),
         (Method::POST, "/v1/keys/ID/rotate", "", "keys.rotate"),
+        (Method::PATCH, "/v1/keys/ID", "{}", "keys.update"),
+        (Method::POST, "/v1/keys/ID/activate", "", "keys.state"),
+        (Method::POST, "/v1/keys/ID/suspend", "", "keys.state"),
+        (Method::POST, "/v1/keys/ID/resume", "", "keys.state"),
+        (Method::POST, "/v1/keys/ID/deactivate", "", "keys.state"),
+        (Method::POST, "/v1/keys/ID/compromise", "", "keys.state"),
         (Method::DELETE, "/v1/keys/ID", "", "keys.destroy"),
+        (Method::DELETE, "/v1/keys/ID?window=72h", "", "keys.destroy.schedule"),
+        (Method::POST, "/v1/keys/ID/cancel-destruction", "", "keys.destroy.cancel"),
+        (Method::GET, "/v1/keys/ID/destruction-preview", "", "keys.read"),
+        (Method::POST, "/v1/keys/ID/holds", r#"{"kind":"legal","reason":""}"#, "holds.manage"),
+        (Method::DELETE, "/v1/keys/ID/holds/ID", "", "holds.manage"),
+        (Method::POST, "/v1/keys/ID/approvals", r#"{"reason":""}"#, "keys.destroy"),
+        (Method::POST, "/v1/destructions", r#"{"vault":"ID","reason":""}"#, "keys.destroy"),
+        (Method::GET, "/v1/realm", "", "vaults.read"),
+        (Method::PUT, "/v1/realm/policy", "{}", "vaults.admin"),
         (Method::GET, "/v1/vaults", "", "vaults.read"),
         (Method::POST, "/v1/vaults", r#"{"name":"a"}"#, "vaults.admin"),
+        (Method::GET, "/v1/vaults/ID", "", "vaults.read"),
+        (Method::PATCH, "/v1/vaults/ID", "{}", "vaults.admin"),
+        (Method::DELETE, "/v1/vaults/ID", "", "vaults.admin"),
         (Method::GET, "/v1/principals", "", "principals.read"),
         (Method::POST, "/v1/principals", r#"{"name":"a","grants":[]}"#, "principals.manage"),
+        (Method::PATCH, "/v1/principals/ID", "{}", "principals.manage"),
+        (
+            Method::POST,
+            "/v1/principals/ID/credentials",
+            r#"{"type":"bearer"}"#,
+            "principals.manage",
+        ),
+        (Method::DELETE, "/v1/principals/ID/credentials/ID", "", "principals.manage"),
+        (Method::POST, "/v1/principals/ID/credentials/ID/suspend", "", "principals.manage"),
+        (Method::POST, "/v1/principals/ID/credentials/ID/resume", "", "principals.manage"),
     ];
     for (method, path, body, permission) in cases {
+        let body = body.replace("ID", &id);
         let answer = api.send(method, &path.replace("ID", &id), &headers, body).await;
         let refused = problem(&answer, 403, "permission-denied");
         assert_eq!(refused["permission"], permission, "{path}");
@@ -98,8 +129,14 @@ async fn a_principal_acts_within_its_grants_until_it_is_revoked() {
     assert!(token.starts_with("lethe_") && token.len() == 70);
     principal.as_object_mut().unwrap().remove("token");
     let who = member(&principal, "id");
+    let credential = member(&principal["credentials"][0], "id");
     let expected = json!({
         "id": who, "name": "billing", "created": "2026-09-21T14:13:20.000Z", "revoked": null,
+        "kind": "service_account", "login": null, "suspended": false, "bound_to": null,
+        "credentials": [{
+            "id": credential, "type": "bearer", "name": "", "created": "2026-09-21T14:13:20.000Z",
+            "expires": "2026-09-21T14:14:20.000Z", "suspended": false,
+        }],
         "grants": [
             {"permissions": ["keys.use.encrypt"], "scope": "key", "key": id},
             {"permissions": ["keys.read", "vaults.read"], "scope": "realm"},

@@ -98,7 +98,18 @@ fn requests_say_which_members_they_need_and_that_they_take_no_other() {
     check("MacVerify", &["message", "mac"]);
     check("Agree", &["public_key"]);
     check("Nothing", &[]);
+    check("ChangeKey", &[]);
+    check("PlaceHold", &["kind", "reason"]);
+    check("RequestApproval", &["reason"]);
+    check("Approve", &["credential", "signature"]);
+    check("StartDestruction", &["reason"]);
     check("CreateVault", &["name"]);
+    check("ChangeVault", &[]);
+    check("Policy", &[]);
+    check("Window", &["minimum"]);
+    check("Approvals", &["required", "lifetime"]);
+    check("ChangePrincipal", &[]);
+    check("CredentialRequest", &["type"]);
     check("CreatePrincipal", &["name", "grants"]);
     check("GrantRequest", &["permissions"]);
 }
@@ -123,6 +134,28 @@ async fn answers_have_the_members_that_the_document_gives_them() {
     check("Key", &json(&api.get(&path).await));
     check("Keys", &json(&api.get("/v1/keys").await));
     check("Encrypted", &json(&api.post(&format!("{path}/encrypt"), r#"{"plaintext":""}"#).await));
+    let hold = r#"{"kind":"legal","reason":""}"#;
+    check("Hold", &json(&api.post(&format!("{path}/holds"), hold).await));
+    let preview = json(&api.get(&format!("{path}/destruction-preview")).await);
+    check("DestructionPreview", &preview);
+    check("GuardRefusal", &preview["refusals"][0]);
+    let hold = super::support::member(&preview["holds"][0], "id");
+    check("Key", &json(&api.delete(&format!("{path}/holds/{hold}")).await));
+    let asked = api.post(&format!("{path}/approvals"), r#"{"reason":""}"#).await;
+    check("ApprovalRequest", &json(&asked));
+    check("ApprovalRequests", &json(&api.get("/v1/approvals").await));
+    let pending = json(&api.delete(&format!("{path}?window=1h")).await);
+    check("Key", &pending);
+    check("StateChange", &pending["history"][0]);
+    let list = format!(r#"{{"keys":["{}"],"reason":""}}"#, "0".repeat(32));
+    let job = json(&api.post("/v1/destructions", &list).await);
+    check("Job", &job);
+    check("Jobs", &json(&api.get("/v1/destructions").await));
+    let refused = format!("/v1/destructions/{}/refused", super::support::member(&job, "id"));
+    check("RefusedKeys", &json(&api.get(&refused).await));
+    let realm = json(&api.get("/v1/realm").await);
+    check("Realm", &realm);
+    check("Policy", &realm["policy"]);
     check("Receipt", &json(&api.delete(&path).await));
     let tombstone = json(&api.get(&path).await);
     check("Key", &tombstone);
@@ -130,7 +163,9 @@ async fn answers_have_the_members_that_the_document_gives_them() {
     check("Problem", &json(&api.delete(&path).await));
     check("Algorithm", &json(&api.get("/v1/algorithms").await)["algorithms"][0]);
     check("Vault", &json(&api.get("/v1/vaults").await)["vaults"][0]);
-    check("Principal", &json(&api.get("/v1/principals").await)["principals"][0]);
+    let principal = &json(&api.get("/v1/principals").await)["principals"][0];
+    check("Principal", principal);
+    check("Credential", &principal["credentials"][0]);
     check("Health", &json(&api.get("/health/ready").await));
 }
 

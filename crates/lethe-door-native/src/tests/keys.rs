@@ -28,6 +28,7 @@ async fn a_key_is_created_and_seen_exactly_as_the_contract_says() {
             {"version": 1, "created": "2026-09-21T14:13:20.000Z", "public_key": null}
         ],
         "imported": false, "exported": false, "uses": 0, "last_used": null, "last_used_by": null,
+        "labels": {}, "protected": false, "holds": [], "aliases": [], "history": [],
     });
     assert_eq!(key, expected);
     let seen = api.get(&format!("/v1/keys/{id}")).await;
@@ -245,7 +246,7 @@ async fn vaults_are_created_once_a_name() {
     let made = api.post("/v1/vaults", r#"{"name":"second"}"#).await;
     assert_eq!(made.head.status, 201);
     let vault = json(&made);
-    assert_eq!(vault.as_object().unwrap().len(), 3);
+    assert_eq!(vault.as_object().unwrap().len(), 7);
     assert_eq!(vault["created"], "2026-09-21T14:13:20.000Z");
     let all = json(&api.get("/v1/vaults").await);
     assert_eq!(all["vaults"].as_array().unwrap().len(), 2);

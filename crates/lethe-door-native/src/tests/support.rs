@@ -10,9 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
 use lethe_crypto::SystemEntropy;
+use lethe_crypto::kdf::Argon2Params;
 use lethe_engine::audit::{AuditEvent, AuditSink, AuditUnavailable};
 use lethe_engine::record::{Grant, Scope};
-use lethe_engine::{CreatePrincipalRequest, Engine, GuardedHead, HeadGuard, Parts};
+use lethe_engine::{CreatePrincipalRequest, Engine, GuardedHead, HeadGuard, Parts, SignInLimits};
 use lethe_erasure::slot::MemSlot;
 use lethe_http::testing::{Answer, DoorUnderTest};
 use lethe_store::MemStore;
@@ -22,8 +23,11 @@ use serde_json::Value;
 use crate::problems::ProblemType;
 use crate::{NativeDoor, ServiceView};
 
-/// The moment at which all tests play, in milliseconds.
+/// The moment at which all tests begin, in milliseconds.
 pub(super) const NOW_MS: u64 = 1_790_000_000_000;
+
+/// What hashing a passphrase costs here: next to nothing.
+const CHEAP: Argon2Params = Argon2Params { memory_kib: 8, passes: 1, lanes: 1 };
 
 /// A door, its engine, and the token of a principal who may do everything.
 pub(super) struct Api {
@@ -32,26 +36,40 @@ pub(super) struct Api {
     pub(super) token: String,
     pub(super) service: Arc<Service>,
     pub(super) audit: Arc<Audit>,
+    clock: Arc<TestClock>,
 }
 
 impl Api {
     pub(super) async fn new() -> Self {
         let audit = Arc::new(Audit::default());
+        let clock = Arc::new(TestClock(AtomicU64::new(NOW_MS)));
         let engine = Engine::start(Parts {
             store: Arc::new(MemStore::new()),
             slot: Box::new(MemSlot::new()),
             guard: Box::new(Forgetful),
-            clock: Arc::new(FixedClock),
+            clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
             audit: audit.clone(),
             origin: Some("lethe.test/log".to_owned()),
         });
-        let engine = Arc::new(engine.expect("the engine starts"));
+        let cheap = SignInLimits { cost: CHEAP, ..SignInLimits::default() };
+        let engine = engine.expect("the engine starts").with_sign_in_limits(cheap);
+        let engine = Arc::new(engine);
         let service = Arc::new(Service::default());
         let door = NativeDoor::new(engine.clone(), service.clone());
         let door = DoorUnderTest::new(Arc::new(door));
         let token = token(&engine, "acme", Permissions::all()).await;
-        Self { door, engine, token, service, audit }
+        Self { door, engine, token, service, audit, clock }
+    }
+
+    /// Lets so many milliseconds pass.
+    pub(super) fn pass(&self, milliseconds: u64) {
+        self.clock.0.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+
+    /// A token of a new principal who may do everything in another realm.
+    pub(super) async fn foreign_token(&self) -> String {
+        token(&self.engine, "other", Permissions::all()).await
     }
 
     /// A token of a new principal in the realm `acme` with these permissions on all of it.
@@ -87,6 +105,42 @@ impl Api {
 
     pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
         self.send(Method::POST, path, &[("content-type", "application/json")], body).await
+    }
+
+    pub(super) async fn patch(&self, path: &str, body: &str) -> Answer {
+        self.send(Method::PATCH, path, &[], body).await
+    }
+
+    pub(super) async fn put(&self, path: &str, body: &str) -> Answer {
+        self.send(Method::PUT, path, &[], body).await
+    }
+
+    /// Sends a request with another token.
+    pub(super) async fn send_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.send(method, path, &[("authorization", &bearer)], body).await
+    }
+
+    /// The id of a new vault with this policy.
+    pub(super) async fn vault(&self, name: &str, policy: &str) -> String {
+        let body = format!(r#"{{"name":"{name}","policy":{policy}}}"#);
+        let answer = self.post("/v1/vaults", &body).await;
+        assert_eq!(answer.head.status, 201, "{:?}", answer.body);
+        member(&json(&answer), "id")
+    }
+
+    /// The path of a new key in a vault.
+    pub(super) async fn key_in(&self, vault: &str) -> String {
+        let body = format!(r#"{{"name":"customer","algorithm":"aes256-gcm","vault":"{vault}"}}"#);
+        let answer = self.post("/v1/keys", &body).await;
+        assert_eq!(answer.head.status, 201, "{:?}", answer.body);
+        format!("/v1/keys/{}", member(&json(&answer), "id"))
     }
 
     /// The id of a new key.
@@ -151,16 +205,17 @@ pub(super) fn problem(answer: &Answer, status: u16, code: &str) -> Value {
     problem
 }
 
+/// Stands still unless told otherwise.
 #[derive(Debug)]
-struct FixedClock;
+pub(super) struct TestClock(AtomicU64);
 
-impl Clock for FixedClock {
+impl Clock for TestClock {
     fn now(&self) -> UnixMillis {
-        UnixMillis(NOW_MS)
+        UnixMillis(self.0.load(Ordering::SeqCst))
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_millis(NOW_MS)
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
     }
 }
 

@@ -21,3 +21,18 @@ pub(crate) fn spki_pem(der: &[u8]) -> String {
     text.push_str("-----END PUBLIC KEY-----\n");
     text
 }
+
+/// The DER bytes of the one public key in `text`; `None` if it is anything else. Lines end with a
+/// line feed or carriage return and line feed, and are as long as the writer liked (RFC 7468
+/// section 3 has parsers take that).
+pub(crate) fn parse_spki_pem(text: &str) -> Option<Vec<u8>> {
+    let mut lines = text.trim_ascii().lines();
+    if lines.next()? != "-----BEGIN PUBLIC KEY-----" {
+        return None;
+    }
+    if lines.next_back()? != "-----END PUBLIC KEY-----" {
+        return None;
+    }
+    let base64: String = lines.collect();
+    STANDARD.decode(base64).ok().filter(|der| !der.is_empty())
+}

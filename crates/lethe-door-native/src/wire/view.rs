@@ -1,11 +1,16 @@
 //! The engine's values in the words of the wire.
 
+use std::collections::BTreeMap;
+
 use lethe_crypto::registry::{Algorithm, SignatureScheme, Use};
 use lethe_engine::KeyEntry;
-use lethe_engine::record::{self, PrincipalRecord, Scope, VaultRecord};
-use lethe_types::Permission;
+use lethe_engine::record::{self, VaultRecord};
+use lethe_types::{LabelName, LabelValue};
 
-use super::{AlgorithmView, Destruction, Grant, Key, KeyVersion, Principal, Vault, spki_pem};
+use super::{
+    AlgorithmView, Alias, DerivedFrom, Destruction, Hold, Key, KeyVersion, Policy, StateChange,
+    Vault, spki_pem,
+};
 
 impl Key {
     /// The key as `entry` holds it.
@@ -13,6 +18,8 @@ impl Key {
     pub fn of(entry: &KeyEntry) -> Self {
         let record = entry.record();
         let used = entry.used();
+        let details = record.details();
+        let pending = details.pending.as_ref();
         Self {
             id: record.id.to_string(),
             name: record.name.to_string(),
@@ -28,7 +35,43 @@ impl Key {
             uses: used.map_or(0, |used| used.count),
             last_used: used.map(|used| used.last.to_string()),
             last_used_by: used.map(|used| used.by.to_string()),
+            labels: labels(&details.labels),
+            protected: details.protected,
+            holds: details.holds.iter().map(Hold::of).collect(),
+            due: record.state.due().map(|time| time.to_string()),
+            scheduled_by: pending.map(|pending| pending.by.to_string()),
+            scheduled_reason: pending.map(|pending| pending.reason.to_string()),
+            derived_from: details.derivation.as_ref().map(DerivedFrom::of),
+            aliases: record.aliases.iter().map(Alias::of).collect(),
+            history: details.history.iter().map(StateChange::of).collect(),
             destruction: record.destruction.as_deref().map(Destruction::of),
+        }
+    }
+}
+
+fn labels(labels: &BTreeMap<LabelName, LabelValue>) -> BTreeMap<String, String> {
+    labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+}
+
+impl DerivedFrom {
+    fn of(derivation: &record::Derivation) -> Self {
+        Self { key: derivation.parent.to_string(), path: derivation.path.to_string() }
+    }
+}
+
+impl Alias {
+    fn of(alias: &record::Alias) -> Self {
+        Self { door: alias.door.clone(), text: alias.text.clone() }
+    }
+}
+
+impl StateChange {
+    fn of(change: &record::ChangedState) -> Self {
+        Self {
+            transition: change.transition.as_str(),
+            at: change.at.to_string(),
+            by: change.by.to_string(),
+            door: change.door.to_string(),
         }
     }
 }
@@ -83,32 +126,11 @@ impl Vault {
             id: record.id.to_string(),
             name: record.name.to_string(),
             created: record.created.to_string(),
+            changed: record.changed.to_string(),
+            policy: Policy::of(&record.policy),
+            names: record.names.as_str(),
+            labels: labels(&record.labels),
+            removed: record.removed.map(|time| time.to_string()),
         }
-    }
-}
-
-impl Principal {
-    /// The principal of `record`.
-    #[must_use]
-    pub fn of(record: &PrincipalRecord) -> Self {
-        Self {
-            id: record.id.to_string(),
-            name: record.name.to_string(),
-            created: record.created.to_string(),
-            revoked: record.revoked.map(|time| time.to_string()),
-            grants: record.grants.iter().map(Grant::of).collect(),
-        }
-    }
-}
-
-impl Grant {
-    fn of(grant: &record::Grant) -> Self {
-        let (scope, vault, key) = match grant.scope {
-            Scope::Realm => ("realm", None, None),
-            Scope::Vault(vault) => ("vault", Some(vault.to_string()), None),
-            Scope::Key(key) => ("key", None, Some(key.to_string())),
-        };
-        let permissions = grant.permissions.iter().map(Permission::as_str).collect();
-        Self { permissions, scope, vault, key }
     }
 }

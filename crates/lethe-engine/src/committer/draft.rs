@@ -1,6 +1,7 @@
 //! What one step writes: its record, other rows, and its entry in the log.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use lethe_crypto::registry::Material;
 use lethe_log::{
@@ -389,14 +390,22 @@ impl<'a> Draft<'a> {
     /// Who did it to what is called so, and what exactly: the detail of every entry but
     /// destructions.
     fn detail(&self, name: &str, facts: &[(&'static str, String)]) -> Result<String, EngineError> {
+        // Members stand in order and once. A change tells its facts in any order, and some, as the
+        // aliases that it gives, more than once.
+        let mut ordered: BTreeMap<&str, String> = BTreeMap::new();
+        for (name, value) in facts {
+            let text = ordered.entry(name).or_default();
+            text.push_str(if text.is_empty() { "" } else { ", " });
+            text.push_str(value);
+        }
         let written = write_object(|object| {
             object.object("actor", |object| {
                 object.text("id", &self.actor.id.to_string());
                 object.text("name", &self.actor.name);
             });
-            if !facts.is_empty() {
+            if !ordered.is_empty() {
                 object.object("change", |object| {
-                    for (name, value) in facts {
+                    for (name, value) in &ordered {
                         object.text(name, value);
                     }
                 });

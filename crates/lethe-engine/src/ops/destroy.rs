@@ -199,9 +199,12 @@ impl Engine {
                     destroyed.push(Destroyed { entry, receipt, dependants: Vec::new() });
                 }
                 Made::Key { entry, .. } => {
-                    if let Some(due) = entry.record().state.due() {
-                        return Ok(DestroyOutcome::Scheduled { entry, due });
-                    }
+                    let state = entry.record().state;
+                    return match state.due() {
+                        Some(due) => Ok(DestroyOutcome::Scheduled { entry, due }),
+                        // A retry, by its idempotency key, of a schedule that was cancelled since.
+                        None => Err(crate::guards::Refusal::NotPending { state }.into()),
+                    };
                 }
                 Made::Other { .. } => {}
             }

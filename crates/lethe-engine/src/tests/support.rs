@@ -113,7 +113,7 @@ impl World {
     }
 
     /// The same world in a copy that goes its own way. `store` is what this one's store holds.
-    pub(super) fn fork(&self, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn fork(&self, store: Arc<dyn Store>) -> Self {
         Self {
             store,
             slot: self.slot.copied(),

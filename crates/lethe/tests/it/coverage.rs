@@ -40,36 +40,89 @@ fn is_public(path: &str) -> bool {
     PUBLIC.contains(&path) || path.starts_with("/v1/docs") || path.starts_with("/v1/log/tile/")
 }
 
-/// A body that the route would accept, so that only the missing right can be the reason to refuse.
-fn body_for(path: &str) -> Value {
-    match path.rsplit('/').next().unwrap_or_default() {
-        "keys" => json!({"name": "x", "algorithm": "aes256-gcm"}),
-        "vaults" => json!({"name": "x"}),
-        "principals" => json!({"name": "x", "grants": []}),
-        "encrypt" => json!({"plaintext": ""}),
-        "decrypt" => json!({"ciphertext": ""}),
-        "agree" => json!({"public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}),
-        "verify" if path.contains("/mac/") => json!({"message": "", "mac": ""}),
-        "verify" => json!({"message": "", "signature": ""}),
-        _ => json!({"message": ""}),
+/// A body that the route would accept, so that only the missing right can be the reason to refuse;
+/// `None` for routes that take none.
+fn body_for(method: &Method, path: &str) -> Option<Value> {
+    let body = match (method.as_str(), path.rsplit('/').next().unwrap_or_default()) {
+        ("POST", "keys") => json!({"name": "x", "algorithm": "aes256-gcm"}),
+        ("POST", "vaults") => json!({"name": "x"}),
+        ("POST", "principals") => json!({"name": "x", "grants": []}),
+        ("POST", "approvals") => json!({"reason": "x"}),
+        ("POST", "approve") => json!({"credential": "0".repeat(32), "signature": ""}),
+        ("POST", "credentials") => json!({"type": "bearer"}),
+        ("POST", "destructions") => json!({"labels": {"a": "1"}, "reason": "x"}),
+        ("POST", "holds") => json!({"kind": "legal", "reason": "x"}),
+        ("POST", "encrypt") => json!({"plaintext": ""}),
+        ("POST", "decrypt") => json!({"ciphertext": ""}),
+        ("POST", "agree") => json!({"public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}),
+        ("POST", "verify") if path.contains("/mac/") => json!({"message": "", "mac": ""}),
+        ("POST", "verify") => json!({"message": "", "signature": ""}),
+        ("POST", "sign" | "mac") => json!({"message": ""}),
+        ("PUT", "policy") => json!({}),
+        ("PATCH", _) => json!({"name": "y"}),
+        _ => return None,
+    };
+    Some(body)
+}
+
+/// What stands for the `{id}`s of the routes.
+struct Things {
+    key: String,
+    hold: String,
+    approval: String,
+    destruction: String,
+    vault: String,
+    principal: String,
+    credential: String,
+}
+
+impl Things {
+    fn of(admin: &Client, principal: &Value) -> Self {
+        let id = |value: &Value| value["id"].as_str().expect("an id").to_owned();
+        let key = create(admin, "aes256-gcm");
+        let path = format!("/v1/keys/{key}");
+        let hold = json!({"kind": "operational", "reason": "x"});
+        let hold = admin.post(&format!("{path}/holds"), &hold).expect(201).json();
+        let approval = json!({"reason": "x"});
+        let approval = admin.post(&format!("{path}/approvals"), &approval).expect(201).json();
+        let many = json!({"keys": [create(admin, "aes256-gcm")], "reason": "x"});
+        let destruction = id(&admin.post("/v1/destructions", &many).expect(202).json());
+        let watched = format!("/v1/destructions/{destruction}");
+        while admin.get(&watched).expect(200).json()["state"] == "running" {
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
+        }
+        let vault = admin.post("/v1/vaults", &json!({"name": "other"})).expect(201).json();
+        Self {
+            key,
+            hold: id(&hold),
+            approval: id(&approval),
+            destruction,
+            vault: id(&vault),
+            principal: id(principal),
+            credential: id(&principal["credentials"][0]),
+        }
+    }
+
+    /// `path` with an identifier of the right kind at every place.
+    fn fill(&self, path: &str) -> String {
+        let id = match path.split('/').nth(2).unwrap_or_default() {
+            "approvals" => &self.approval,
+            "destructions" => &self.destruction,
+            "principals" => &self.principal,
+            "vaults" => &self.vault,
+            _ => &self.key,
+        };
+        let path = path.replace("{id}", id).replace("{hold}", &self.hold);
+        let path = path.replace("{credential}", &self.credential);
+        assert!(!path.contains('{'), "what stands for the rest of {path}?");
+        path
     }
 }
 
-fn call(
-    client: &Client,
-    method: &Method,
-    path: &str,
-    ids: &[(&str, &str)],
-) -> crate::client::Answer {
-    let mut path_now = path.to_owned();
-    for (name, id) in ids {
-        path_now = path_now.replace(name, id);
-    }
-    let body = body_for(path).to_string();
-    let body: &[u8] =
-        if *method == Method::POST && !path.ends_with("/rotate") { body.as_bytes() } else { b"" };
+fn call(client: &Client, method: &Method, path: &str, things: &Things) -> crate::client::Answer {
+    let body = body_for(method, path).map(|body| body.to_string()).unwrap_or_default();
     let headers: &[(&str, &str)] = if body.is_empty() { &[] } else { &[JSON] };
-    client.send(method.clone(), &path_now, headers, body)
+    client.send(method.clone(), &things.fill(path), headers, body.as_bytes())
 }
 
 #[test]
@@ -77,33 +130,35 @@ fn every_route_refuses_callers_without_token_without_rights_and_of_other_realms(
     let folder = Folder::new();
     let server = Server::start_dev(&folder.join("data"), &[], &[]);
     let admin = server.native();
-    let key = create(&admin, "aes256-gcm");
-    let text = encrypt(&admin, &key);
     let someone = json!({"name": "nobody", "grants": []});
     let new = admin.post("/v1/principals", &someone).expect(201).json();
     let nobody = server.native().with_token(new["token"].as_str().expect("a token"));
-    let principal = new["id"].as_str().expect("an id").to_owned();
+    let things = Things::of(&admin, &new);
+    let text = encrypt(&admin, &things.key);
     let checkpoint = admin.get("/v1/log/checkpoint").expect(200).text();
-    let ids = [("{id}", key.as_str())];
-    let principal_ids = [("{id}", principal.as_str())];
     for (method, path) in routes(&admin) {
         if is_public(&path) {
             continue;
         }
-        let ids = if path.starts_with("/v1/principals") { &principal_ids } else { &ids };
-        let refused = call(&server.native().without_token(), &method, &path, ids);
+        let refused = call(&server.native().without_token(), &method, &path, &things);
         let seen = (refused.status, problem(&refused));
         assert_eq!(seen, (401, "authentication-not-successful".to_owned()), "{method} {path}");
         assert_eq!(refused.header("www-authenticate"), Some("Bearer"), "{method} {path}");
         let wrong = server.native().with_token("lethe_nonsense");
-        assert_eq!(call(&wrong, &method, &path, ids).status, 401, "{method} {path}");
-        let refused = call(&nobody, &method, &path, ids);
+        assert_eq!(call(&wrong, &method, &path, &things).status, 401, "{method} {path}");
+        let refused = call(&nobody, &method, &path, &things);
+        let list = |name: &str| assert_eq!(refused.json()[name], json!([]), "{method} {path}");
         match (method.as_str(), path.as_str()) {
             // A list shows what the caller may see: nothing. Algorithms are no secret.
-            ("GET", "/v1/keys") => {
-                assert_eq!(refused.expect(200).json()["keys"], json!([]));
-            }
+            ("GET", "/v1/keys") => list("keys"),
+            ("GET", "/v1/approvals") => list("approvals"),
+            ("GET", "/v1/destructions") => list("destructions"),
             ("GET", "/v1/algorithms") => assert_eq!(refused.status, 200),
+            // Whether there is such a bulk destruction is nobody else's to know.
+            (_, path) if path.starts_with("/v1/destructions/") => {
+                let seen = (refused.status, problem(&refused));
+                assert_eq!(seen, (404, "item-not-found".to_owned()), "{method} {path}");
+            }
             _ => {
                 let seen = (refused.status, problem(&refused));
                 assert_eq!(seen, (403, "permission-denied".to_owned()), "{method} {path}");
@@ -112,7 +167,7 @@ fn every_route_refuses_callers_without_token_without_rights_and_of_other_realms(
     }
     let changed = admin.get("/v1/log/checkpoint").expect(200).text();
     assert_eq!(changed, checkpoint, "a refused call left a leaf in the log");
-    assert!(crate::keys::opens(&admin, &key, &text));
+    assert!(crate::keys::opens(&admin, &things.key, &text));
 }
 
 fn audit_lines(server: &Server) -> Vec<Value> {

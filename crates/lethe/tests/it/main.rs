@@ -11,4 +11,5 @@ mod events;
 mod harness;
 mod keys;
 mod native;
+mod policies;
 mod process;

@@ -280,7 +280,7 @@ async fn watch(
 }
 
 /// CPU time that a process has used so far, in user and in kernel mode.
-fn cpu_of(process: &str) -> Option<Duration> {
+pub(super) fn cpu_of(process: &str) -> Option<Duration> {
     cpu_in(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
 }
 
@@ -312,9 +312,18 @@ fn ticks(number: u64) -> Duration {
     Duration::from_millis(number.saturating_mul(1_000) / per_second)
 }
 
-fn resident_kib(process: u32) -> Option<u64> {
+pub(super) fn resident_kib(process: u32) -> Option<u64> {
+    memory_kib(process, "VmRSS:")
+}
+
+/// The most memory that a process ever had at a time.
+pub(super) fn resident_peak_kib(process: u32) -> Option<u64> {
+    memory_kib(process, "VmHWM:")
+}
+
+fn memory_kib(process: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
@@ -353,7 +362,8 @@ mod tests {
 
     #[test]
     fn memory_is_read() {
-        assert!(resident_kib(std::process::id()).unwrap() > 100);
+        let (now, peak) = (resident_kib(std::process::id()), resident_peak_kib(std::process::id()));
+        assert!(now.unwrap() > 100 && peak.unwrap() > 100);
         assert_eq!(resident_kib(0), None);
     }
 

@@ -5,6 +5,7 @@
 //! What counts is the CPU time of the server per 1,000 requests, and ratios: rates depend on the
 //! machine and on what else it does.
 
+mod bulk;
 mod floor;
 mod http;
 mod load;
@@ -16,7 +17,7 @@ use core::str::FromStr;
 use core::time::Duration;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::connection::DevServer;
 use crate::failure::Failure;
@@ -32,7 +33,10 @@ const SECONDS_MAX: u64 = 60;
 
 /// What to measure, and where.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Connections at a time; each number is measured for itself
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 16, 64])]
     connections: Vec<usize>,
@@ -52,6 +56,13 @@ pub(crate) struct Arguments {
     /// Without --dev: the directory (and so the disk) under which the server keeps its data
     #[arg(long, value_name = "DIR")]
     data_under: Option<PathBuf>,
+}
+
+/// Work that is measured from its beginning to its end instead of for a time.
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Make many keys, destroy them in one bulk destruction, and verify every receipt
+    Bulk(bulk::Bulk),
 }
 
 /// A kind of work.
@@ -119,7 +130,10 @@ impl Plan {
     }
 }
 
-pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(mut arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
+    if let Some(Command::Bulk(wanted)) = arguments.command.take() {
+        return bulk::run(wanted, output);
+    }
     let plan = Plan::of(&arguments)?;
     let as_json = output.is_json();
     let sandbox = Sandbox::new(arguments.data_under.as_deref())?;

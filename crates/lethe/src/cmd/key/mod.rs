@@ -1,6 +1,9 @@
 //! `lethe key`: make, see, use and destroy keys.
 
+mod change;
 mod destroy;
+mod details;
+mod preview;
 mod uses;
 
 use std::path::PathBuf;
@@ -11,7 +14,8 @@ use serde_json::Value;
 use ureq::http::Method;
 
 use super::vault;
-use crate::client::{Client, Member, TEXT, object, query_value};
+use crate::arguments::{Label, labels_object};
+use crate::client::{Client, TEXT, body, object, query_value};
 use crate::connection::ConnectionArguments;
 use crate::failure::Failure;
 use crate::files::{NewFile, PUBLIC_MODE};
@@ -41,6 +45,15 @@ enum Command {
         /// The vault to put it in (id or name); without it the default vault
         #[arg(long)]
         vault: Option<String>,
+        /// A label; may be repeated
+        #[arg(long, value_name = "NAME=VALUE")]
+        label: Vec<Label>,
+        /// Refuse every destruction of it until `key update --unprotect`
+        #[arg(long)]
+        protected: bool,
+        /// Refuse every use of it until `key activate`
+        #[arg(long)]
+        inactive: bool,
     },
     /// List keys, oldest first
     List(List),
@@ -51,6 +64,33 @@ enum Command {
     },
     /// Add a version, which protects new data from now on
     Rotate {
+        /// The key
+        id: KeyId,
+    },
+    /// Change its name, its labels or its protection
+    Update(change::Update),
+    /// Begin to use a key that was made inactive
+    Activate {
+        /// The key
+        id: KeyId,
+    },
+    /// Refuse every use of a key for the time being
+    Suspend {
+        /// The key
+        id: KeyId,
+    },
+    /// Use a suspended key again
+    Resume {
+        /// The key
+        id: KeyId,
+    },
+    /// Protect nothing new with a key any more
+    Deactivate {
+        /// The key
+        id: KeyId,
+    },
+    /// Mark a key as known to others
+    Compromise {
         /// The key
         id: KeyId,
     },
@@ -76,8 +116,22 @@ enum Command {
     },
     /// List the algorithms of the server
     Algorithms,
-    /// Destroy a key, for good and at once: there is no way back
+    /// Destroy a key, for good: at once, or after the waiting time of --window or the policy
     Destroy(destroy::Destroy),
+    /// Stop a destruction that waits for its time
+    CancelDestruction {
+        /// The key
+        id: KeyId,
+    },
+    /// See what a destruction would break, and what stands in its way; changes nothing
+    Preview {
+        /// The key
+        id: KeyId,
+    },
+    /// Refuse every destruction of a key until the hold is lifted or ends
+    Hold(change::Hold),
+    /// Lift a hold
+    Unhold(change::Unhold),
     /// Fetch the receipt of a destruction
     Receipt {
         /// The destroyed key
@@ -144,8 +198,22 @@ impl List {
 pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     let client = arguments.connection.connect()?;
     match arguments.command {
-        Command::Create { name, algorithm, vault } => {
-            create(&client, &name, &algorithm, vault.as_deref(), output)
+        Command::Create { name, algorithm, vault, label, protected, inactive } => {
+            let mut members = serde_json::json!({ "name": name, "algorithm": algorithm });
+            let labels = labels_object(&label).map_err(Failure::Usage)?;
+            for (member, value, is_said) in [
+                ("labels", Value::Object(labels), !label.is_empty()),
+                ("protected", Value::Bool(true), protected),
+                ("active", Value::Bool(false), inactive),
+            ] {
+                if is_said {
+                    members[member] = value;
+                }
+            }
+            if let Some(vault) = vault {
+                members["vault"] = vault::resolve(&client, &vault)?.into();
+            }
+            show(&client.post("/v1/keys", &body(&members))?.json()?, output)
         }
         Command::List(wanted) => list(&client, &wanted, output),
         Command::Show { id } => show(&client.get(&path(id))?.json()?, output),
@@ -153,6 +221,12 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
             let answer = client.post(&format!("{}/rotate", path(id)), &object(&[]))?;
             show(&answer.json()?, output)
         }
+        Command::Update(wanted) => change::update(&client, &wanted, output),
+        Command::Activate { id } => change::transition(&client, id, "activate", output),
+        Command::Suspend { id } => change::transition(&client, id, "suspend", output),
+        Command::Resume { id } => change::transition(&client, id, "resume", output),
+        Command::Deactivate { id } => change::transition(&client, id, "deactivate", output),
+        Command::Compromise { id } => change::transition(&client, id, "compromise", output),
         Command::Encrypt(wanted) => uses::encrypt(&client, &wanted, output),
         Command::Decrypt(wanted) => uses::decrypt(&client, &wanted, output),
         Command::Sign(wanted) => uses::sign(&client, &wanted, output),
@@ -162,25 +236,18 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
         Command::PublicKey { id, version } => public_key(&client, id, version, output),
         Command::Algorithms => algorithms(&client, output),
         Command::Destroy(wanted) => destroy::run(&client, &wanted, output),
+        Command::CancelDestruction { id } => {
+            change::transition(&client, id, "cancel-destruction", output)
+        }
+        Command::Preview { id } => preview::run(&client, id, output),
+        Command::Hold(wanted) => change::hold(&client, &wanted, output),
+        Command::Unhold(wanted) => change::unhold(&client, &wanted, output),
         Command::Receipt { id, out } => receipt(&client, id, out, output),
     }
 }
 
 fn path(id: KeyId) -> String {
     format!("/v1/keys/{id}")
-}
-
-fn create(
-    client: &Client,
-    name: &str,
-    algorithm: &str,
-    vault: Option<&str>,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    let vault = vault.map(|vault| vault::resolve(client, vault)).transpose()?;
-    let mut members = vec![("name", Member::Text(name)), ("algorithm", Member::Text(algorithm))];
-    members.extend(vault.as_deref().map(|vault| ("vault", Member::Text(vault))));
-    show(&client.post("/v1/keys", &object(&members))?.json()?, output)
 }
 
 /// Prints page after page, so that a million keys need no more memory than a page.
@@ -254,6 +321,7 @@ fn fields(key: &Value) -> Vec<(&'static str, String)> {
         ("", _) => fields.push(("uses", uses)),
         (last, by) => fields.push(("uses", format!("{uses}, last {last} by principal {by}"))),
     }
+    fields.extend(details::fields(key));
     for (name, text) in [("imported", "from outside"), ("exported", "copies may exist outside")] {
         if key.get(name).and_then(Value::as_bool) == Some(true) {
             fields.push((name, text.to_owned()));

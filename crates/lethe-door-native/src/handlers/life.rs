@@ -1,0 +1,83 @@
+//! Change what a key carries, move it through its life, and call off a destruction that waits.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use lethe_engine::{KeyChange, Revision};
+use lethe_http::{Reply, Request};
+use lethe_types::Transition;
+
+use super::{caller_without_query, key_id, keys, parsed};
+use crate::error::Refusal;
+use crate::state::State;
+use crate::{body, headers, reply, wire};
+
+pub(crate) fn update(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    let caller = caller_without_query(state, &request)?;
+    let key = key_id(&request)?;
+    let expected = expected(&request)?;
+    let wanted: wire::ChangeKey<'_> = body::parse(&request)?;
+    let change = KeyChange {
+        name: wanted.name.as_deref().map(|name| parsed("name", name)).transpose()?,
+        labels: wire::label_changes(wanted.labels.as_ref())?,
+        protected: wanted.protected,
+        ..KeyChange::default()
+    };
+    let state = Arc::clone(state);
+    Ok(reply::pending(&request, async move {
+        let entry = state.engine.update_key(&caller, key, &change, expected).await?;
+        Ok(keys::key_response(StatusCode::OK, &entry))
+    }))
+}
+
+pub(crate) fn activate(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    change_state(state, &request, Transition::Activate)
+}
+
+pub(crate) fn suspend(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    change_state(state, &request, Transition::Suspend)
+}
+
+pub(crate) fn resume(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    change_state(state, &request, Transition::Resume)
+}
+
+pub(crate) fn deactivate(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    change_state(state, &request, Transition::Deactivate)
+}
+
+pub(crate) fn compromise(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    change_state(state, &request, Transition::Compromise)
+}
+
+fn change_state(
+    state: &Arc<State>,
+    request: &Request,
+    transition: Transition,
+) -> Result<Reply, Refusal> {
+    let caller = caller_without_query(state, request)?;
+    let key = key_id(request)?;
+    let wire::Nothing {} = body::parse_optional(request)?;
+    let expected = expected(request)?;
+    let state = Arc::clone(state);
+    Ok(reply::pending(request, async move {
+        let entry = state.engine.change_state(&caller, key, transition, expected).await?;
+        Ok(keys::key_response(StatusCode::OK, &entry))
+    }))
+}
+
+pub(crate) fn cancel_destruction(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    let caller = caller_without_query(state, &request)?;
+    let key = key_id(&request)?;
+    let wire::Nothing {} = body::parse_optional(&request)?;
+    let expected = expected(&request)?;
+    let state = Arc::clone(state);
+    Ok(reply::pending(&request, async move {
+        let entry = state.engine.cancel_destruction(&caller, key, expected).await?;
+        Ok(keys::key_response(StatusCode::OK, &entry))
+    }))
+}
+
+fn expected(request: &Request) -> Result<Option<Revision>, Refusal> {
+    Ok(headers::if_match(&request.head.headers)?.map(Revision))
+}
