@@ -492,7 +492,8 @@ fn every_rule_refuses_before_its_edge_and_lets_pass_at_it() {
 /// The ways in which a request for approval is worth nothing, each with its negative control.
 #[test]
 fn a_request_for_approval_is_good_once_for_one_key_one_requester_and_its_time() {
-    let cases: &[(&str, fn(&mut Scene, ApprovalId), &str)] = &[
+    type Spoil = fn(&mut Scene, ApprovalId);
+    let cases: &[(&str, Spoil, &str)] = &[
         ("control", |_, _| {}, "scheduled"),
         ("in time", |scene, _| scene.at(HOUR - MILLISECOND), "scheduled"),
         ("expired", |scene, _| scene.at(HOUR), "approval_unusable"),

@@ -37,16 +37,21 @@ const WRONG: &str = "wrong_key_lifecycle_state";
 #[rustfmt::skip]
 const RACES: &[Race] = &[
     race("destroy", "destroy", ["destroyed", GONE], [GONE, "destroyed"], ["destroyed"; 2]),
-    race("destroy", "schedule", ["destroyed", GONE], ["destroyed", "scheduled"], ["destroyed", "scheduled"]),
-    race("schedule", "schedule", ["scheduled", "already_pending"], ["already_pending", "scheduled"], ["scheduled"; 2]),
-    race("destroy pending", "cancel", ["destroyed", GONE], ["destroyed", "ok"], ["destroyed", "ok"]),
+    race("destroy", "schedule",
+        ["destroyed", GONE], ["destroyed", "scheduled"], ["destroyed", "scheduled"]),
+    race("schedule", "schedule",
+        ["scheduled", "already_pending"], ["already_pending", "scheduled"], ["scheduled"; 2]),
+    race("destroy pending", "cancel",
+        ["destroyed", GONE], ["destroyed", "ok"], ["destroyed", "ok"]),
     race("cancel", "cancel", ["ok", WRONG], [WRONG, "ok"], ["ok"; 2]),
     race("due", "cancel due", ["ok", GONE], ["ok", "ok"], ["ok"; 2]),
     race("due", "due", ["ok", "ok"], ["ok", "ok"], ["ok"; 2]),
-    race("due", "use due", ["ok", GONE], ["ok", "wrong_state_for_use"], ["ok", "wrong_state_for_use"]),
+    race("due", "use due",
+        ["ok", GONE], ["ok", "wrong_state_for_use"], ["ok", "wrong_state_for_use"]),
     race("due", "destroy due", ["ok", GONE], ["ok", "destroyed"], ["ok", "destroyed"]),
     race("hold due", "due", ["ok", "held"], [GONE, "ok"], ["ok"; 2]),
-    race("schedule", "use", ["scheduled", "wrong_state_for_use"], ["scheduled", "ok"], ["scheduled", "ok"]),
+    race("schedule", "use",
+        ["scheduled", "wrong_state_for_use"], ["scheduled", "ok"], ["scheduled", "ok"]),
     race("use", "destroy", ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
     race("suspend", "use", ["ok", "wrong_state_for_use"], ["ok", "ok"], ["ok", "ok"]),
     race("suspend", "destroy", ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
@@ -58,15 +63,20 @@ const RACES: &[Race] = &[
     race("hold", "destroy", ["ok", "held"], [GONE, "destroyed"], ["ok", "destroyed"]),
     race("hold", "schedule", ["ok", "held"], ["ok", "scheduled"], ["ok", "scheduled"]),
     race("derive", "destroy", ["ok", "has_dependants"], [GONE, "destroyed"], ["ok", "destroyed"]),
-    race("derive loosely", "destroy", ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
+    race("derive loosely", "destroy",
+        ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
     race("derive", "derive loosely", ["ok", "name_taken"], ["name_taken", "ok"], ["ok", "ok"]),
     race("bind", "destroy", ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
     race("approve", "expiry", ["ok", "ok"], ["evidence_not_valid", "ok"], ["ok", "ok"]),
     race("approve", "withdraw", ["ok", "ok"], ["evidence_not_valid", "ok"], ["ok", "ok"]),
-    race("approve", "approve", ["ok", "evidence_not_valid"], ["evidence_not_valid", "ok"], ["ok", "ok"]),
-    race("use approval", "use approval", ["destroyed", GONE], [GONE, "destroyed"], ["destroyed"; 2]),
-    race("use approval", "withdraw used", ["destroyed", "evidence_not_valid"], ["approval_unusable", "ok"], ["destroyed", "ok"]),
-    race("remove vault", "create in vault", ["ok", "item_not_found"], ["vault_not_empty", "ok"], ["ok", "ok"]),
+    race("approve", "approve",
+        ["ok", "evidence_not_valid"], ["evidence_not_valid", "ok"], ["ok", "ok"]),
+    race("use approval", "use approval",
+        ["destroyed", GONE], [GONE, "destroyed"], ["destroyed"; 2]),
+    race("use approval", "withdraw used",
+        ["destroyed", "evidence_not_valid"], ["approval_unusable", "ok"], ["destroyed", "ok"]),
+    race("remove vault", "create in vault",
+        ["ok", "item_not_found"], ["vault_not_empty", "ok"], ["ok", "ok"]),
     race("alias", "alias", ["ok", "name_taken"], ["name_taken", "ok"], ["ok", "ok"]),
     race("unique name", "unique name", ["ok", "name_taken"], ["name_taken", "ok"], ["ok", "ok"]),
     race("unique name", "rename", ["ok", "name_taken"], ["name_taken", "ok"], ["ok", "ok"]),
@@ -76,10 +86,14 @@ const RACES: &[Race] = &[
     race("revoke", "work", ["ok", "failed"], ["ok", "done"], ["ok", "done"]),
     race("cancel job", "work", ["ok", "cancelled"], ["ok", "done"], ["ok", "done"]),
     race("revoke", "revoke", ["ok", "ok"], ["ok", "ok"], ["ok", "ok"]),
-    race("destroy by carol", "revoke", ["destroyed", "ok"], ["authentication_not_successful", "ok"], ["destroyed", "ok"]),
-    race("last of rate", "last of rate 2", ["destroyed", "rate_limited"], ["rate_limited", "destroyed"], ["destroyed", "destroyed"]),
-    race("schedule last of rate", "last of rate 2", ["scheduled", "rate_limited"], ["rate_limited", "destroyed"], ["scheduled", "destroyed"]),
-    race("schedule last of rate", "schedule last of rate 2", ["scheduled", "rate_limited"], ["rate_limited", "scheduled"], ["scheduled", "scheduled"]),
+    race("destroy by carol", "revoke",
+        ["destroyed", "ok"], ["authentication_not_successful", "ok"], ["destroyed", "ok"]),
+    race("last of rate", "last of rate 2",
+        ["destroyed", "rate_limited"], ["rate_limited", "destroyed"], ["destroyed", "destroyed"]),
+    race("schedule last of rate", "last of rate 2",
+        ["scheduled", "rate_limited"], ["rate_limited", "destroyed"], ["scheduled", "destroyed"]),
+    race("schedule last of rate", "schedule last of rate 2",
+        ["scheduled", "rate_limited"], ["rate_limited", "scheduled"], ["scheduled", "scheduled"]),
 ];
 
 const FAULTS: &[Option<CommitFault>] = &[
@@ -107,6 +121,7 @@ fn every_race_ends_as_if_one_had_come_after_the_other_second_half() {
 }
 
 /// Every second race, so that two tests share the work.
+#[expect(clippy::print_stdout, reason = "the count of cases is the measure that is asked for")]
 fn check_races(half: usize) {
     let (base, cast) = Cast::prepared();
     let mut cases = 0;
@@ -232,7 +247,8 @@ fn seen(engine: &Engine) -> Vec<String> {
             let aliases: Vec<&str> =
                 record.aliases.iter().map(|alias| alias.text.as_str()).collect();
             format!(
-                "key {} {:?} versions {} next {} holds {} protected {} labels {} waits {} {aliases:?}",
+                "key {} {:?} versions {} next {} holds {} protected {} labels {} waits {} \
+                 {aliases:?}",
                 record.name,
                 record.state,
                 record.versions.len(),

@@ -111,11 +111,6 @@ impl Rig {
         })
     }
 
-    /// What the committer does when nobody wants anything.
-    pub(super) fn idle(&mut self) {
-        self.committer.settle_when_idle();
-    }
-
     /// Lets two operations run against each other. Both are planned before anything is committed;
     /// the second's changes come after the first's, in the same batch if `together`.
     pub(super) fn race<'a>(

@@ -37,7 +37,8 @@ const WAITING_MAX: usize = 256;
 #[derive(Args, Clone, Debug)]
 pub(super) struct Bulk {
     /// Keys to make and destroy
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=KEYS_MAX))]
+    #[arg(long, default_value_t = 100_000,
+          value_parser = clap::value_parser!(u64).range(1..=KEYS_MAX))]
     keys: u64,
     /// Connections over which keys are made and receipts fetched
     #[arg(long, default_value_t = 64,

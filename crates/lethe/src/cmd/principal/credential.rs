@@ -24,7 +24,7 @@ use crate::failure::Failure;
 use crate::files::{NewFile, PRIVATE_MODE, read_input};
 use crate::output::{Output, member};
 
-/// Bytes of the shared secret of one-time passwords: as many as its hash gives (RFC 4226 section 4).
+/// Bytes of the shared secret of one-time passwords: as many as its hash gives (RFC 4226, 4).
 const TOTP_SECRET_BYTES: usize = 20;
 /// Largest file of a public key, in bytes.
 const PUBLIC_KEY_BYTES_MAX: usize = 16_384;
