@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use lethe_crypto::SystemEntropy;
 use lethe_crypto::registry::{Algorithm, UsableKey};
 use lethe_store::{CommitFault, FaultyStore, MemStore};
-use lethe_types::{CredentialId, KeyId, Permission, PrincipalId, RealmId, VaultId};
+use lethe_types::{CredentialId, Entropy, KeyId, Permission, PrincipalId, RealmId, VaultId};
 
 use super::support::{DOOR, REQUEST, World};
 use crate::caretaker::Rounds;
@@ -60,6 +60,13 @@ impl Rig {
         Self::over(self.world.fork(memory.clone()), memory)
     }
 
+    /// The same, with another source of chance.
+    pub(super) fn fork_with(&self, entropy: Arc<dyn Entropy>) -> Self {
+        let memory = Arc::new(self.memory.restarted());
+        let world = World { entropy, ..self.world.fork(memory.clone()) };
+        Self::over(world, memory)
+    }
+
     /// The same world after the process died.
     pub(super) fn restarted(self) -> Self {
         let Self { world, memory, .. } = self;
@@ -109,6 +116,11 @@ impl Rig {
             }
             worker.join().expect("the work does not panic")
         })
+    }
+
+    /// What the committer does when nobody wants anything.
+    pub(super) fn idle(&mut self) {
+        self.committer.settle_when_idle();
     }
 
     /// Lets two operations run against each other. Both are planned before anything is committed;

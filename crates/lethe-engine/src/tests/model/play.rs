@@ -1,16 +1,19 @@
 //! The engine and the model side by side.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lethe_store::CommitFault;
 use lethe_types::{
-    ApprovalId, CredentialId, HoldId, KeyId, Permission, PrincipalId, RealmId, VaultId,
+    ApprovalId, CredentialId, Entropy, EntropyError, HoldId, KeyId, Permission, PrincipalId,
+    RealmId, VaultId,
 };
+use parking_lot::Mutex;
 
 use super::convert::{
     alias_of, grants, is_one_change, pick, policy, shared_secret, transition, when,
 };
-use super::ops::{Fault, Names, Op, Rights, Step};
+use super::ops::{Chance, Fault, Names, Op, Rights, Step};
 use super::rules::{actor_of, by_somebody};
 use super::world::World;
 use crate::caretaker::Rounds;
@@ -25,6 +28,29 @@ use crate::{
     HoldRequest, IdempotencyKey, KeyChange, PrincipalChange, Selection, VaultChange, VaultRequest,
 };
 
+/// Where the identifiers and secrets of every run come from: a list of steps is played alike each
+/// time.
+const PLAY_SEED: u64 = 0x6c65_7468_6501_0001;
+
+/// Random bytes that are the same each time.
+struct Drawn(Mutex<Chance>);
+
+impl Drawn {
+    fn from(seed: u64) -> Self {
+        Self(Mutex::new(Chance(seed)))
+    }
+}
+
+impl Entropy for Drawn {
+    fn fill(&self, buf: &mut [u8]) -> Result<(), EntropyError> {
+        let mut chance = self.0.lock();
+        for chunk in buf.chunks_mut(8) {
+            chunk.copy_from_slice(&chance.next().to_be_bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
 /// Where a run went wrong.
 pub(super) struct Failure {
     pub(super) at: usize,
@@ -34,7 +60,7 @@ pub(super) struct Failure {
 /// Plays the steps; where engine and model differ first, if they do.
 pub(super) fn play(base: &Base, steps: &[Step]) -> Result<(), Failure> {
     let mut play = Play {
-        rig: Some(base.rig.fork()),
+        rig: Some(base.rig.fork_with(Arc::new(Drawn::from(PLAY_SEED)))),
         model: World::new(START_MS),
         ids: base.ids.clone(),
         base,
@@ -66,7 +92,8 @@ pub(super) struct Ids {
 
 impl Base {
     pub(super) fn new() -> Self {
-        let mut rig = Rig::new();
+        let entropy = Arc::new(Drawn::from(PLAY_SEED - 1));
+        let mut rig = Rig::new().fork_with(entropy);
         let realm = rig.realm();
         let caller = acme(&rig.engine);
         let default = rig.engine.read_realm(&caller).unwrap().default_vault;

@@ -325,10 +325,11 @@ impl World {
     pub(super) fn carry_out(&mut self, by: usize, key: usize) -> Result<(), &'static str> {
         let mut going = vec![key];
         if self.rules_of(key).dependants == Some(Bound::Cascade) {
-            going.extend(self.dependants(key));
+            going.extend(self.all_dependants(key));
         }
-        for &other in &going[1..] {
-            self.is_kept(other)?;
+        let kept: Vec<_> = going[1..].iter().filter_map(|key| self.is_kept(*key).err()).collect();
+        if let Some(why) = ["held", "protected"].iter().find(|why| kept.contains(why)) {
+            return Err(why);
         }
         for (place, &number) in going.iter().enumerate() {
             let now = self.now;

@@ -208,6 +208,18 @@ impl World {
             .collect()
     }
 
+    /// What depends on a key, what depends on that, and so on: each once.
+    pub(super) fn all_dependants(&self, parent: usize) -> Vec<usize> {
+        let mut found: Vec<usize> = self.dependants(parent);
+        let mut at = 0;
+        while at < found.len() {
+            let theirs = self.dependants(found[at]);
+            found.extend(theirs);
+            at += 1;
+        }
+        found
+    }
+
     /// Destructions of the last hour that `by` asked for and that were not called off.
     pub(super) fn destroys(&self, by: usize) -> usize {
         let since = self.now.saturating_sub(3_600_000);
