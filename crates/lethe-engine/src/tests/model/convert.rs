@@ -20,6 +20,19 @@ pub(super) fn is_one_change(op: &Op) -> bool {
     actor_of(op).is_some() && !many
 }
 
+/// Whether nothing is made whose identifier only the answer tells.
+pub(super) fn makes_nothing(op: &Op) -> bool {
+    !matches!(
+        op,
+        Op::Create { .. }
+            | Op::Hold { .. }
+            | Op::NewVault { .. }
+            | Op::NewPerson { .. }
+            | Op::AddCredential { .. }
+            | Op::Ask { .. }
+    )
+}
+
 pub(super) fn pick<T: Copy + From16>(things: &[T], number: usize) -> T {
     if things.is_empty() { T::nothing() } else { things[number % things.len()] }
 }

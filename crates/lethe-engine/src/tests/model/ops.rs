@@ -1,5 +1,7 @@
 //! What the property test does, and how it is drawn from a seed.
 
+use lethe_types::limits::WINDOW_MAX;
+
 /// Chance that can be replayed: SplitMix64 (Steele, Lea, Flood 2014).
 pub(super) struct Chance(pub(super) u64);
 
@@ -247,6 +249,14 @@ pub(super) enum Fault {
     Failed,
     FailedButApplied,
     Full,
+    /// The process dies before it is applied, or just after, and is started again.
+    Died,
+    DiedButApplied,
+}
+
+impl Fault {
+    const ALL: [Self; 5] =
+        [Self::Failed, Self::FailedButApplied, Self::Full, Self::Died, Self::DiedButApplied];
 }
 
 pub(super) type Step = (Op, Option<Fault>);
@@ -254,18 +264,21 @@ pub(super) type Step = (Op, Option<Fault>);
 /// The steps that a seed stands for.
 pub(super) fn steps(seed: u64, number: usize) -> Vec<Step> {
     let mut chance = Chance(seed);
+    let mut before = Op::Idle;
     (0..number)
         .map(|_| {
-            let op = draw(&mut chance);
-            let fault = chance.maybe(12, |chance| {
-                [Fault::Failed, Fault::FailedButApplied, Fault::Full][chance.small(3)]
-            });
+            // Clients try again what they asked for.
+            let op = if chance.one_in(10) { before.clone() } else { draw(&mut chance) };
+            before = op.clone();
+            let fault = chance.maybe(10, |chance| Fault::ALL[chance.small(5)]);
             (op, fault)
         })
         .collect()
 }
 
 const NAMES: u64 = 4;
+/// A waiting time that no policy allows.
+const TOO_LONG: u64 = WINDOW_MAX.as_secs() + 1;
 /// Numbers of things are drawn up to this.
 const THINGS: u64 = 16;
 
@@ -322,7 +335,8 @@ fn create(chance: &mut Chance, by: usize) -> Op {
         active: !chance.one_in(6),
         protected: chance.one_in(12),
         alias: chance.maybe(4, |chance| (chance.small(3), chance.one_in(3))),
-        parent: chance.maybe(4, |chance| (chance.small(THINGS), chance.small(3), chance.one_in(2))),
+        parent: chance
+            .maybe(2, |chance| (chance.small(THINGS), chance.small(3), !chance.one_in(4))),
         once: chance.maybe(6, |chance| chance.small(2)),
     }
 }
@@ -332,7 +346,7 @@ fn destroy(chance: &mut Chance, by: usize) -> Op {
         0..4 => Wish::AsSoonAsAllowed,
         4 => Wish::AtOnce,
         _ => Wish::Later {
-            seconds: [None, Some(0), Some(1), Some(10), Some(50), Some(100)][chance.small(6)],
+            seconds: [None, Some(0), Some(1), Some(10), Some(60), Some(TOO_LONG)][chance.small(6)],
             cancel_to_suspended: chance.one_in(2),
         },
     };
@@ -376,7 +390,7 @@ fn of_policy(chance: &mut Chance, by: usize) -> Op {
 fn rules(chance: &mut Chance) -> Rules {
     let all = [Bound::Orphan, Bound::Cascade, Bound::Refuse];
     Rules {
-        window: chance.maybe(4, |chance| ([0, 10, 60][chance.small(3)], chance.one_in(2))),
+        window: chance.maybe(3, |chance| ([0, 10, 60][chance.small(3)], chance.one_in(3))),
         suspended: chance.one_in(8),
         unused: chance.maybe(5, |chance| [1, 10, 100][chance.small(3)]),
         rate: chance.maybe(4, |chance| u32::try_from(chance.below(4)).unwrap()),

@@ -1,5 +1,6 @@
 //! The engine and the model side by side.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use lethe_types::{
 use parking_lot::Mutex;
 
 use super::convert::{
-    alias_of, grants, is_one_change, pick, policy, shared_secret, transition, when,
+    alias_of, grants, is_one_change, makes_nothing, pick, policy, shared_secret, transition, when,
 };
 use super::ops::{Chance, Fault, Names, Op, Rights, Step};
 use super::rules::{actor_of, by_somebody};
@@ -57,19 +58,21 @@ pub(super) struct Failure {
     pub(super) what: String,
 }
 
-/// Plays the steps; where engine and model differ first, if they do.
-pub(super) fn play(base: &Base, steps: &[Step]) -> Result<(), Failure> {
+/// Plays the steps: all that was answered, or where engine and model differ first.
+pub(super) fn play(base: &Base, steps: &[Step]) -> Result<BTreeSet<&'static str>, Failure> {
     let mut play = Play {
         rig: Some(base.rig.fork_with(Arc::new(Drawn::from(PLAY_SEED)))),
         model: World::new(START_MS),
         ids: base.ids.clone(),
         base,
         rounds: Rounds::default(),
+        answers: BTreeSet::new(),
     };
     for (at, (op, fault)) in steps.iter().enumerate() {
         play.step(op, *fault).map_err(|what| Failure { at, what })?;
     }
-    play.prove().map_err(|what| Failure { at: steps.len().saturating_sub(1), what })
+    play.prove().map_err(|what| Failure { at: steps.len().saturating_sub(1), what })?;
+    Ok(play.answers)
 }
 
 /// What every run begins with.
@@ -128,6 +131,8 @@ pub(super) struct Play<'a> {
     pub(super) ids: Ids,
     pub(super) base: &'a Base,
     rounds: Rounds,
+    /// Everything that was answered.
+    answers: BTreeSet<&'static str>,
 }
 
 impl Play<'_> {
@@ -141,11 +146,17 @@ impl Play<'_> {
         let op = by_somebody(op, &self.model);
         let mut next = self.model.clone();
         let told = next.apply(&op);
-        let fault = fault.filter(|_| is_one_change(&op));
+        let fault = fault.filter(|fault| {
+            is_one_change(&op) && (*fault != Fault::DiedButApplied || makes_nothing(&op))
+        });
         let mut expected = told.answer;
         match fault.filter(|_| told.commits) {
-            Some(Fault::Failed) => expected = "storage_unavailable",
+            Some(Fault::Failed | Fault::Died) => expected = "storage_unavailable",
             Some(Fault::Full) => expected = "storage_full",
+            Some(Fault::DiedButApplied) => {
+                expected = "storage_unavailable";
+                self.model = next;
+            }
             Some(Fault::FailedButApplied) | None => self.model = next,
         }
         let rig = self.rig();
@@ -153,6 +164,8 @@ impl Play<'_> {
             Fault::Failed => CommitFault::Fail,
             Fault::FailedButApplied => CommitFault::ApplyThenFail,
             Fault::Full => CommitFault::Full,
+            Fault::Died => CommitFault::Stop,
+            Fault::DiedButApplied => CommitFault::ApplyThenStop,
         }));
         let answer = self.real(&op);
         if fault.is_some() && !told.commits {
@@ -165,7 +178,17 @@ impl Play<'_> {
         if answer != expected {
             return Err(format!("{op:?} {fault:?}: engine {answer}, model {expected}"));
         }
+        self.answers.insert(expected);
+        if matches!(fault, Some(Fault::Died | Fault::DiedButApplied)) {
+            self.restart();
+        }
         self.compare().map_err(|what| format!("after {op:?} {fault:?}: {what}"))
+    }
+
+    /// The process dies, and is started again.
+    pub(super) fn restart(&mut self) {
+        self.real_of_nobody(&Op::Restart);
+        self.model.apply(&Op::Restart);
     }
 
     fn caller(&self, engine: &Engine, by: usize) -> Result<Caller, crate::EngineError> {
