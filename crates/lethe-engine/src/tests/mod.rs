@@ -1,5 +1,7 @@
 mod access;
 mod batch;
+mod bulk;
+mod bulk_crash;
 mod closing;
 mod crash;
 mod events;

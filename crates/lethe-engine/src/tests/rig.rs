@@ -73,6 +73,18 @@ impl Rig {
         Self::over(world, memory)
     }
 
+    /// The same, but the process dies once more at the commit of that number of its start, if the
+    /// start makes so many.
+    pub(super) fn restarted_with(self, number: u64, fault: CommitFault) -> Self {
+        let Self { mut world, memory, .. } = self;
+        let faulty = Arc::new(FaultyStore::new(memory.clone()));
+        faulty.fail_commit(number, fault);
+        world.store = faulty;
+        // Whether it got so far shows in what the next start finds.
+        let _died = Engine::assemble(world.parts(Box::new(world.slot.clone())));
+        Self::over(world, memory)
+    }
+
     /// Runs one operation to its end, each of its changes in a batch of its own.
     pub(super) fn run<T>(&mut self, work: impl AsyncFnOnce(&Engine) -> T) -> T {
         let Self { engine, committer, submissions, .. } = self;

@@ -3,7 +3,7 @@
 use lethe_types::Permission as P;
 
 use super::ops::Wish;
-use super::rules::{Answer, SYSTEM, wrapped};
+use super::rules::{Answer, DENIED, SYSTEM, wrapped};
 use super::world::{State, World};
 
 /// What happens to many keys.
@@ -17,6 +17,9 @@ impl World {
     }
 
     pub(super) fn bulk_list(&mut self, by: usize, keys: &[usize]) -> Answer {
+        if !self.may_somewhere(by, P::KeysDestroy) {
+            return Err(DENIED);
+        }
         let mut chosen = Vec::new();
         for &key in keys {
             if let Ok(key) = wrapped(key, self.keys.len())

@@ -33,6 +33,9 @@ use crate::{
 /// time.
 const PLAY_SEED: u64 = 0x6c65_7468_6501_0001;
 
+/// Keys of one batch of a bulk destruction.
+const BULK_KEYS: usize = 3;
+
 /// Random bytes that are the same each time.
 struct Drawn(Mutex<Chance>);
 
@@ -505,7 +508,7 @@ impl Play<'_> {
                 Err(error) => return error.code().to_owned(),
             };
             loop {
-                engine.advance(realm, job).await.unwrap();
+                engine.advance_by(realm, job, BULK_KEYS).await.unwrap();
                 let now = engine.read_job(&acme(engine), job).unwrap();
                 match now.state {
                     JobState::Running => {}

@@ -170,6 +170,12 @@ impl World {
         self.person(by).is_none_or(|person| allows(person.rights, wanted, vault))
     }
 
+    /// Whether there is anything on which `by` may.
+    pub(super) fn may_somewhere(&self, by: usize, wanted: Permission) -> bool {
+        let mut vaults = (0..self.vaults.len()).map(Some).chain([None]);
+        vaults.any(|vault| self.may(by, wanted, vault))
+    }
+
     pub(super) fn may_key(&self, by: usize, wanted: Permission, key: usize) -> bool {
         self.may(by, wanted, Some(self.keys[key].vault))
     }
