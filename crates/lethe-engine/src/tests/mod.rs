@@ -13,4 +13,5 @@ mod races;
 mod races_cast;
 mod rig;
 mod schedules;
+mod steps;
 pub(crate) mod support;

@@ -244,7 +244,7 @@ fn check(base: &Rig, cast: &Cast, case: &Case, possible: &Possible) {
 }
 
 /// Everything that people see of the realm, in words without identifiers.
-fn seen(engine: &Engine) -> Vec<String> {
+pub(super) fn seen(engine: &Engine) -> Vec<String> {
     let caller = acme(engine);
     let filter = crate::KeyFilter { destroyed: true, ..Default::default() };
     let keys = engine.list_keys(&caller, &filter, None, 1_000).unwrap().keys;
@@ -255,8 +255,8 @@ fn seen(engine: &Engine) -> Vec<String> {
             let aliases: Vec<&str> =
                 record.aliases.iter().map(|alias| alias.text.as_str()).collect();
             format!(
-                "key {} {:?} versions {} next {} holds {} protected {} labels {} waits {} \
-                 {aliases:?}",
+                "key {} {:?} versions {} next {} holds {} protected {} labels {} secrets {} \
+                 waits {} {aliases:?}",
                 record.name,
                 record.state,
                 record.versions.len(),
@@ -264,6 +264,7 @@ fn seen(engine: &Engine) -> Vec<String> {
                 details.holds.len(),
                 details.protected,
                 details.labels.len(),
+                details.secrets.len(),
                 details.pending.is_some(),
             )
         })
@@ -292,7 +293,7 @@ fn seen(engine: &Engine) -> Vec<String> {
 
 /// Nothing is both there and gone: live keys work, tombstones prove their end, nobody acts for a
 /// key that is gone, and one root is alive.
-fn intact(rig: &Rig) {
+pub(super) fn intact(rig: &Rig) {
     let caller = acme(&rig.engine);
     for entry in rig.keys() {
         let record = entry.record();

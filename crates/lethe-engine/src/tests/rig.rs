@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use lethe_crypto::SystemEntropy;
 use lethe_crypto::registry::{Algorithm, UsableKey};
+use lethe_erasure::slot::{ErasableSlot, MemSlot};
 use lethe_store::{CommitFault, FaultyStore, MemStore};
 use lethe_types::{CredentialId, Entropy, KeyId, Permission, PrincipalId, RealmId, VaultId};
 
@@ -44,10 +45,14 @@ impl Rig {
     }
 
     /// An engine over what `memory` holds and the rest of `world`.
-    pub(super) fn over(mut world: World, memory: Arc<MemStore>) -> Self {
+    pub(super) fn over(world: World, memory: Arc<MemStore>) -> Self {
+        let slot = Box::new(world.slot.clone());
+        Self::over_slot(world, memory, slot)
+    }
+
+    fn over_slot(mut world: World, memory: Arc<MemStore>, slot: Box<dyn ErasableSlot>) -> Self {
         let faulty = Arc::new(FaultyStore::new(memory.clone()));
         world.store = faulty.clone();
-        let slot = Box::new(world.slot.clone());
         let (shared, committer) = Engine::assemble(world.parts(slot)).expect("the engine starts");
         let (queue, submissions) = Queue::by_hand();
         let engine = Engine::over(shared, Arc::new(queue));
@@ -58,6 +63,14 @@ impl Rig {
     pub(super) fn fork(&self) -> Self {
         let memory = Arc::new(self.memory.restarted());
         Self::over(self.world.fork(memory.clone()), memory)
+    }
+
+    /// The same, with a slot that `wrap` makes of the copy's.
+    pub(super) fn fork_wrapped(&self, wrap: impl FnOnce(MemSlot) -> Box<dyn ErasableSlot>) -> Self {
+        let memory = Arc::new(self.memory.restarted());
+        let world = self.world.fork(memory.clone());
+        let slot = wrap(world.slot.clone());
+        Self::over_slot(world, memory, slot)
     }
 
     /// The same, with another source of chance.
