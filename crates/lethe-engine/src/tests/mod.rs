@@ -12,6 +12,7 @@ mod model;
 mod races;
 mod races_cast;
 mod rig;
+mod rights;
 mod schedules;
 mod steps;
 pub(crate) mod support;
