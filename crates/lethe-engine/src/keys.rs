@@ -36,6 +36,8 @@ pub(crate) const JOB: Space = Space::named("job");
 pub(crate) const JOB_KEYS: Space = Space::named("job_keys");
 /// The keys that a bulk destruction had to leave: job, position.
 pub(crate) const JOB_REFUSED: Space = Space::named("job_refused");
+/// Documents of doors: realm, door, collection, id.
+pub(crate) const DOCUMENT: Space = Space::named("document");
 /// Leaves that an epoch cuts beside those of tombstones, until it is settled.
 pub(crate) const CUT: Space = Space::named("cut");
 
@@ -112,4 +114,15 @@ pub(crate) fn job_refused(id: JobId, position: u64) -> StoreKey {
 
 pub(crate) fn cut(epoch: u64) -> StoreKey {
     place(CUT, &epoch.to_be_bytes())
+}
+
+/// What the keys of all documents of a collection begin with.
+pub(crate) fn documents_of(realm: RealmId, door: &str, collection: &str) -> Vec<u8> {
+    [realm.as_bytes().as_slice(), door.as_bytes(), &[0], collection.as_bytes(), &[0]].concat()
+}
+
+pub(crate) fn document(realm: RealmId, door: &str, collection: &str, id: &str) -> StoreKey {
+    let mut bytes = documents_of(realm, door, collection);
+    bytes.extend_from_slice(id.as_bytes());
+    place(DOCUMENT, &bytes)
 }

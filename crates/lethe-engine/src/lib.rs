@@ -45,8 +45,9 @@ pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
-    BulkRequest, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest,
-    DestroyWhen, Destroyed, DestructionPreview, EventReader, GivenMaterial, HoldRequest, KeyChange,
+    BulkRequest, Collection, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome,
+    DestroyRequest, DestroyWhen, Destroyed, DestructionPreview, Document, DocumentChange,
+    DocumentPage, DoorOperation, EventReader, Expected, GivenMaterial, HoldRequest, KeyChange,
     KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PreparedKey, PreviewVerdict,
     PrincipalChange, Selection, SignedRequest, VaultChange, VaultRequest,
 };

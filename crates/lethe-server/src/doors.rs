@@ -1,38 +1,69 @@
-//! The front doors of this version: one line each.
+//! The front doors of this version: one file each, which opens the door and, for `serve --dev`,
+//! makes what a client of it needs.
 
-use std::sync::Arc;
+mod native;
 
-use lethe_door_native::{NativeDoor, ServiceView};
+use std::sync::{Arc, OnceLock};
+
+use lethe_door_native::ServiceView;
 use lethe_engine::Engine;
-use lethe_http::Door;
+use lethe_http::{Door, ListenerOptions};
+use lethe_types::RealmId;
+use serde_json::{Map, Value};
 
 use crate::ServeError;
 use crate::config::DoorConfig;
 
-/// The door that `config` asks for.
+/// What a door is opened with.
+pub(crate) struct Site<'a> {
+    pub(crate) config: &'a DoorConfig,
+    /// The realm that the door is bound to.
+    pub(crate) realm: RealmId,
+    pub(crate) engine: &'a Arc<Engine>,
+    pub(crate) service: &'a Arc<dyn ServiceView>,
+    /// `https://HOST:PORT` of the door's own listener: known an instant after it listens.
+    pub(crate) url: Arc<OnceLock<String>>,
+}
+
+/// A door that is ready to be served.
+pub(crate) struct Opened {
+    pub(crate) door: Arc<dyn Door>,
+    /// What is served at `http_listen`, where that is something else.
+    pub(crate) plain_door: Option<Arc<dyn Door>>,
+    /// The listener's limits and manners, as far as the dialect has its own.
+    pub(crate) options: ListenerOptions,
+    /// Of the site; set once the door listens.
+    pub(crate) url: Arc<OnceLock<String>>,
+}
+
+impl Opened {
+    fn new(site: &Site<'_>, door: Arc<dyn Door>) -> Self {
+        let options = ListenerOptions::default();
+        Self { door, plain_door: None, options, url: site.url.clone() }
+    }
+}
+
+/// The door of the site.
 ///
 /// # Errors
-/// [`ServeError::Door`] if it does not take its settings.
-pub(crate) fn open(
-    config: &DoorConfig,
-    engine: &Arc<Engine>,
-    service: &Arc<dyn ServiceView>,
-) -> Result<Arc<dyn Door>, ServeError> {
-    match config.dialect {
-        "native" => native(config, engine, service),
+/// [`ServeError::Door`] if it does not take its settings; the engine's if it cannot make what it
+/// needs.
+#[expect(clippy::unused_async, reason = "doors keep what they need as documents of the engine")]
+pub(crate) async fn open(site: &Site<'_>) -> Result<Opened, ServeError> {
+    match site.config.dialect {
+        "native" => native::open(site),
         other => Err(ServeError::Door { dialect: other, why: "not in this version".to_owned() }),
     }
 }
 
-fn native(
-    config: &DoorConfig,
-    engine: &Arc<Engine>,
-    service: &Arc<dyn ServiceView>,
-) -> Result<Arc<dyn Door>, ServeError> {
-    match config.settings.keys().next() {
-        None => Ok(Arc::new(NativeDoor::new(engine.clone(), service.clone()))),
-        Some(name) => {
-            Err(ServeError::Door { dialect: "native", why: format!("it has no setting `{name}`") })
-        }
+/// What a client of the door needs beside its address, for `dev.json`. `before` is what the last
+/// start wrote: credentials that are still good stay the same.
+pub(crate) async fn provision_dev(
+    site: &Site<'_>,
+    before: Option<&Value>,
+) -> Result<Map<String, Value>, ServeError> {
+    match site.config.dialect {
+        "native" => native::provision_dev(site, before).await,
+        _ => Ok(Map::new()),
     }
 }

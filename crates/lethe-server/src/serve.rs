@@ -1,6 +1,7 @@
 //! From the configuration to a serving process, and back down without losing anything.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,12 +10,15 @@ use lethe_engine::Engine;
 use lethe_http::metrics::Registry;
 use lethe_http::{Environment, HostRouter, Listener, ListenerOptions, Transport, tls};
 use lethe_types::Clock;
+use serde_json::Map;
 
 use crate::audit_file::AuditFile;
 use crate::clock::{SystemClock, parse_duration};
 use crate::config::{self, Config, DoorConfig};
 use crate::data_dir::DataDir;
+use crate::dev::DevDoor;
 use crate::dev_tls::ensure_dev_tls;
+use crate::doors::{Opened, Site};
 use crate::private_files::{ensure_own_dir, write_atomic};
 use crate::service::Service;
 use crate::signals::StopSignals;
@@ -127,14 +131,21 @@ async fn run(
         registry: registry.clone(),
     });
     let certificates = certificates(config)?;
-    let mut listeners = Vec::new();
+    let before = if options.dev { dev::last_time(&data) } else { Map::new() };
+    let (mut listeners, mut opened, mut provided) = (Vec::new(), Vec::new(), Vec::new());
     for door_config in &config.doors {
         let realm = engine.ensure_realm(&door_config.realm).await?;
-        if !options.dev {
+        let site =
+            Site { config: door_config, realm, engine, service: &service, url: Arc::default() };
+        let door = doors::open(&site).await?;
+        if options.dev {
+            let before = before.get(door_config.dialect);
+            provided.push(doors::provision_dev(&site, before).await?);
+        } else {
             principals::ensure_initial_admin(engine, realm, door_config, &data).await?;
         }
-        let door = doors::open(door_config, engine, &service)?;
-        listeners.extend(listeners_of(door_config, door, certificates.as_ref())?);
+        listeners.extend(listeners_of(door_config, &door, certificates.as_ref())?);
+        opened.push(door);
     }
     let mut webhooks = Webhooks::default();
     let webhook_clock: Arc<dyn Clock> = clock.clone();
@@ -142,12 +153,19 @@ async fn run(
         let realm = engine.ensure_realm(&webhook.realm).await?;
         webhooks.start(webhook, realm, engine, &webhook_clock, &registry, &data)?;
     }
-    let tokens = if options.dev { dev::tokens(config, engine, &data).await? } else { Vec::new() };
     let environment = Environment { clock, entropy: Arc::new(SystemEntropy), metrics: registry };
     let running = lethe_http::serve(listeners, environment).await?;
+    let places = places(config, running.addresses());
+    for (door, place) in opened.iter().zip(&places) {
+        // Each lock belongs to one door and is set here alone.
+        let _new = door.url.set(place.0.clone());
+    }
     if options.dev {
+        let doors = config.doors.iter().zip(places).zip(provided);
+        let doors =
+            doors.map(|((config, (url, http)), provided)| DevDoor { config, url, http, provided });
         let ca_file = certificates.as_ref().map(|(_, ca_file)| ca_file.as_path());
-        dev::write_dev_json(config, running.addresses(), ca_file, &tokens, &data)?;
+        dev::write_dev_json(doors.collect(), ca_file, &data)?;
         say(&format!("lethe ready {}", data.dev_json().display()))?;
     } else {
         for address in running.addresses() {
@@ -166,6 +184,22 @@ async fn run(
     Ok(())
 }
 
+/// The URL of each door and the address of its listener for plain HTTP, from the addresses of all
+/// listeners in the order of [`listeners_of`].
+fn places(config: &Config, addresses: &[SocketAddr]) -> Vec<(String, Option<SocketAddr>)> {
+    let mut addresses = addresses.iter();
+    let place = |door: &DoorConfig| {
+        let scheme = match door.transport {
+            config::Transport::PlainHttp => "http",
+            config::Transport::DevTls | config::Transport::Tls { .. } => "https",
+        };
+        let address = addresses.next()?;
+        let http = door.http_listen.and_then(|_| addresses.next().copied());
+        Some((format!("{scheme}://{address}"), http))
+    };
+    config.doors.iter().map_while(place).collect()
+}
+
 type Certificates = (Arc<rustls::ServerConfig>, PathBuf);
 
 fn certificates(config: &Config) -> Result<Option<Certificates>, ServeError> {
@@ -181,7 +215,7 @@ fn certificates(config: &Config) -> Result<Option<Certificates>, ServeError> {
 
 fn listeners_of(
     config: &DoorConfig,
-    door: Arc<dyn lethe_http::Door>,
+    opened: &Opened,
     certificates: Option<&Certificates>,
 ) -> Result<Vec<Listener>, ServeError> {
     let transport = match &config.transport {
@@ -203,16 +237,16 @@ fn listeners_of(
         requests_in_flight_max: config.limits.requests_in_flight,
         // A client that sends a body somewhat over the limit still gets to read the refusal.
         body_discard_bytes_max: BODY_DISCARD_BYTES_MAX,
-        ..ListenerOptions::default()
+        ..opened.options.clone()
     };
     let mut listeners = vec![Listener {
-        hosts: HostRouter::only(door.clone()),
+        hosts: HostRouter::only(opened.door.clone()),
         address: config.listen,
         transport,
         options: options.clone(),
     }];
     listeners.extend(config.http_listen.map(|address| Listener {
-        hosts: HostRouter::only(door),
+        hosts: HostRouter::only(opened.plain_door.as_ref().unwrap_or(&opened.door).clone()),
         address,
         transport: Transport::Plain,
         options,

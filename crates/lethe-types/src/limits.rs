@@ -34,6 +34,18 @@ pub const ATTRIBUTES_MAX: usize = 64;
 /// Most bytes of the attributes of one key, vault or principal, names and values together.
 pub const ATTRIBUTES_BYTES_MAX: usize = 65_536;
 
+/// Longest name of a document of a door, in bytes.
+pub const DOCUMENT_ID_BYTES_MAX: usize = 256;
+
+/// Largest document of a door, in bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 262_144;
+
+/// Most documents of doors on one page.
+pub const DOCUMENT_PAGE_MAX: usize = 1_000;
+
+/// Most documents of doors in one change.
+pub const DOCUMENTS_PER_CHANGE_MAX: usize = 64;
+
 /// Most state changes that a key's record keeps; the log and the audit trail keep all.
 pub const HISTORY_CHANGES_MAX: usize = 32;
 

@@ -78,9 +78,10 @@ impl Destroys {
     }
 
     pub(super) fn since(&self, principal: PrincipalId, since: UnixMillis) -> u32 {
-        let times = self.0.get(&principal);
-        let count = times.map_or(0, |times| times.range((since, KeyId([0; 16]))..).count());
-        u32::try_from(count).unwrap_or(u32::MAX)
+        let Some(times) = self.0.get(&principal) else { return 0 };
+        // What is too old is counted, because it is little: it goes with the next destruction.
+        let older = times.range(..(since, KeyId([0; 16]))).count();
+        u32::try_from(times.len() - older).unwrap_or(u32::MAX)
     }
 }
 

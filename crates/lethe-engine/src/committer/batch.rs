@@ -164,6 +164,7 @@ pub(super) fn leaves_that_go(step: &Step) -> Vec<u64> {
         Step::AddVersion { .. }
         | Step::CreateKey(_)
         | Step::PutApproval { .. }
+        | Step::PutDocuments(_)
         | Step::PutJob(_)
         | Step::PutRealm { .. }
         | Step::PutRows(_)
@@ -189,7 +190,7 @@ pub(super) fn leaves_that_come(step: &Step) -> (RealmId, usize) {
         Step::PutJob(update) => (update.record.realm, 0),
         Step::PutRealm { record, .. } => (record.id, 0),
         Step::PutVault { record, .. } => (record.realm, 0),
-        Step::PutRows(_) => (crate::system::REALM, 0),
+        Step::PutDocuments(_) | Step::PutRows(_) => (crate::system::REALM, 0),
     }
 }
 

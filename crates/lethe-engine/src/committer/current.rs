@@ -21,6 +21,8 @@ pub(super) struct Taken {
     things: BTreeSet<(Kind, [u8; 16])>,
     /// Names, aliases, logins: texts that must be unique.
     texts: BTreeSet<String>,
+    /// Documents of doors.
+    documents: BTreeSet<lethe_store::StoreKey>,
     /// Places of idempotency keys.
     places: BTreeSet<[u8; 32]>,
     /// Keys that get a dependant, and vaults that get a key.
@@ -124,6 +126,11 @@ impl Committer {
             Step::PutApproval { seen, record } => {
                 same(catalogue.approval(record.realm, record.id).as_ref(), seen.as_ref())
                     && taken.thing(Kind::Approval, record.id.0)
+            }
+            // What cannot be read now is planned again, and then says so.
+            Step::PutDocuments(step) => {
+                step.is_current(&*self.shared.store).unwrap_or(false)
+                    && step.expected.iter().all(|(key, _)| taken.documents.insert(key.clone()))
             }
             Step::PutJob(update) => {
                 same(
@@ -344,6 +351,7 @@ fn bound_principals_go_too(catalogue: &Catalogue, key: KeyId, change: &Change) -
             | Step::CreateKey(_)
             | Step::DestroyKey(_)
             | Step::PutApproval { .. }
+            | Step::PutDocuments(_)
             | Step::PutJob(_)
             | Step::PutRealm { .. }
             | Step::PutRows(_)

@@ -152,6 +152,7 @@ impl<'a> Draft<'a> {
                 let entry = self.entry(kind, subject, &record.salt, &detail, false)?;
                 logged(Effect::Vault(record.clone()), writes, &entry)
             }
+            Step::PutDocuments(step) => Ok(unlogged(Effect::Nothing, step.writes.clone())),
             Step::PutRows(rows) => Ok(unlogged(Effect::Nothing, rows.clone())),
         }
     }

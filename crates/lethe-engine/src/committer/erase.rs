@@ -430,6 +430,7 @@ fn usage_of(step: &Step) -> Arc<Usage> {
         Step::UpdateKey(update) => update.seen.usage().clone(),
         Step::CreateKey(_)
         | Step::PutApproval { .. }
+        | Step::PutDocuments(_)
         | Step::PutJob(_)
         | Step::PutPrincipal(_)
         | Step::PutRealm { .. }

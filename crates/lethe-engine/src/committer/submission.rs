@@ -12,6 +12,7 @@ use crate::EngineError;
 use crate::authz::PrincipalEntry;
 use crate::catalogue::KeyEntry;
 use crate::idempotency::IdempotencyKey;
+use crate::ops::Expected;
 use crate::record::{
     ApprovalRecord, DeletionPolicy, Evidence, JobRecord, KeyRecord, PrincipalRecord, RealmRecord,
     VaultRecord,
@@ -54,6 +55,8 @@ pub(crate) enum Step {
     DestroyKey(Box<Destroy>),
     /// Everything about a key but its versions' material.
     UpdateKey(Box<KeyUpdate>),
+    /// Documents of a door. The log does not tell of them.
+    PutDocuments(DocumentStep),
     /// A request for approval, new or changed.
     PutApproval { seen: Option<Arc<ApprovalRecord>>, record: Box<ApprovalRecord> },
     /// A bulk destruction, new or further on.
@@ -154,6 +157,38 @@ pub(crate) struct PrincipalUpdate {
     pub(crate) secrets: Vec<SecretVec>,
 }
 
+/// Documents that are written together, and what each of them must be before.
+#[derive(Debug)]
+pub(crate) struct DocumentStep {
+    pub(crate) expected: Vec<(lethe_store::StoreKey, Expected)>,
+    pub(crate) writes: Vec<lethe_store::Write>,
+}
+
+impl DocumentStep {
+    /// Whether every document is what was expected.
+    ///
+    /// # Errors
+    /// [`EngineError::StorageUnavailable`].
+    pub(crate) fn is_current(&self, store: &dyn lethe_store::Store) -> Result<bool, EngineError> {
+        for (key, expected) in &self.expected {
+            if *expected == Expected::Anything {
+                continue;
+            }
+            let found = store.get(key).map_err(|_| EngineError::StorageUnavailable)?;
+            let found = found.map(|row| row.revision.0);
+            let as_expected = match expected {
+                Expected::Anything => true,
+                Expected::Nothing => found.is_none(),
+                Expected::Revision(revision) => found == Some(*revision),
+            };
+            if !as_expected {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
 /// A bulk destruction that begins or goes on.
 #[derive(Debug)]
 pub(crate) struct JobUpdate {
@@ -177,6 +212,7 @@ impl Step {
             Self::DestroyKey(destroy) => Some(destroy.seen.record().id),
             Self::UpdateKey(update) => Some(update.seen.record().id),
             Self::PutApproval { .. }
+            | Self::PutDocuments(_)
             | Self::PutJob(_)
             | Self::PutPrincipal(_)
             | Self::PutRealm { .. }
@@ -194,6 +230,7 @@ impl Step {
             Self::AddVersion { .. }
             | Self::CreateKey(_)
             | Self::DestroyKey(_)
+            | Self::PutDocuments(_)
             | Self::PutJob(_)
             | Self::PutPrincipal(_)
             | Self::PutRealm { .. }
@@ -213,6 +250,7 @@ impl Step {
             | Self::CreateKey(_)
             | Self::DestroyKey(_)
             | Self::PutApproval { .. }
+            | Self::PutDocuments(_)
             | Self::PutJob(_)
             | Self::PutRows(_)
             | Self::UpdateKey(_) => None,

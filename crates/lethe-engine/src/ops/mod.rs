@@ -7,6 +7,7 @@ mod cancel;
 mod create;
 mod credentials;
 mod destroy;
+mod documents;
 pub(crate) mod due;
 mod events;
 mod holds;
@@ -25,6 +26,7 @@ pub use bulk::{BulkRequest, LeftKey, Selection};
 pub use create::{CreateKeyRequest, GivenMaterial, PreparedKey};
 pub use credentials::{NewCredential, NewCredentialKind};
 pub use destroy::{DestroyOutcome, DestroyRequest, DestroyWhen, Destroyed, SignedRequest};
+pub use documents::{Collection, Document, DocumentChange, DocumentPage, DoorOperation, Expected};
 pub use events::EventReader;
 pub use holds::HoldRequest;
 pub use preview::{DestructionPreview, PreviewVerdict};
@@ -166,6 +168,18 @@ fn record<Op: Operation>(
     touched: Touched,
     refusal: Option<&EngineError>,
 ) -> Result<(), EngineError> {
+    record_named(shared, Op::NAME, caller, now, touched, refusal)
+}
+
+/// Queues the event of an operation of that name.
+fn record_named(
+    shared: &Shared,
+    operation: &'static str,
+    caller: &Caller,
+    now: UnixMillis,
+    touched: Touched,
+    refusal: Option<&EngineError>,
+) -> Result<(), EngineError> {
     let mut digits = [0; 32];
     let event = AuditEvent {
         time: now,
@@ -173,7 +187,7 @@ fn record<Op: Operation>(
         principal: Some(caller.principal()),
         credential: caller.credential,
         door: caller.door,
-        operation: Op::NAME,
+        operation,
         key: touched.key,
         subject: touched.subject,
         refusal: refusal.map(EngineError::code),

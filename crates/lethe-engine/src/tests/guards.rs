@@ -567,25 +567,6 @@ fn approvals_of_one_key_are_not_used_up_by_another() {
     assert_eq!(receipt.detail.evidence.len(), 1);
 }
 
-/// What waits was counted when it was scheduled; to end the wait is no second destruction.
-#[test]
-fn a_bound_on_destructions_does_not_count_one_twice() {
-    for by in [By::Realm, By::Request, By::Vault] {
-        let mut scene = Scene::new(by);
-        scene.policy(DeletionPolicy { destroys_per_hour: Some(1), ..Default::default() });
-        scene.wait(Some(HOUR));
-        assert_eq!(scene.ask(), "scheduled", "{by:?}");
-        let (another, key) = (scene.another(), scene.key);
-        scene.request.key = another;
-        assert_eq!(scene.ask(), "rate_limited", "{by:?}");
-        scene.request.key = key;
-        scene.request.when = DestroyWhen::AsSoonAsAllowed;
-        assert_eq!(scene.ask(), "destroyed", "{by:?}");
-        scene.request.key = another;
-        assert_eq!(scene.ask(), "rate_limited", "{by:?}");
-    }
-}
-
 #[test]
 fn a_name_that_came_before_the_rule_about_names_does_not_stand_in_the_way() {
     for rule in [crate::record::NameRule::UniqueAmongLive, crate::record::NameRule::NeverAgain] {

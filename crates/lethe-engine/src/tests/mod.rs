@@ -4,6 +4,7 @@ mod bulk;
 mod bulk_crash;
 mod closing;
 mod crash;
+mod documents;
 mod events;
 mod guards;
 mod life;

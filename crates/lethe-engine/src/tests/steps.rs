@@ -226,6 +226,7 @@ impl Expected {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the count of cases is the measure that is asked for")]
 fn a_fault_or_crash_at_every_commit_of_a_change_leaves_all_of_it_or_nothing() {
     let (base, cast) = prepared();
     let mut runs = 0;
@@ -259,6 +260,7 @@ fn a_fault_or_crash_at_every_commit_of_a_change_leaves_all_of_it_or_nothing() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the count of cases is the measure that is asked for")]
 fn a_fault_or_crash_at_every_step_of_the_slot_leaves_all_of_a_change_or_nothing() {
     let (base, cast) = prepared();
     let mut runs = 0;
@@ -282,4 +284,25 @@ fn a_fault_or_crash_at_every_step_of_the_slot_leaves_all_of_a_change_or_nothing(
         }
     }
     println!("changes of several steps: {runs} faults of the slot");
+}
+
+/// The process dies when the change is durable and nothing is erased yet, and again at each commit
+/// of the start that makes up for it.
+#[test]
+fn a_second_crash_while_it_starts_again_still_erases_what_was_cut() {
+    let (base, cast) = prepared();
+    for case in CASES {
+        let expected = Expected::of(&base, &cast, case);
+        for second in 1..=4 {
+            for fault in [CommitFault::Stop, CommitFault::ApplyThenStop] {
+                let mut rig = base.fork();
+                rig.fail_next(Some(CommitFault::ApplyThenStop));
+                let answer = (case.act)(&mut rig, &cast);
+                let rig = rig.restarted_with(second, fault).restarted();
+                assert_eq!(seen(&rig.engine), expected.after, "{}: what was durable", case.name);
+                let context = format!("{fault:?} at commit {second} of the start");
+                expected.check(rig, &answer, case, &context);
+            }
+        }
+    }
 }
