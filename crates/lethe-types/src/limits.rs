@@ -41,10 +41,10 @@ pub const DOCUMENT_ID_BYTES_MAX: usize = 256;
 pub const DOCUMENT_BYTES_MAX: usize = 262_144;
 
 /// Most documents of doors on one page.
-pub const DOCUMENT_PAGE_MAX: usize = 1_000;
+pub const PAGE_DOCUMENTS_MAX: usize = 1_000;
 
 /// Most documents of doors in one change.
-pub const DOCUMENTS_PER_CHANGE_MAX: usize = 64;
+pub const CHANGE_DOCUMENTS_MAX: usize = 64;
 
 /// Most state changes that a key's record keeps; the log and the audit trail keep all.
 pub const HISTORY_CHANGES_MAX: usize = 32;
