@@ -11,6 +11,7 @@ mod body;
 mod error;
 mod handlers;
 mod headers;
+mod life_routes;
 pub mod openapi;
 pub mod problems;
 mod render;
@@ -31,6 +32,7 @@ use handlers::{
     approvals, credentials, destroy, destructions, docs, events, holds, keys, life, log,
     principals, realm, service, uses, vaults,
 };
+pub use life_routes::LIFE_ROUTES;
 pub use route::Route;
 use route::{Gives, Takes, public, route};
 pub use state::ServiceView;
@@ -60,7 +62,7 @@ impl NativeDoor {
     #[must_use]
     pub fn new(engine: Arc<Engine>, service: Arc<dyn ServiceView>) -> Self {
         let state = Arc::new(State { engine, service });
-        Self { routes: ROUTES.iter().map(|route| route.spec(&state)).collect() }
+        Self { routes: routes().map(|route| route.spec(&state)).collect() }
     }
 }
 
@@ -83,7 +85,12 @@ impl Door for NativeDoor {
     }
 }
 
-/// Every operation of the door. The OpenAPI document is made of this table, text included.
+/// Every operation of the door. The OpenAPI document is made of these tables, text included.
+pub fn routes() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(LIFE_ROUTES)
+}
+
+/// The operations of [`routes`] but those of [`LIFE_ROUTES`].
 pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/keys", "key.create", Mutation, keys::create)
         .says("Create a key", "The key is durable, and can be used, when the answer is given.")

@@ -22,7 +22,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::route::{Gives, Parameter, Route, Takes};
-use crate::{ROUTES, wire};
+use crate::{routes, wire};
 
 /// Name of the security scheme in the document.
 const BEARER: &str = "bearer";
@@ -50,7 +50,7 @@ pub fn document() -> OpenApi {
         ))
         .build();
     let mut paths = BTreeMap::<String, Vec<&Route>>::new();
-    for route in ROUTES {
+    for route in routes() {
         paths.entry(path_template(route.path)).or_default().push(route);
     }
     let paths = paths.into_iter().fold(PathsBuilder::new(), |builder, (path, routes)| {
@@ -223,6 +223,9 @@ fn add_requests(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     add::<wire::MacVerify<'_>>(schemas);
     add::<wire::Agree<'_>>(schemas);
     add::<wire::Nothing>(schemas);
+    add::<wire::Export<'_>>(schemas);
+    add::<wire::CreateImportKey<'_>>(schemas);
+    add::<wire::ChangeRealm>(schemas);
     add::<wire::PlaceHold<'_>>(schemas);
     add::<wire::RequestApproval<'_>>(schemas);
     add::<wire::Approve<'_>>(schemas);
@@ -239,6 +242,8 @@ fn add_answers(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     add::<wire::Key>(schemas);
     add::<wire::Keys>(schemas);
     add::<wire::Hold>(schemas);
+    add::<wire::ExportedKey>(schemas);
+    add::<wire::ImportKey>(schemas);
     add::<wire::DestructionPreview>(schemas);
     add::<wire::ApprovalRequest>(schemas);
     add::<wire::ApprovalRequests>(schemas);

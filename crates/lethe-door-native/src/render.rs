@@ -84,6 +84,18 @@ pub(crate) fn json_with_secret<T: Serialize>(
     secret_response(status, out)
 }
 
+/// [`json_with_secret`] for bytes, which are written in base64.
+pub(crate) fn json_with_secret_bytes<T: Serialize>(
+    status: StatusCode,
+    value: &T,
+    member: Member,
+    secret: &[u8],
+) -> Response {
+    let mut text = Zeroizing::new(vec![0; base64_bytes(secret.len())]);
+    STANDARD.encode_slice(secret, &mut text).expect("the room was computed");
+    json_with_secret(status, value, member, &text)
+}
+
 /// `value`, a JSON object that holds no secret, with `"tokens":[{"credential":…,"token":…}]` at its
 /// end; wiped when it is sent. Tokens have no character that JSON escapes.
 pub(crate) fn json_with_tokens<T: Serialize>(
@@ -127,6 +139,7 @@ pub(crate) struct Member(&'static str);
 impl Member {
     pub(crate) const CIPHERTEXT: Self = Self("ciphertext");
     pub(crate) const MAC: Self = Self("mac");
+    pub(crate) const MATERIAL: Self = Self("material");
     pub(crate) const PLAINTEXT: Self = Self("plaintext");
     pub(crate) const SHARED_SECRET: Self = Self("shared_secret");
     pub(crate) const SIGNATURE: Self = Self("signature");

@@ -17,3 +17,4 @@ mod principals;
 mod support;
 mod texts;
 mod uses;
+mod versions;

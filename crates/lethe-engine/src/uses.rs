@@ -12,8 +12,7 @@ use lethe_types::{KeyId, KeyState, SecretVec};
 use crate::authz::{
     self, Agree, Authorized, Caller, Decrypt, Encrypt, Mac, MacVerify, Operation, Sign, Verify,
 };
-use crate::record::KeyVersion;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, versions};
 
 /// First byte of every ciphertext of [`Engine::encrypt`]: the format.
 const CIPHERTEXT_FORMAT: u8 = 1;
@@ -86,8 +85,8 @@ impl Engine {
             bounded("aad", aad, AAD_BYTES_MAX)?;
             may_use::<Decrypt>(proof, Use::Decrypt, Way::Process)?;
             let (number, body) = parse_ciphertext(ciphertext)?;
-            let (position, version) =
-                find_version(proof, number).ok_or(EngineError::CryptographicFailure)?;
+            let (position, version) = versions::to_process(proof.entry(), number)?
+                .ok_or(EngineError::CryptographicFailure)?;
             let usable = self.shared.usable(proof.entry(), position, version)?;
             let bound = bound_aad(key, number, aad);
             usable.decrypt(body, &bound).map_err(|_| EngineError::CryptographicFailure)
@@ -224,11 +223,7 @@ impl Engine {
     ) -> Result<(u32, Arc<UsableKey>), EngineError> {
         may_use::<Op>(proof, needed, way)?;
         let entry = proof.entry();
-        let position = entry.record().versions.len().wrapping_sub(1);
-        let version = entry
-            .record()
-            .current_version()
-            .ok_or(EngineError::Internal("a live key without a version"))?;
+        let (position, version) = versions::to_protect(entry, None)?;
         Ok((version.number, self.shared.usable(entry, position, version)?))
     }
 
@@ -239,8 +234,15 @@ impl Engine {
         check: impl Fn(&UsableKey) -> Result<bool, EngineError>,
     ) -> Result<bool, EngineError> {
         let entry = proof.entry();
-        for (position, version) in entry.record().versions.iter().enumerate().rev() {
-            if wanted.is_none_or(|wanted| wanted == version.number)
+        if let Some(number) = wanted {
+            return match versions::to_process(entry, number)? {
+                Some((position, version)) => check(&*self.shared.usable(entry, position, version)?),
+                None => Ok(false),
+            };
+        }
+        for version in entry.record().versions.iter().rev() {
+            // What may not be used has not made anything that counts.
+            if let Ok(Some((position, version))) = versions::to_process(entry, version.number)
                 && check(&*self.shared.usable(entry, position, version)?)?
             {
                 return Ok(true);
@@ -274,18 +276,7 @@ fn may_use<Op: Operation>(
     if proof.entry().is_closing() {
         return Err(EngineError::DestructionInProgress(record.id));
     }
-    if record.algorithm.has(needed) {
-        Ok(())
-    } else {
-        Err(EngineError::IncompatibleUse {
-            algorithm: record.algorithm.name(),
-            operation: Op::VERB,
-        })
-    }
-}
-
-fn find_version<Op>(proof: &Authorized<Op>, number: u32) -> Option<(usize, &KeyVersion)> {
-    proof.entry().record().versions.iter().enumerate().find(|(_, version)| version.number == number)
+    versions::has_use(record, needed, Op::VERB)
 }
 
 fn bound_aad(key: KeyId, version: u32, aad: &[u8]) -> Vec<u8> {
