@@ -87,6 +87,8 @@ impl Engine {
             .change_key::<ExportKey>(caller, request.key, |seen| {
                 lifecycle::expect_revision(seen, request.expected)?;
                 let leaving = self.leaving(seen, request)?;
+                // Whoever takes the realm's leave back meanwhile is not passed by.
+                let under = Some(self.under(seen.record()));
                 let mut record = seen.record().clone();
                 self.mark_exported(&mut record, caller);
                 let wrapping = leaving.wrapping.map_or("none", TransportScheme::as_str);
@@ -105,7 +107,7 @@ impl Engine {
                     kind: EntryType::KeyExported,
                     facts,
                     secrets: Vec::new(),
-                    preconditions: Preconditions::default(),
+                    preconditions: Preconditions { under, ..Preconditions::default() },
                 };
                 Ok(Some(Change::one(Step::UpdateKey(Box::new(update)))))
             })

@@ -177,7 +177,8 @@ impl Engine {
             return Err(EngineError::ServerLimitExceeded("destroyed versions of one key"));
         }
         let now = self.shared.clock.now();
-        let policy = self.policy_of(record).and(&request.policy);
+        let under = self.under(record);
+        let policy = under.policy().and(&request.policy);
         let dependants = self.shared.catalogue.live_dependants(record.id);
         let asked_about = as_asked_about(record, version.state);
         let facts = Facts {
@@ -208,6 +209,8 @@ impl Engine {
         versions::another_protects(record, number)?;
         let preconditions = Preconditions {
             dependants,
+            under: Some(under),
+            approvers: Vec::new(),
             unused_since: policy.not_used_within.map(|time| before(now, time)),
             rate: policy.destroys_per_hour.map(|most| Rate {
                 principal: caller.principal(),
