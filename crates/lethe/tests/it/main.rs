@@ -9,6 +9,7 @@ mod crash;
 mod data_dir;
 mod events;
 mod harness;
+mod keylife;
 mod keys;
 mod native;
 mod policies;
