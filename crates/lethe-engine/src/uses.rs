@@ -240,11 +240,8 @@ impl Engine {
                 None => Ok(false),
             };
         }
-        for version in entry.record().versions.iter().rev() {
-            // What may not be used has not made anything that counts.
-            if let Ok(Some((position, version))) = versions::to_process(entry, version.number)
-                && check(&*self.shared.usable(entry, position, version)?)?
-            {
+        for (position, version) in versions::all_to_process(entry) {
+            if check(&*self.shared.usable(entry, position, version)?)? {
                 return Ok(true);
             }
         }

@@ -98,7 +98,7 @@ fn a_version_ends_for_good_with_a_receipt_of_its_own_and_survives_a_kill() {
     let later = later.to_str().expect("UTF-8");
     assert_eq!(said(&server, &["receipt", "verify", later, "--data", &data])["version"], 1);
     let whole = done(&server, &["key", "receipt", &key]);
-    fs::write(&later, whole).expect("written");
+    fs::write(later, whole).expect("written");
     let whole = said(&server, &["receipt", "verify", later, "--data", &data]);
     assert_eq!(
         (&whole["version"], &whole["statement"]["versions"][0]["version"]),
