@@ -106,8 +106,10 @@ fn a_child_is_never_made_twice_by_whatever_way() {
             assert_eq!(derive(&keys, parent, how, algorithm).unwrap_err(), taken);
         }
         // The second time they are destroyed.
-        for key in [child, labelled] {
-            let _gone_already = destroy(&keys.engine, &keys.caller, key);
+        for (key, parent) in [(child, root), (labelled, mac)] {
+            if let Ok(destroyed) = destroy(&keys.engine, &keys.caller, key) {
+                assert_eq!(destroyed.receipt.unwrap().detail.derived_from, Some(parent));
+            }
         }
     }
     // Nor over a key on the way: that one derives no others.
