@@ -48,8 +48,9 @@ pub use ops::{
     BulkRequest, Collection, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome,
     DestroyRequest, DestroyWhen, Destroyed, DestructionPreview, Document, DocumentChange,
     DocumentPage, DoorOperation, EventReader, Expected, GivenMaterial, HoldRequest, KeyChange,
-    KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PreparedKey, PreviewVerdict,
-    PrincipalChange, Selection, SignedRequest, VaultChange, VaultRequest,
+    KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, NumberedPage, PreparedKey,
+    PreviewVerdict, PrincipalChange, Selection, SignedRequest, TokensChange, VaultChange,
+    VaultRequest,
 };
 pub use signin::{Proof, Rate, SignInLimits, Source};
 pub use start::{Parts, StartError, StoreState, prepare};

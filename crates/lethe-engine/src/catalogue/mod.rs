@@ -147,6 +147,22 @@ impl Catalogue {
         (entries.alias(held).0 == text).then(|| entries.entry(held.key).clone())
     }
 
+    /// Up to `limit` keys of the vault that have their material, oldest first, without the first
+    /// `from`; and how many there are.
+    pub(crate) fn numbered(
+        &self,
+        realm: RealmId,
+        vault: VaultId,
+        from: usize,
+        limit: usize,
+    ) -> (Vec<Arc<KeyEntry>>, usize) {
+        let indexes = self.indexes.read();
+        let index = indexes.realms.get(&realm).and_then(|realm| realm.vaults.get(&vault));
+        let Some(live) = index.map(|index| &index.live) else { return (Vec::new(), 0) };
+        let page = live.after(live.nth(from)).take(limit);
+        (page.map(|key| indexes.entries.entry(key).clone()).collect(), live.len())
+    }
+
     /// A key of the realm whose material has the keyed digest, a destroyed one if there is one.
     pub(crate) fn fingerprint(&self, realm: RealmId, digest: &[u8; 32]) -> Option<Arc<KeyEntry>> {
         let indexes = self.indexes.read();

@@ -11,7 +11,7 @@ use lethe_types::limits::{
 };
 use lethe_types::{KeyId, KeyName, LabelName, LabelValue, SecretVec};
 
-use crate::authz::{Caller, UpdateKey};
+use crate::authz::{Caller, Operation, UpdateKey};
 use crate::catalogue::KeyEntry;
 use crate::committer::{Change, KeyUpdate, Preconditions, Step, alias_is_free, name_is_free};
 use crate::lifecycle;
@@ -48,7 +48,17 @@ impl Engine {
         change: &KeyChange,
         expected: Option<Revision>,
     ) -> Result<Arc<KeyEntry>, EngineError> {
-        self.change_key::<UpdateKey>(caller, key, |seen| {
+        self.update_key_as::<UpdateKey>(caller, key, change, expected).await
+    }
+
+    pub(super) async fn update_key_as<Op: Operation>(
+        &self,
+        caller: &Caller,
+        key: KeyId,
+        change: &KeyChange,
+        expected: Option<Revision>,
+    ) -> Result<Arc<KeyEntry>, EngineError> {
+        self.change_key::<Op>(caller, key, |seen| {
             lifecycle::expect_revision(seen, expected)?;
             check_secret_names(change.secrets.iter().map(|(name, _)| &**name))?;
             let mut record = seen.record().clone();
