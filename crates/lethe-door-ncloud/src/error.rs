@@ -3,7 +3,7 @@
 
 use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
-use lethe_engine::{EngineError, Refusal as Guard};
+use lethe_engine::{EngineError, Refusal as Guard, VersionFault};
 use lethe_http::{Fallback, RequestHead, Response};
 use serde::Serialize;
 
@@ -135,7 +135,8 @@ fn told_of_engine(error: &EngineError) -> (Cause, &'static str) {
         EngineError::IdempotencyKeyReused | EngineError::InvalidField { .. } => {
             (INVALID_REQUEST, "a value is out of range")
         }
-        EngineError::IncompatibleUse { .. } => {
+        EngineError::ExportRefused(_) => (FORBIDDEN, "the material may not leave"),
+        EngineError::IncompatibleUse { .. } | EngineError::UseNotAllowed { .. } => {
             (INVALID_REQUEST, "key type does not support this operation")
         }
         EngineError::ItemNotFound(_) | EngineError::ObjectDestroyed(_) => {
@@ -151,6 +152,10 @@ fn told_of_engine(error: &EngineError) -> (Cause, &'static str) {
         EngineError::ServerLimitExceeded(_) => (INVALID_STATUS, "a limit is reached"),
         EngineError::ShuttingDown => (GATEWAY_ENDPOINT, "the server is stopping"),
         EngineError::TooManyAttempts { .. } => (GATEWAY_RATE, "too many attempts"),
+        EngineError::VersionRefused { why: VersionFault::LastEnabled, .. } => {
+            (INVALID_STATUS, "the most recent version cannot be disabled")
+        }
+        EngineError::VersionRefused { .. } => (INVALID_STATUS, "key version is disabled"),
         EngineError::VaultNotEmpty { .. } => (INVALID_STATUS, "the keystore has keys"),
         EngineError::WrongStateForUse { state, .. } => {
             let is_pending = state.due().is_some();

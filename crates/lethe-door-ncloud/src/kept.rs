@@ -166,8 +166,8 @@ pub(crate) fn rotation_days(record: &KeyRecord) -> u32 {
 }
 
 /// When the key gets its next version by itself, if it does.
-pub(crate) fn next_rotation(_record: &KeyRecord) -> Option<UnixMillis> {
-    None
+pub(crate) fn next_rotation(record: &KeyRecord) -> Option<UnixMillis> {
+    record.life().rotation.map(|rotation| rotation.next)
 }
 
 /// Days between automatic rotations, unless the client says otherwise.

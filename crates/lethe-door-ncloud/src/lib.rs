@@ -32,7 +32,7 @@ use lethe_http::Kind::{Mutation, Read, Use};
 use lethe_http::{Door, Fallback, RequestHead, Response, RouteSpec};
 use lethe_types::{Clock, Entropy, RealmId, VaultId};
 
-use handlers::{acl, crypto, deletion, generator, history, keys, life, tokens, versions};
+use handlers::{acl, crypto, deletion, generator, history, keys, life, rotation, tokens, versions};
 pub use route::Route;
 use route::route;
 pub use settings::Settings;
@@ -132,6 +132,46 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST, "/kms/v1/keys/{tag}/rotate", "key.rotate", Mutation, versions::rotate)
         .titled("Rotate Key"),
     route(Method::GET, "/kms/v1/keys/{tag}/versions", "version.list", Read, versions::list),
+    route(
+        Method::POST,
+        "/kms/v1/keys/{tag}/versions/{version}/enable",
+        "version.enable",
+        Mutation,
+        versions::enable,
+    )
+    .titled("Enable Key Version"),
+    route(
+        Method::POST,
+        "/kms/v1/keys/{tag}/versions/{version}/disable",
+        "version.disable",
+        Mutation,
+        versions::disable,
+    )
+    .titled("Disable Key Version"),
+    route(
+        Method::POST,
+        "/kms/v1/keys/{tag}/enable-auto-rotation",
+        "rotation.enable",
+        Mutation,
+        rotation::enable,
+    )
+    .titled("Enable Auto Rotation"),
+    route(
+        Method::POST,
+        "/kms/v1/keys/{tag}/disable-auto-rotation",
+        "rotation.disable",
+        Mutation,
+        rotation::disable,
+    )
+    .titled("Disable Auto Rotation"),
+    route(
+        Method::PUT,
+        "/kms/v1/keys/{tag}/rotation-period",
+        "rotation.period",
+        Mutation,
+        rotation::period,
+    )
+    .titled("Change Rotation Period"),
     route(
         Method::POST,
         "/kms/v1/keys/{tag}/request-deletion",

@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lethe_crypto::registry::{DecryptParams, OaepHash, PssSalt, SignRequest, SignatureScheme};
+use lethe_engine::record::VersionState;
 use lethe_engine::{
-    DecryptForm, DecryptRequest, EncryptForm, EncryptRequest, EngineError, RawEncrypt,
+    DecryptForm, DecryptRequest, EncryptForm, EncryptRequest, EngineError, RawEncrypt, VersionFault,
 };
 use lethe_http::Reply;
 use lethe_types::{Permission, SecretVec};
@@ -306,7 +307,8 @@ pub(crate) fn public_key(ask: Ask) -> Result<Reply, Refusal> {
 
 fn public_key_now(visit: &Visit) -> Result<String, Refusal> {
     let wanted: PublicKey = body::optional(&visit.request)?;
-    let versions = 1..=visit.state.settings.key_versions_max;
+    let newest = kept::newest_version(visit.entry.record());
+    let versions = 1..=visit.state.settings.key_versions_max.max(newest);
     if wanted.key_version.is_some_and(|version| !versions.contains(&version)) {
         return Err(Refusal::BadInput("keyVersion is out of range"));
     }
@@ -317,10 +319,25 @@ fn public_key_now(visit: &Visit) -> Result<String, Refusal> {
         return Err(visit.wrong_state(Permission::KeysRead, "key.public_key"));
     }
     let (engine, key) = (&visit.state.engine, visit.key());
+    check_version(visit, wanted.key_version)?;
     let found = engine.public_key(&visit.caller, key, wanted.key_version);
     let (_, public) = found.map_err(|error| match error {
         EngineError::ItemNotFound("version") => Refusal::NotFound("there is no such version"),
         other => other.into(),
     })?;
     Ok(public.to_pem())
+}
+
+/// A version that is disabled cannot be read.
+fn check_version(visit: &Visit, number: Option<u32>) -> Result<(), Refusal> {
+    let record = visit.entry.record();
+    let number = number.unwrap_or_else(|| kept::newest_version(record));
+    let found = record.versions.iter().find(|version| version.number == number);
+    let is_disabled = found.is_some_and(|version| version.state == VersionState::Suspended);
+    if !is_disabled || !visit.caller.may_on(Permission::KeysRead, &visit.entry) {
+        return Ok(());
+    }
+    let why = VersionFault::Suspended;
+    let error = EngineError::VersionRefused { version: number, why };
+    Err(visit.refused("key.public_key", error))
 }

@@ -1,5 +1,7 @@
 //! Make, list and describe keys.
 
+use core::time::Duration;
+
 use lethe_engine::record::{Alias, KeyRecord};
 use lethe_engine::{CreateKeyRequest, KeyChange, KeyEntry};
 use lethe_http::{Reply, Request, Response, block_on};
@@ -104,6 +106,9 @@ async fn make(
         vault: Some(state.keystore),
         aliases: vec![Alias { door: DOOR.to_owned(), text: tag, reserved: true }],
         attributes: kept::of_new_key(number, &wanted.memo, wanted.is_hsm, wanted.rotation_days),
+        rotation_period: wanted.is_auto_rotation.then(|| days(wanted.rotation_days)),
+        // A disabled key follows its rhythm too.
+        rotates_suspended: true,
         ..CreateKeyRequest::new(wanted.name, wanted.key_type.algorithm())
     };
     let prepared = engine.prepare_key(&account.caller, request)?;
@@ -138,6 +143,11 @@ fn parse_create(request: &Request) -> Result<Wanted, Refusal> {
 pub(super) fn parse_rotation_days(days: u32) -> Result<u32, Refusal> {
     let refused = Refusal::BadInput("rotationPeriod is from 1 to 730 days");
     if (1..=ROTATION_DAYS_MAX).contains(&days) { Ok(days) } else { Err(refused) }
+}
+
+/// So many days.
+pub(super) fn days(days: u32) -> Duration {
+    Duration::from_secs(u64::from(days) * 86_400)
 }
 
 fn parse_name(text: &body::Text<'_>) -> Result<KeyName, Refusal> {
@@ -262,30 +272,28 @@ fn list_now(ask: &Ask, account: &Account, paging: Paging) -> Result<Response, Re
         destroy_date: Option<u64>,
     }
     let (state, caller) = (&ask.state, &account.caller);
-    let page = state.engine.numbered_keys(caller, state.keystore, paging.skipped(), paging.size)?;
-    let mut key_list: Vec<_> = page
-        .keys
-        .iter()
-        .filter_map(|entry| {
-            let record = entry.record();
-            let key_type = KeyType::of(record.algorithm)?;
-            Some(Listed {
-                key_id: kept::number(record),
-                key_tag: kept::tag(record)?,
-                key_name: record.name.as_str(),
-                key_type: key_type.as_str(),
-                status: Status::of(record.state)?.as_str(),
-                protection_type: kept::protection(record),
-                is_convergent: key_type.is_convergent(),
-                register_date: record.created.0,
-                destroy_date: record.state.due().map(|due| due.0),
-            })
+    let mut page =
+        state.engine.numbered_keys(caller, state.keystore, paging.skipped(), paging.size)?;
+    // Numbers are given in the order in which keys are made, also within a millisecond.
+    page.keys.sort_by_key(|entry| (entry.record().created, kept::number(entry.record())));
+    let key_list = page.keys.iter().skip(page.before).take(paging.size);
+    let key_list = key_list.filter_map(|entry| {
+        let record = entry.record();
+        let key_type = KeyType::of(record.algorithm)?;
+        Some(Listed {
+            key_id: kept::number(record),
+            key_tag: kept::tag(record)?,
+            key_name: record.name.as_str(),
+            key_type: key_type.as_str(),
+            status: Status::of(record.state)?.as_str(),
+            protection_type: kept::protection(record),
+            is_convergent: key_type.is_convergent(),
+            register_date: record.created.0,
+            destroy_date: record.state.due().map(|due| due.0),
         })
-        .collect();
-    // Keys that were made at the same time may stand in another order in the index.
-    key_list.sort_by_key(|key| key.key_id);
+    });
     let answer = Page {
-        key_list,
+        key_list: key_list.collect(),
         current_page_no: paging.number,
         total_page_no: paging.pages(page.total),
         total_count: page.total,

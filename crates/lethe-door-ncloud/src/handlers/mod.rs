@@ -7,6 +7,7 @@ pub(crate) mod generator;
 pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod life;
+pub(crate) mod rotation;
 pub(crate) mod tokens;
 pub(crate) mod versions;
 

@@ -23,11 +23,14 @@ pub struct TokensChange {
     pub secrets: Vec<(Box<str>, Option<SecretVec>)>,
 }
 
-/// Keys of a vault from one number on.
+/// Keys of a vault around one page of them.
 #[derive(Debug)]
 pub struct NumberedPage {
-    /// The keys, oldest first.
+    /// The keys, oldest first: those of the page, and all that were made in the same milliseconds
+    /// as its first and its last one, so that a door can have its own order among them.
     pub keys: Vec<Arc<KeyEntry>>,
+    /// How many of them stand before the page.
+    pub before: usize,
     /// How many there are on all pages.
     pub total: usize,
 }
@@ -51,8 +54,9 @@ impl Engine {
     }
 
     /// Up to `limit` (at most [`PAGE_KEYS_MAX`]) keys of `vault` that have their material and that
-    /// the caller may see, oldest first, without the first `from`; and how many there are. Looks
-    /// only at the keys that it returns, or at those that the caller's grants name.
+    /// the caller may see, oldest first, without the first `from`; what stands beside them, and how
+    /// many there are. Looks only at the keys that it returns, or at those that the caller's grants
+    /// name.
     ///
     /// # Errors
     /// [`EngineError::InvalidField`] for a limit of 0 or over the bound;
@@ -83,8 +87,9 @@ impl Engine {
         limit: usize,
     ) -> NumberedPage {
         if caller.may_in(Permission::KeysRead, Some(vault)) {
-            let (keys, total) = self.shared.catalogue.numbered(caller.realm(), vault, from, limit);
-            return NumberedPage { keys, total };
+            let (keys, before, total) =
+                self.shared.catalogue.numbered(caller.realm(), vault, from, limit);
+            return NumberedPage { keys, before, total };
         }
         let named = caller.keys_with(Permission::KeysRead);
         let mut keys: Vec<_> = named.filter_map(|key| self.shared.catalogue.key(key)).collect();
@@ -94,7 +99,8 @@ impl Engine {
         });
         keys.sort_by_key(|entry| (entry.record().created, entry.record().id));
         let total = keys.len();
-        NumberedPage { keys: keys.into_iter().skip(from).take(limit).collect(), total }
+        // They are few: all of them stand beside the page.
+        NumberedPage { keys, before: from, total }
     }
 
     /// The secret of that name that dies with the key; `None` if the key has none, or it is gone.

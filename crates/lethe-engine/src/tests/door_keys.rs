@@ -56,7 +56,8 @@ fn numbered_pages_hold_what_the_caller_may_see_oldest_first() {
     let shown: Vec<_> = keys.iter().map(|key| key.record().id).filter(|id| *id != gone).collect();
     let page = |caller: &Caller, from, limit| {
         let page = engine.numbered_keys(caller, vault, from, limit)?;
-        let keys: Vec<_> = page.keys.iter().map(|entry| entry.record().id).collect();
+        let page_keys = page.keys.iter().skip(page.before).take(limit);
+        let keys: Vec<_> = page_keys.map(|entry| entry.record().id).collect();
         Ok::<_, EngineError>((keys, page.total))
     };
     assert_eq!(page(&ours, 0, 4).unwrap(), (shown[..4].to_vec(), 6));
@@ -83,6 +84,36 @@ fn numbered_pages_hold_what_the_caller_may_see_oldest_first() {
     let nobody = principal(&engine, &ours, on_realm(&[Permission::KeysCreate]));
     assert_eq!(page(&nobody, 0, 9).unwrap(), (vec![], 0));
     assert_eq!(page(&admin(&engine, "other"), 0, 9).unwrap(), (vec![], 0));
+}
+
+#[test]
+fn keys_of_one_millisecond_stand_beside_a_page_whole() {
+    let world = World::new();
+    let engine = world.start();
+    let ours = admin(&engine, "ours");
+    // Two at once, three at once, one.
+    let mut made = Vec::new();
+    for together in [2, 3, 1] {
+        world.clock.advance(std::time::Duration::from_secs(1));
+        made.extend((0..together).map(|_| create(&engine, &ours, "aes256-gcm").unwrap()));
+    }
+    let vault = made[0].record().vault;
+    let cases = [
+        (0, 1, 0, 2),
+        (0, 2, 0, 2),
+        (1, 1, 1, 2),
+        (1, 2, 1, 5),
+        (2, 1, 0, 3),
+        (3, 1, 1, 3),
+        (4, 1, 2, 3),
+        (4, 9, 2, 4),
+        (5, 1, 0, 1),
+        (6, 1, 0, 0),
+    ];
+    for (from, limit, before, keys) in cases {
+        let page = engine.numbered_keys(&ours, vault, from, limit).unwrap();
+        assert_eq!((page.before, page.keys.len(), page.total), (before, keys, 6), "{from} {limit}");
+    }
 }
 
 #[test]
