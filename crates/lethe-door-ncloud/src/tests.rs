@@ -10,3 +10,4 @@ mod signatures;
 mod support;
 mod tokens;
 mod vectors;
+mod versions;

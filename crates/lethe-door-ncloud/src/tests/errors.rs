@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lethe_engine::{EngineError, Refusal as Guard};
+use lethe_engine::{EngineError, Refusal as Guard, VersionFault};
 use lethe_types::{KeyId, KeyState, Permission, UnixMillis};
 
 use crate::error::Refusal;
@@ -26,6 +26,9 @@ fn refusals_of_the_engine_have_the_words_of_this_service() {
     check(EngineError::InvalidField { field: "a", why: "SUCCESS".to_owned() }, invalid);
     check(EngineError::IncompatibleUse { algorithm: "a", operation: "b" }, invalid);
     check(EngineError::IdempotencyKeyReused, invalid);
+    check(EngineError::UseNotAllowed { operation: "a" }, invalid);
+    check(EngineError::ExportRefused("SUCCESS"), "Forbidden");
+    check(EngineError::VersionRefused { version: 1, why: VersionFault::Suspended }, status);
     check(EngineError::AuthenticationNotSuccessful, "Authentication Failed");
     check(EngineError::PermissionDenied(Permission::KeysRead), "Forbidden");
     check(EngineError::EvidenceNotValid("SUCCESS"), "Forbidden");
