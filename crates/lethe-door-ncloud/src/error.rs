@@ -140,7 +140,7 @@ fn told_of_engine(error: &EngineError) -> (Cause, &'static str) {
             (INVALID_REQUEST, "key type does not support this operation")
         }
         EngineError::ItemNotFound(_) | EngineError::ObjectDestroyed(_) => {
-            (NOT_FOUND, "there is no such key")
+            (NOT_FOUND, "there is no such key or version")
         }
         EngineError::NameTaken(_) => (INVALID_STATUS, "key name is already in use"),
         EngineError::PermissionDenied(_) => (FORBIDDEN, "no permission for this operation"),

@@ -30,8 +30,8 @@ const WAITING_MAX: usize = 100_000;
 const CHUNK_BYTES: usize = 65_536;
 /// Chunks that are kept: some hundred thousand records.
 const CHUNKS_KEPT: u64 = 1_024;
-/// Most records in one commit. The longest (names of credentials have 256 bytes) fill 30 chunks, and
-/// push out as many: what one change of documents may hold.
+/// Most records in one commit. The longest (names of credentials have 256 bytes) fill 30 chunks,
+/// and push out as many: what one change of documents may hold.
 const RECORDS_WRITTEN_MAX: usize = 4_000;
 
 const CHUNKS: Collection = Collection::named("activity");

@@ -152,12 +152,13 @@ const WRONG_TYPE: Refusal = Refusal::BadInput("key type does not support this op
 
 /// One and the same refusal for everything that a ciphertext can have wrong.
 fn of_decryption(error: EngineError) -> Refusal {
-    match error {
+    let is_of_ciphertext = matches!(
+        error,
         EngineError::CryptographicFailure
-        | EngineError::InvalidField { .. }
-        | EngineError::ItemNotFound("version") => UNDECRYPTABLE,
-        other => other.into(),
-    }
+            | EngineError::InvalidField { .. }
+            | EngineError::ItemNotFound("version")
+    );
+    if is_of_ciphertext { UNDECRYPTABLE } else { error.into() }
 }
 
 /// `work` on each text; all or nothing.
@@ -321,10 +322,7 @@ fn public_key_now(visit: &Visit) -> Result<String, Refusal> {
     let (engine, key) = (&visit.state.engine, visit.key());
     check_version(visit, wanted.key_version)?;
     let found = engine.public_key(&visit.caller, key, wanted.key_version);
-    let (_, public) = found.map_err(|error| match error {
-        EngineError::ItemNotFound("version") => Refusal::NotFound("there is no such version"),
-        other => other.into(),
-    })?;
+    let (_, public) = found?;
     Ok(public.to_pem())
 }
 

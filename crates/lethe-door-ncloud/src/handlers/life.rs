@@ -31,10 +31,8 @@ impl<'a> Changed<'a> {
 
 pub(crate) fn enable(ask: Ask) -> Result<Reply, Refusal> {
     let visit = visit(ask, Who::Account)?;
-    let transition = match visit.entry.record().state {
-        KeyState::Stable(StableState::PreActive) => Transition::Activate,
-        _ => Transition::Resume,
-    };
+    let is_new = visit.entry.record().state == KeyState::Stable(StableState::PreActive);
+    let transition = if is_new { Transition::Activate } else { Transition::Resume };
     change(visit, transition)
 }
 

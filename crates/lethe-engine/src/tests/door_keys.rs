@@ -142,7 +142,7 @@ fn a_secret_behind_tokens_is_replaced_erased_and_dies_with_its_key() {
     let stale = set(&ours, Some(b"three"), Some(first.revision())).unwrap_err();
     assert_eq!(stale, EngineError::RevisionMismatch);
     let manager = principal(&engine, &ours, on_realm(&[Permission::ApikeysManage]));
-    assert_eq!(open(&*set(&manager, Some(b"three"), None).unwrap()), Some(b"three".to_vec()));
+    assert_eq!(open(&set(&manager, Some(b"three"), None).unwrap()), Some(b"three".to_vec()));
     let updater = principal(&engine, &ours, on_realm(&[Permission::KeysUpdate]));
     let refused = set(&updater, Some(b"four"), None).unwrap_err();
     assert_eq!(refused, EngineError::PermissionDenied(Permission::ApikeysManage));

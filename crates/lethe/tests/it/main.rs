@@ -11,5 +11,6 @@ mod events;
 mod harness;
 mod keys;
 mod native;
+mod ncloud;
 mod policies;
 mod process;
