@@ -50,9 +50,9 @@ pub use ops::{
     DestroyRequest, DestroyVersionRequest, DestroyWhen, Destroyed, DestructionPreview, Document,
     DocumentChange, DocumentPage, DoorOperation, EndedVersion, EventReader, Expected,
     ExportRequest, ExportTo, Exported, GivenMaterial, HoldRequest, ImportKeyRequest, ImportSource,
-    KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PlainExport,
-    PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange, Selection, SignedRequest,
-    VaultChange, VaultRequest,
+    KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, NumberedPage,
+    PlainExport, PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange, Selection,
+    SignedRequest, TokensChange, VaultChange, VaultRequest,
 };
 pub use signin::{Proof, Rate, SignInLimits, Source};
 pub use start::{Parts, StartError, StoreState, prepare};

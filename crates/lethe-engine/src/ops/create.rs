@@ -54,6 +54,8 @@ pub struct CreateKeyRequest {
     pub exportable: bool,
     /// How often it gets a new version by itself.
     pub rotation_period: Option<Duration>,
+    /// Whether that goes on while the key is suspended.
+    pub rotates_suspended: bool,
     /// Whether its versions go on after those of a destroyed key that had one of its aliases, so
     /// that no version number ever means two materials.
     pub continues_versions: bool,
@@ -90,6 +92,7 @@ impl CreateKeyRequest {
             uses: None,
             exportable: false,
             rotation_period: None,
+            rotates_suspended: false,
             continues_versions: false,
             idempotency: None,
         }
@@ -243,7 +246,10 @@ impl Engine {
             let life = record.life_mut();
             life.uses = uses;
             life.exportable = request.exportable;
-            life.rotation = period.map(|period| Rotation::begun(period, now));
+            life.rotation = period.map(|period| Rotation {
+                while_suspended: request.rotates_suspended,
+                ..Rotation::begun(period, now)
+            });
         }
         check_bounds(&record)?;
         Ok(NewKey { record, material, secrets, facts })

@@ -12,6 +12,7 @@ mod harness;
 mod keylife;
 mod keys;
 mod native;
+mod ncloud;
 mod policies;
 mod process;
 mod uses;
