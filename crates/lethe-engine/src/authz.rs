@@ -76,6 +76,8 @@ operations! {
     RevokePrincipal: PrincipalsManage, "principal.revoke", "revoke a principal";
     ReadPrincipal: PrincipalsRead, "principal.read", "read a principal";
     ReadEvents: KeysRead, "event.read", "read events";
+    GrantOnVault: PrincipalsManage, "vault.grant", "change who may do what in a vault";
+    ReadMembers: PrincipalsRead, "vault.members", "read who may do what in a vault";
 }
 
 /// A principal with its grants sorted for quick answers.

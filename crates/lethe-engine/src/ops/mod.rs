@@ -11,6 +11,7 @@ mod documents;
 pub(crate) mod due;
 mod events;
 mod holds;
+mod members;
 mod policy;
 mod preview;
 mod principals;

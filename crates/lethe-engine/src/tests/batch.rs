@@ -57,7 +57,12 @@ fn new_key(engine: &Engine, caller: &Caller) -> Box<Change> {
     };
     let material = algorithm.generate(&SystemEntropy).unwrap();
     let secrets = Vec::new();
-    Change::one(Step::CreateKey(Box::new(NewKey { record, material, secrets })))
+    Change::one(Step::CreateKey(Box::new(NewKey {
+        record,
+        material,
+        secrets,
+        history: Default::default(),
+    })))
 }
 
 fn destruction(entry: &Arc<KeyEntry>) -> Box<Change> {

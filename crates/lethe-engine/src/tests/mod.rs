@@ -9,6 +9,7 @@ mod events;
 mod guards;
 mod life;
 mod lists;
+mod members;
 mod model;
 mod races;
 mod races_cast;
