@@ -53,6 +53,10 @@ pub use ops::{
 };
 pub use signin::{Proof, Rate, SignInLimits, Source};
 pub use start::{Parts, StartError, StoreState, prepare};
+pub use uses::{
+    AgreedForm, Binding, BoundContext, DecryptForm, DecryptRequest, DeriveFrom, DeriveHow,
+    EncryptForm, EncryptRequest, Encrypted, PeerKey, RawEncrypt, RawNonce,
+};
 
 use caretaker::Caretaker;
 use committer::Queue;

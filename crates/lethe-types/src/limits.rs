@@ -196,3 +196,25 @@ pub const SIGN_IN_KNOWN_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600
 /// Most credentials whose last one-time password is remembered: only a sign-in that succeeded adds
 /// one, and two minutes later it may go.
 pub const ONE_TIME_ENTRIES_MAX: usize = 65_536;
+
+/// Most names of the context that a ciphertext is bound to.
+pub const BOUND_CONTEXT_PAIRS_MAX: usize = 64;
+
+/// Most bytes of the context that a ciphertext is bound to, names and values together.
+pub const BOUND_CONTEXT_BYTES_MAX: usize = 8_192;
+
+/// Shortest data key, in bytes: that of AES-128.
+pub const DATA_KEY_BYTES_MIN: usize = 16;
+
+/// Longest data key, in bytes: two keys of 256 bits, or one of HMAC-SHA-512.
+pub const DATA_KEY_BYTES_MAX: usize = 64;
+
+/// Most random bytes of one call.
+pub const RANDOM_BYTES_MAX: usize = 65_536;
+
+/// Longest salt and longest info of a derivation from an agreed secret, in bytes.
+pub const KDF_INFO_BYTES_MAX: usize = 1_024;
+
+/// Most bytes that are derived from an agreed secret: what HKDF gives with the shortest hash is 255
+/// times as much as it has, and nobody needs it.
+pub const DERIVED_SECRET_BYTES_MAX: usize = 1_024;

@@ -9,7 +9,7 @@ const ONE: PrincipalId = PrincipalId([1; 16]);
 const OTHER: PrincipalId = PrincipalId([2; 16]);
 
 fn row(last: u64, by: PrincipalId, count: u64) -> UsageRow {
-    UsageRow { last: UnixMillis(last), by, count }
+    UsageRow { last: UnixMillis(last), by, count, version: 0, encryptions: 0 }
 }
 
 #[test]
