@@ -2,13 +2,14 @@
 //! makes what a client of it needs.
 
 mod native;
+mod storedsafe;
 
 use std::sync::{Arc, OnceLock};
 
 use lethe_door_native::ServiceView;
 use lethe_engine::Engine;
 use lethe_http::{Door, ListenerOptions};
-use lethe_types::RealmId;
+use lethe_types::{Clock, RealmId};
 use serde_json::{Map, Value};
 
 use crate::ServeError;
@@ -21,6 +22,7 @@ pub(crate) struct Site<'a> {
     pub(crate) realm: RealmId,
     pub(crate) engine: &'a Arc<Engine>,
     pub(crate) service: &'a Arc<dyn ServiceView>,
+    pub(crate) clock: &'a Arc<dyn Clock>,
     /// `https://HOST:PORT` of the door's own listener: known an instant after it listens.
     pub(crate) url: Arc<OnceLock<String>>,
 }
@@ -52,6 +54,7 @@ impl Opened {
 pub(crate) async fn open(site: &Site<'_>) -> Result<Opened, ServeError> {
     match site.config.dialect {
         "native" => native::open(site),
+        "storedsafe" => storedsafe::open(site),
         other => Err(ServeError::Door { dialect: other, why: "not in this version".to_owned() }),
     }
 }
@@ -64,6 +67,7 @@ pub(crate) async fn provision_dev(
 ) -> Result<Map<String, Value>, ServeError> {
     match site.config.dialect {
         "native" => native::provision_dev(site, before).await,
+        "storedsafe" => storedsafe::provision_dev(site, before).await,
         _ => Ok(Map::new()),
     }
 }

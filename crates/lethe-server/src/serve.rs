@@ -132,11 +132,12 @@ async fn run(
     });
     let certificates = certificates(config)?;
     let before = if options.dev { dev::last_time(&data) } else { Map::new() };
+    let door_clock: Arc<dyn Clock> = clock.clone();
     let (mut listeners, mut opened, mut provided) = (Vec::new(), Vec::new(), Vec::new());
     for door_config in &config.doors {
         let realm = engine.ensure_realm(&door_config.realm).await?;
-        let site =
-            Site { config: door_config, realm, engine, service: &service, url: Arc::default() };
+        let (clock, service, url) = (&door_clock, &service, Arc::default());
+        let site = Site { config: door_config, realm, engine, service, clock, url };
         let door = doors::open(&site).await?;
         if options.dev {
             let before = before.get(door_config.dialect);
@@ -236,7 +237,7 @@ fn listeners_of(
         connections_max: config.limits.connections,
         requests_in_flight_max: config.limits.requests_in_flight,
         // A client that sends a body somewhat over the limit still gets to read the refusal.
-        body_discard_bytes_max: BODY_DISCARD_BYTES_MAX,
+        body_discard_bytes_max: BODY_DISCARD_BYTES_MAX.max(opened.options.body_discard_bytes_max),
         ..opened.options.clone()
     };
     let mut listeners = vec![Listener {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use lethe_log::EntryType;
 use lethe_types::limits::GRANTS_MAX;
-use lethe_types::{Permission, Permissions, PrincipalId, RealmId, VaultId};
+use lethe_types::{CredentialId, Permission, Permissions, PrincipalId, RealmId, VaultId};
 
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, GrantOnVault, PrincipalEntry, ReadMembers};
@@ -199,6 +199,12 @@ impl Caller {
     #[must_use]
     pub fn record(&self) -> &PrincipalRecord {
         self.principal.record()
+    }
+
+    /// The credential that it came with.
+    #[must_use]
+    pub fn credential(&self) -> Option<CredentialId> {
+        self.credential
     }
 
     /// What it may do everywhere in a vault.

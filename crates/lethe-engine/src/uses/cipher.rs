@@ -405,8 +405,7 @@ impl Engine {
                     (Binding::default(), ciphertext, request.version)
                 }
             };
-            let (number, usable) =
-                self.version::<Op>(proof, number, Use::Decrypt, Way::Process)?;
+            let (number, usable) = self.version::<Op>(proof, number, Use::Decrypt, Way::Process)?;
             match request.form {
                 DecryptForm::Bound(_) => {
                     let bound = bound_aad(key, number, &binding);

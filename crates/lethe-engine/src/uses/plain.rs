@@ -67,7 +67,10 @@ impl Engine {
             bounded_input(request)?;
             if !algorithm.has(Use::Verify) {
                 let operation = VerifyForeign::VERB;
-                return Err(EngineError::IncompatibleUse { algorithm: algorithm.name(), operation });
+                return Err(EngineError::IncompatibleUse {
+                    algorithm: algorithm.name(),
+                    operation,
+                });
             }
             let of_key = |error| in_field("public_key", error);
             let public = algorithm.import_public(public_key.format, public_key.bytes);
@@ -155,8 +158,9 @@ impl Engine {
         work: impl FnOnce(&Authorized<Op>) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         let entry = self.shared.catalogue.key(key).ok_or(EngineError::ItemNotFound("key"));
-        let result =
-            entry.and_then(|entry| authz::check::<Op>(caller, entry)).and_then(|proof| work(&proof));
+        let result = entry
+            .and_then(|entry| authz::check::<Op>(caller, entry))
+            .and_then(|proof| work(&proof));
         self.audit::<Op>(caller, self.shared.clock.now(), Some(key), result.as_ref().err())?;
         result
     }

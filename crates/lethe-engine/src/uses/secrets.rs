@@ -208,16 +208,17 @@ impl Engine {
     ) -> Result<SecretVec, EngineError> {
         self.use_key::<Unwrap, _>(caller, key, |proof| {
             may_use::<Unwrap>(proof, Use::UnwrapKey, Way::Process)?;
-            let found = self.any_version(proof, version, |usable| match usable.unwrap(wrapped) {
-                Ok(plaintext) => Ok(Some(plaintext)),
-                Err(CryptoError::Authentication) => Ok(None),
-                Err(
-                    error @ (CryptoError::Entropy
-                    | CryptoError::Invalid(_)
-                    | CryptoError::Library(_)
-                    | CryptoError::Unsupported(_)),
-                ) => Err(error.into()),
-            })?;
+            let found =
+                self.any_version(proof, version, |usable| match usable.unwrap(wrapped) {
+                    Ok(plaintext) => Ok(Some(plaintext)),
+                    Err(CryptoError::Authentication) => Ok(None),
+                    Err(
+                        error @ (CryptoError::Entropy
+                        | CryptoError::Invalid(_)
+                        | CryptoError::Library(_)
+                        | CryptoError::Unsupported(_)),
+                    ) => Err(error.into()),
+                })?;
             found.ok_or(EngineError::CryptographicFailure)
         })
     }
