@@ -115,6 +115,12 @@ impl Usage {
         Self { tally: Mutex::new(tally) }
     }
 
+    /// As if the uses were these.
+    #[cfg(test)]
+    pub(crate) fn set(&self, row: UsageRow) {
+        *self.tally.lock() = Self::stored(row).tally.into_inner();
+    }
+
     /// Takes one of the encryptions that `version` of the key may still make; false if there is
     /// none left ([`lethe_crypto::registry::ENCRYPTIONS_PER_KEY_MAX`], less one). Taken before the
     /// encryption, so that it fails closed: one that is refused afterwards stays taken.

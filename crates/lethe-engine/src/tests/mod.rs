@@ -18,3 +18,6 @@ mod rights;
 mod schedules;
 mod steps;
 pub(crate) mod support;
+mod uses;
+mod uses_derive;
+mod uses_refused;
