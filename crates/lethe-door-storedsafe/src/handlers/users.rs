@@ -55,7 +55,11 @@ fn list_now(state: &State, call: &Call) -> Outcome {
     }
     let fits = |record: &PrincipalRecord| is_user(record) && is_sought(record, wanted);
     let mut found: Vec<Arc<PrincipalEntry>> = state.engine.find_principals(state.realm, fits);
-    found.sort_by_key(|user| (user.record().created, user.record().id));
+    // By number.
+    found.sort_by_cached_key(|user| {
+        let id = user_id(user.record());
+        (id.len(), id)
+    });
     let shown: Vec<Value> = (found.iter())
         .map(|user| if sees_all { shown(user.record()) } else { shown_short(user.record()) })
         .collect();
