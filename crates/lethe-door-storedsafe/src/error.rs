@@ -133,6 +133,7 @@ impl From<EngineError> for Failure {
             | EngineError::ShuttingDown
             | EngineError::StorageFull
             | EngineError::StorageUnavailable => Self::unavailable(),
+            EngineError::ExportRefused(_) => Self::forbidden("KEY NOT EXPORTABLE"),
             EngineError::CryptographicFailure => Self::refused("DECRYPTION FAILED"),
             EngineError::DestructionInProgress(_) | EngineError::ObjectDestroyed(_) => {
                 Self::no_such_key()
@@ -152,9 +153,11 @@ impl From<EngineError> for Failure {
                 Self::too_many(retry_after_seconds)
             }
             EngineError::VaultNotEmpty { .. } => Self::refused("VAULT NOT EMPTY"),
-            EngineError::WrongKeyLifecycleState(_) | EngineError::WrongStateForUse { .. } => {
-                Self::forbidden("KEY IS LOCKED")
-            }
+            // The operator limited the key through another door.
+            EngineError::UseNotAllowed { .. }
+            | EngineError::VersionRefused { .. }
+            | EngineError::WrongKeyLifecycleState(_)
+            | EngineError::WrongStateForUse { .. } => Self::forbidden("KEY IS LOCKED"),
             EngineError::EvidenceNotValid(_)
             | EngineError::IdempotencyKeyReused
             | EngineError::Internal(_)

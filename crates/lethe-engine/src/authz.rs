@@ -63,6 +63,13 @@ operations! {
     ReadJob: KeysRead, "job.read", "read a bulk destruction";
     CancelJob: KeysDestroy, "job.cancel", "cancel a bulk destruction";
     ImportKey: KeysImport, "key.import", "import";
+    MakeImportKey: KeysImport, "import_key.create", "make an import key";
+    ReadImportKey: KeysImport, "import_key.read", "read an import key";
+    RemoveImportKey: KeysImport, "import_key.remove", "remove an import key";
+    ExportKey: KeysExport, "key.export", "export";
+    ChangeVersion: KeysState, "key.version_state", "change the state of a version of";
+    DestroyVersion: KeysDestroy, "key.version_destroy", "destroy a version of";
+    UpdateRealmRules: RealmAdmin, "realm.set_rules", "change the rules of the realm";
     UpdateRealm: VaultsAdmin, "realm.update", "change the realm";
     ReadRealm: VaultsRead, "realm.read", "read the realm";
     UpdateVault: VaultsAdmin, "vault.update", "change a vault";

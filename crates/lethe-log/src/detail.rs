@@ -53,7 +53,8 @@ pub struct DestroyedDetail {
     pub unusable_since: UnixMillis,
     /// The vault it was in.
     pub vault: VaultId,
-    /// All its versions, whose materials are all gone.
+    /// The versions that had material until then, all of which is gone: those of a key, or the one
+    /// of a `key.version_destroyed`.
     pub versions: Vec<VersionDetail>,
 }
 

@@ -7,7 +7,7 @@ use core::fmt::{self, Write as _};
 
 use lethe_log::DestroyedDetail;
 
-use crate::{Approval, Request, Signer, Verified};
+use crate::{Approval, Extent, Request, Signer, Verified};
 
 pub(crate) fn explain(verified: &Verified) -> String {
     let mut out = String::new();
@@ -18,13 +18,19 @@ pub(crate) fn explain(verified: &Verified) -> String {
 fn write(verified: &Verified, out: &mut String) -> fmt::Result {
     let Verified { key, realm, receipt, erasure, checkpoint, facts, .. } = verified;
     let (entry, detail) = (&receipt.entry, &receipt.detail);
-    let versions = match detail.versions.len() {
-        1 => "its one version".to_owned(),
-        count => format!("all its {count} versions"),
+    let (what, end) = match (verified.extent, detail.versions.len()) {
+        (Extent::Key, 1) => ("Key".to_owned(), "was destroyed with its one version".to_owned()),
+        (Extent::Key, count) => {
+            ("Key".to_owned(), format!("was destroyed with all its {count} versions"))
+        }
+        (Extent::Version(number), _) => (
+            format!("Version {number} of key"),
+            "was destroyed; the key went on with its others".to_owned(),
+        ),
     };
     writeln!(
         out,
-        "Key {key} ({:?}, {:?}) of realm {realm} was destroyed with {versions}.",
+        "{what} {key} ({:?}, {:?}) of realm {realm} {end}.",
         detail.name, detail.algorithm,
     )?;
     if !detail.aliases.is_empty() {

@@ -247,7 +247,7 @@ async fn a_name_comes_back_as_the_setting_says() {
         let old = api.sealed().await;
         assert!(old.starts_with("storedsafe:v2:"));
         let plaintext = json!({ "plaintext": "aGVsbG8=", "type": "aes256-ofb" });
-        let mut made = |answer: &lethe_http::testing::Answer, status, expected: &str| {
+        let made = |answer: &lethe_http::testing::Answer, status, expected: &str| {
             if expected != "ok" {
                 failure(answer, 400, expected);
                 return false;

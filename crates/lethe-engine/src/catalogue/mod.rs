@@ -34,7 +34,7 @@ use indexes::Indexes;
 use owners::{Principals, Realms, Vaults};
 use table::Table;
 use usage::UsedKeys;
-use work::{Approvals, Destroys, Jobs};
+use work::{Approvals, Destroys, ImportKeys, Jobs};
 
 /// Shards of the key table: enough that writers of one do not wait for readers of another.
 const SHARDS: usize = 256;
@@ -52,6 +52,7 @@ pub(crate) struct Catalogue {
     principals: RwLock<Principals>,
     approvals: RwLock<Approvals>,
     jobs: RwLock<Jobs>,
+    import_keys: RwLock<ImportKeys>,
     live: AtomicU64,
     destroyed: AtomicU64,
 }
@@ -68,6 +69,7 @@ impl Default for Catalogue {
             principals: RwLock::default(),
             approvals: RwLock::default(),
             jobs: RwLock::default(),
+            import_keys: RwLock::default(),
             live: AtomicU64::new(0),
             destroyed: AtomicU64::new(0),
         }
@@ -192,6 +194,29 @@ impl Catalogue {
         }
         let indexes = self.indexes.read();
         indexes.due.range((from, Included(end))).take(limit).copied().collect()
+    }
+
+    /// Up to `limit` active keys whose automatic rotation is due at `now` or was before, after
+    /// `after`, the longest overdue first.
+    pub(crate) fn rotations_due(
+        &self,
+        after: Option<(UnixMillis, KeyId)>,
+        now: UnixMillis,
+        limit: usize,
+    ) -> Vec<(UnixMillis, KeyId)> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let end = (now, KeyId([255; 16]));
+        if after.is_some_and(|after| after >= end) {
+            return Vec::new();
+        }
+        let from = after.map_or(Unbounded, Excluded);
+        let indexes = self.indexes.read();
+        indexes.rotations.range((from, Included(end))).take(limit).copied().collect()
+    }
+
+    /// All active keys that are rotated by themselves.
+    pub(crate) fn rotations(&self) -> Vec<KeyId> {
+        self.indexes.read().rotations.iter().map(|(_, key)| *key).collect()
     }
 
     /// The keys with material that cannot live without `parent`, ascending.

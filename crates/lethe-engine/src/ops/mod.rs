@@ -10,17 +10,21 @@ mod destroy;
 mod documents;
 pub(crate) mod due;
 mod events;
+mod export;
 mod holds;
+mod import;
 mod members;
 mod policy;
 mod preview;
 mod principals;
 mod read;
 mod rotate;
+mod rules;
 mod state;
 mod update;
 mod usage;
 mod vaults;
+mod versions;
 
 pub(crate) use authenticate::Attempted;
 pub use bulk::{BulkRequest, LeftKey, Selection};
@@ -29,13 +33,16 @@ pub use credentials::{NewCredential, NewCredentialKind};
 pub use destroy::{DestroyOutcome, DestroyRequest, DestroyWhen, Destroyed, SignedRequest};
 pub use documents::{Collection, Document, DocumentChange, DocumentPage, DoorOperation, Expected};
 pub use events::EventReader;
+pub use export::{ExportRequest, ExportTo, Exported, PlainExport, PlainExportRule};
 pub use holds::HoldRequest;
+pub use import::{ImportKeyRequest, ImportSource};
 pub use preview::{DestructionPreview, PreviewVerdict};
 pub use principals::{CreatePrincipalRequest, NewPrincipal, PrincipalChange};
 pub use read::KeyPage;
 pub(crate) use read::ListCursors;
 pub use update::KeyChange;
 pub use vaults::{VaultChange, VaultRequest};
+pub use versions::{DestroyVersionRequest, EndedVersion};
 
 use std::sync::Arc;
 

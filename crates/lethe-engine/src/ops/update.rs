@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use lethe_crypto::registry::Uses;
 use lethe_log::EntryType;
 use lethe_store::Revision;
 use lethe_types::limits::{
@@ -11,6 +13,7 @@ use lethe_types::limits::{
 };
 use lethe_types::{KeyId, KeyName, LabelName, LabelValue, SecretVec};
 
+use super::rules;
 use crate::authz::{Caller, UpdateKey};
 use crate::catalogue::KeyEntry;
 use crate::committer::{Change, KeyUpdate, Preconditions, Step, alias_is_free, name_is_free};
@@ -34,6 +37,16 @@ pub struct KeyChange {
     /// Secrets that die with the key: to set (what the name held before is erased), or to erase
     /// where there is no value.
     pub secrets: Vec<(Box<str>, Option<SecretVec>)>,
+    /// What the key may be used for from now on: fewer uses, never more.
+    pub uses: Option<Uses>,
+    /// Whether its material may leave: taken away, never given.
+    pub exportable: Option<bool>,
+    /// How often it gets a new version by itself, from now on; `None` inside ends that.
+    pub rotation_period: Option<Option<Duration>>,
+    /// The oldest version that may protect new data; 0 for no such rule.
+    pub protect_from: Option<u32>,
+    /// The oldest version that may process data that is protected; 0 for no such rule.
+    pub process_from: Option<u32>,
 }
 
 impl Engine {
@@ -52,7 +65,8 @@ impl Engine {
             lifecycle::expect_revision(seen, expected)?;
             check_secret_names(change.secrets.iter().map(|(name, _)| &**name))?;
             let mut record = seen.record().clone();
-            let (facts, secrets) = apply(&mut record, change);
+            let (mut facts, secrets) = apply(&mut record, change);
+            facts.extend(rules::apply(&mut record, change, self.shared.clock.now())?);
             if facts.is_empty() {
                 return Ok(None);
             }
