@@ -13,3 +13,4 @@ mod keys;
 mod native;
 mod policies;
 mod process;
+mod storedsafe;
