@@ -84,6 +84,8 @@ operations! {
     RevokePrincipal: PrincipalsManage, "principal.revoke", "revoke a principal";
     ReadPrincipal: PrincipalsRead, "principal.read", "read a principal";
     ReadEvents: KeysRead, "event.read", "read events";
+    GrantOnVault: PrincipalsManage, "vault.grant", "change who may do what in a vault";
+    ReadMembers: PrincipalsRead, "vault.members", "read who may do what in a vault";
     MakeDataKey: KeysUseEncrypt, "key.data_key", "make a data key";
     ReEncryptFrom: KeysUseDecrypt, "key.re_encrypt_from", "decrypt";
     ReEncryptTo: KeysUseEncrypt, "key.re_encrypt_to", "encrypt";

@@ -3,6 +3,7 @@
 
 mod native;
 mod ncloud;
+mod storedsafe;
 
 use std::sync::{Arc, OnceLock};
 
@@ -56,6 +57,7 @@ pub(crate) async fn open(site: &Site<'_>) -> Result<Opened, ServeError> {
     match site.config.dialect {
         "native" => native::open(site),
         "ncloud" => ncloud::open(site).await,
+        "storedsafe" => storedsafe::open(site),
         other => Err(ServeError::Door { dialect: other, why: "not in this version".to_owned() }),
     }
 }
@@ -69,6 +71,7 @@ pub(crate) async fn provision_dev(
     match site.config.dialect {
         "native" => native::provision_dev(site, before).await,
         "ncloud" => ncloud::provision_dev(site, before).await,
+        "storedsafe" => storedsafe::provision_dev(site, before).await,
         _ => Ok(Map::new()),
     }
 }

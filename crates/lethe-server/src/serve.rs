@@ -243,7 +243,7 @@ fn listeners_of(
         connections_max: config.limits.connections,
         requests_in_flight_max: config.limits.requests_in_flight,
         // A client that sends a body somewhat over the limit still gets to read the refusal.
-        body_discard_bytes_max: BODY_DISCARD_BYTES_MAX,
+        body_discard_bytes_max: BODY_DISCARD_BYTES_MAX.max(opened.options.body_discard_bytes_max),
         ..opened.options.clone()
     };
     let mut listeners = vec![Listener {

@@ -267,6 +267,7 @@ fn new_key_is_current(catalogue: &Catalogue, new: &NewKey, taken: &mut Taken) ->
         && catalogue.key(record.id).is_none()
         && taken.thing(Kind::Key, record.id.0)
         && taken.extend(Kind::Vault, record.vault.0)
+        && new.history.holds(catalogue, record)
         && names_are_free(catalogue, None, record, taken)
 }
 

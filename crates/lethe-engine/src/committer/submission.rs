@@ -10,7 +10,7 @@ use lethe_types::{KeyId, PrincipalId, SecretVec, UnixMillis};
 use super::Committed;
 use crate::EngineError;
 use crate::authz::PrincipalEntry;
-use crate::catalogue::KeyEntry;
+use crate::catalogue::{Catalogue, KeyEntry};
 use crate::idempotency::IdempotencyKey;
 use crate::ops::Expected;
 use crate::record::{
@@ -83,8 +83,45 @@ pub(crate) struct NewKey {
     pub(crate) material: Material,
     /// The secrets that the record names and that are not sealed yet, in their order.
     pub(crate) secrets: Vec<SecretVec>,
+    pub(crate) history: AliasHistory,
     /// How it came in, for the log entry's detail.
     pub(crate) facts: Vec<(&'static str, String)>,
+}
+
+/// What the destroyed keys that had the aliases of a new one mean to it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AliasHistory {
+    /// Its versions go on after theirs.
+    pub(crate) is_continued: bool,
+    /// There must be none.
+    pub(crate) must_be_none: bool,
+}
+
+impl AliasHistory {
+    /// Whether a key has or had one of the aliases.
+    pub(crate) fn is_there(catalogue: &Catalogue, record: &KeyRecord) -> bool {
+        record
+            .aliases
+            .iter()
+            .any(|alias| catalogue.alias(record.realm, &alias.door, &alias.text).is_some())
+    }
+
+    /// The number that the first version of a new key gets.
+    pub(crate) fn version_after(self, catalogue: &Catalogue, record: &KeyRecord) -> u32 {
+        let holders = record
+            .aliases
+            .iter()
+            .filter(|_| self.is_continued)
+            .filter_map(|alias| catalogue.alias(record.realm, &alias.door, &alias.text));
+        holders.map(|holder| holder.record().next_version).max().unwrap_or(1)
+    }
+
+    /// Whether it is still as it was when the key was planned.
+    pub(crate) fn holds(self, catalogue: &Catalogue, record: &KeyRecord) -> bool {
+        let fits =
+            !self.is_continued || record.next_version == self.version_after(catalogue, record);
+        fits && !(self.must_be_none && Self::is_there(catalogue, record))
+    }
 }
 
 /// A key that is to be destroyed.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use lethe_crypto::registry::{Algorithm, Material, Uses};
 use lethe_types::limits::{DEPENDANTS_MAX, DERIVATION_PATH_BYTES_MAX};
 use lethe_types::{
-    KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState, VaultId,
+    Entropy, KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState,
+    VaultId,
 };
 
 use super::import::{ImportSource, Opened};
@@ -16,7 +17,7 @@ use super::update::{check_bounds, check_secret_names};
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, CreateKey, ImportKey};
 use crate::catalogue::KeyEntry;
-use crate::committer::{self as commit, Change, Committed, ImportKeyUpdate, NewKey};
+use crate::committer::{self as commit, AliasHistory, Change, Committed, ImportKeyUpdate, NewKey};
 use crate::idempotency::IdempotencyKey;
 use crate::record::{Alias, Derivation, ImportKeyRecord, KeyRecord, OwnedSecret, Rotation};
 use crate::{Engine, EngineError};
@@ -59,6 +60,8 @@ pub struct CreateKeyRequest {
     /// Whether its versions go on after those of a destroyed key that had one of its aliases, so
     /// that no version number ever means two materials.
     pub continues_versions: bool,
+    /// Whether it is refused if a key that was destroyed had one of its aliases, too.
+    pub fresh_aliases: bool,
     /// Makes a retry answer with the key that the first try made.
     pub idempotency: Option<IdempotencyKey>,
 }
@@ -94,6 +97,7 @@ impl CreateKeyRequest {
             rotation_period: None,
             rotates_suspended: false,
             continues_versions: false,
+            fresh_aliases: false,
             idempotency: None,
         }
     }
@@ -113,6 +117,41 @@ pub struct PreparedKey {
 enum Step {
     Existing(Arc<KeyEntry>),
     New(Box<NewKey>),
+}
+
+/// The material of a new key's first version.
+struct FirstMaterial {
+    material: Material,
+    imported: bool,
+    /// What the log entry says of its origin.
+    facts: Vec<(&'static str, String)>,
+}
+
+impl FirstMaterial {
+    fn of(
+        algorithm: Algorithm,
+        entropy: &dyn Entropy,
+        opened: Option<Opened>,
+        given: Option<GivenMaterial>,
+    ) -> Result<Self, EngineError> {
+        match (opened, given) {
+            (Some(Opened { material, facts, .. }), None) => {
+                Ok(Self { material, imported: true, facts })
+            }
+            (Some(_), Some(_)) => {
+                let why = "comes from two places".to_owned();
+                Err(EngineError::InvalidField { field: "import", why })
+            }
+            (None, Some(GivenMaterial { secret, imported })) => {
+                let material = algorithm.material(secret)?;
+                Ok(Self { material, imported, facts: Vec::new() })
+            }
+            (None, None) => {
+                let material = algorithm.generate(entropy)?;
+                Ok(Self { material, imported: false, facts: Vec::new() })
+            }
+        }
+    }
 }
 
 impl Engine {
@@ -169,7 +208,7 @@ impl Engine {
         if policy.refuse_reimport && new.record.imported {
             self.refuse_reimport(realm.id, new.record.algorithm, &new.material)?;
         }
-        self.check_names(None, &new.record)?;
+        self.check_new_names(&new)?;
         self.check_derivation(caller, &new.record)?;
         Ok(PreparedKey { step: Step::New(Box::new(new)), used, idempotency })
     }
@@ -186,19 +225,8 @@ impl Engine {
         let mut salt = Box::new([0; 32]);
         entropy.fill(salt.as_mut_slice())?;
         let algorithm = request.algorithm;
-        let mut facts = Vec::new();
-        let (material, imported) = match (opened, request.material) {
-            (Some(opened), None) => {
-                facts = opened.facts;
-                (opened.material, true)
-            }
-            (Some(_), Some(_)) => {
-                let why = "comes from two places".to_owned();
-                return Err(EngineError::InvalidField { field: "import", why });
-            }
-            (None, Some(given)) => (algorithm.material(given.secret)?, given.imported),
-            (None, None) => (algorithm.generate(entropy)?, false),
-        };
+        let FirstMaterial { material, imported, facts } =
+            FirstMaterial::of(algorithm, entropy, opened, request.material)?;
         let mut record = KeyRecord {
             id: KeyId::random(entropy)?,
             realm,
@@ -222,8 +250,12 @@ impl Engine {
             details: None,
             destruction: None,
         };
-        if request.continues_versions {
-            record.next_version = self.version_after(&record);
+        let history = AliasHistory {
+            is_continued: request.continues_versions,
+            must_be_none: request.fresh_aliases,
+        };
+        if history.is_continued {
+            record.next_version = history.version_after(&self.shared.catalogue, &record);
         }
         check_secret_names(request.secrets.iter().map(|(name, _)| &**name))?;
         let (names, secrets): (Vec<_>, Vec<_>) = request.secrets.into_iter().unzip();
@@ -252,18 +284,16 @@ impl Engine {
             });
         }
         check_bounds(&record)?;
-        Ok(NewKey { record, material, secrets, facts })
+        Ok(NewKey { record, material, secrets, history, facts })
     }
 
-    /// The number that the first version of a key gets if it goes on after the destroyed keys that
-    /// had its aliases.
-    fn version_after(&self, record: &KeyRecord) -> u32 {
-        let catalogue = &self.shared.catalogue;
-        let holders = record
-            .aliases
-            .iter()
-            .filter_map(|alias| catalogue.alias(record.realm, &alias.door, &alias.text));
-        holders.map(|holder| holder.record().next_version).max().unwrap_or(1)
+    /// Whether a new key may carry its name and aliases.
+    fn check_new_names(&self, new: &NewKey) -> Result<(), EngineError> {
+        self.check_names(None, &new.record)?;
+        if new.history.must_be_none && AliasHistory::is_there(&self.shared.catalogue, &new.record) {
+            return Err(EngineError::NameTaken("the identifier"));
+        }
+        Ok(())
     }
 
     /// Whether the key's parent stands and its path was never used.
@@ -331,8 +361,8 @@ impl Engine {
                 }
                 // It lost to another change: to the same idempotency key, or to one that took its
                 // name, its path or its vault.
-                if let Some(change) = returned {
-                    self.still_free(caller, &change)?;
+                if let Some(mut change) = returned {
+                    self.still_free(caller, &mut change)?;
                     return Ok(Planned::Change(change));
                 }
                 let new = new.take().ok_or(EngineError::Internal("a creation that vanished"))?;
@@ -362,15 +392,19 @@ impl Engine {
     }
 
     /// Whether what a creation wants is still to be had.
-    fn still_free(&self, caller: &Caller, change: &Change) -> Result<(), EngineError> {
-        for step in &change.steps {
+    fn still_free(&self, caller: &Caller, change: &mut Change) -> Result<(), EngineError> {
+        for step in &mut change.steps {
             if let commit::Step::CreateKey(new) = step {
                 let vault = self.shared.catalogue.vault(new.record.realm, new.record.vault);
                 if vault.is_none_or(|vault| vault.removed.is_some()) {
                     return Err(EngineError::ItemNotFound("vault"));
                 }
-                self.check_names(None, &new.record)?;
+                self.check_new_names(new)?;
                 self.check_derivation(caller, &new.record)?;
+                if new.history.is_continued {
+                    let catalogue = &self.shared.catalogue;
+                    new.record.next_version = new.history.version_after(catalogue, &new.record);
+                }
             }
             if let commit::Step::PutImportKey(update) = step {
                 // Somebody else used it, or its time is over.

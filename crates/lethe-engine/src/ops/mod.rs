@@ -14,6 +14,7 @@ mod events;
 mod export;
 mod holds;
 mod import;
+mod members;
 mod policy;
 mod preview;
 mod principals;

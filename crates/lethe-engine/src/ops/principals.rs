@@ -9,7 +9,9 @@ use lethe_types::limits::{
     ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, BOUND_PRINCIPALS_MAX, CREDENTIALS_MAX, GRANTS_MAX,
     NAME_BYTES_MAX, PRINCIPALS_MAX,
 };
-use lethe_types::{CredentialId, KeyId, PrincipalId, PrincipalName, SecretVec, UnixMillis};
+use lethe_types::{
+    CredentialId, KeyId, Permissions, PrincipalId, PrincipalName, SecretVec, UnixMillis,
+};
 
 use super::credentials::{MadeCredential, NewCredential};
 use super::{Planned, Touched};
@@ -114,7 +116,7 @@ impl Engine {
         if self.shared.catalogue.principals(caller.realm()).len() >= PRINCIPALS_MAX {
             return Err(EngineError::ServerLimitExceeded("principals of one realm"));
         }
-        self.check_grants(caller, &request.grants)?;
+        self.check_grants(caller, &[], &request.grants)?;
         if let Some(key) = request.bound_to {
             let key = self.load(key)?;
             if key.record().realm != caller.realm() {
@@ -198,13 +200,26 @@ impl Engine {
         }
     }
 
-    fn check_grants(&self, caller: &Caller, grants: &[Grant]) -> Result<(), EngineError> {
+    /// Whether the caller may give somebody who has the grants `before` the new ones: what stays is
+    /// not given.
+    fn check_grants(
+        &self,
+        caller: &Caller,
+        before: &[Grant],
+        grants: &[Grant],
+    ) -> Result<(), EngineError> {
         if grants.len() > GRANTS_MAX {
             return Err(EngineError::ServerLimitExceeded("grants of one principal"));
         }
         for grant in grants {
+            let old = before.iter().filter(|old| old.scope == grant.scope);
+            let old = old.fold(Permissions::NONE, |all, old| all.union(old.permissions));
+            if old.contains_all(grant.permissions) {
+                continue;
+            }
             self.scope_exists(caller, grant.scope)?;
-            if let Some(lacking) = caller.lacks(grant.permissions, grant.scope) {
+            let given = grant.permissions.iter().filter(|one| !old.contains(*one)).collect();
+            if let Some(lacking) = caller.lacks(given, grant.scope) {
                 return Err(EngineError::PermissionDenied(lacking));
             }
         }
@@ -239,7 +254,7 @@ impl Engine {
             let mut record = seen.record().clone();
             let mut kind = EntryType::PrincipalChanged;
             if let Some(grants) = &change.grants {
-                self.check_grants(caller, grants)?;
+                self.check_grants(caller, &record.grants, grants)?;
                 record.grants.clone_from(grants);
                 kind = EntryType::GrantChanged;
             }

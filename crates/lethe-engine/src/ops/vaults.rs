@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lethe_types::limits::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, LABELS_MAX, VAULTS_MAX};
-use lethe_types::{LabelName, LabelValue, RealmId, RealmName, UnixMillis, VaultId, VaultName};
+use lethe_types::{
+    LabelName, LabelValue, Permission, Permissions, RealmId, RealmName, UnixMillis, VaultId,
+    VaultName,
+};
 
 use super::policy::check_policy;
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, CreateVault, Operation, ReadVault, RemoveVault, UpdateVault};
 use crate::committer::{Change, Committed, Step};
-use crate::record::{DeletionPolicy, NameRule, RealmRecord, VaultRecord};
+use crate::record::{DeletionPolicy, NameRule, RealmRecord, Scope, VaultRecord};
 use crate::{Engine, EngineError, system};
 
 /// What a new vault is to be.
@@ -26,6 +29,8 @@ pub struct VaultRequest {
     pub labels: BTreeMap<LabelName, LabelValue>,
     /// What doors keep with it.
     pub attributes: BTreeMap<Box<str>, Box<[u8]>>,
+    /// What its maker may do in it from then on, if that has to be given.
+    pub maker: Permissions,
 }
 
 impl VaultRequest {
@@ -38,6 +43,7 @@ impl VaultRequest {
             names: NameRule::default(),
             labels: BTreeMap::new(),
             attributes: BTreeMap::new(),
+            maker: Permissions::NONE,
         }
     }
 }
@@ -81,6 +87,18 @@ impl VaultChange {
             }
         }
     }
+}
+
+/// Whether the caller may make a vault and get these rights on it.
+fn may_make_vault(caller: &Caller, maker: Permissions) -> Result<(), EngineError> {
+    if caller.may_in(Permission::VaultsCreate, None) {
+        return Ok(());
+    }
+    authz::check_realm::<CreateVault>(caller, None)?;
+    // Nobody gives themselves what they lack, not even here.
+    caller
+        .lacks(maker, Scope::Realm)
+        .map_or(Ok(()), |lacks| Err(EngineError::PermissionDenied(lacks)))
 }
 
 fn check_vault(record: &VaultRecord) -> Result<(), EngineError> {
@@ -145,7 +163,8 @@ impl Engine {
         realm.map(|realm| realm.id).ok_or(EngineError::Internal("a realm that vanished"))
     }
 
-    /// Makes a vault.
+    /// Makes a vault. Needs `vaults.admin` on the realm, or `vaults.create`, which is enough to get
+    /// any right on the new vault: there is nothing in it.
     ///
     /// # Errors
     /// [`EngineError::NameTaken`] if the realm has a vault of that name.
@@ -160,14 +179,22 @@ impl Engine {
         vault.names = request.names;
         vault.labels = request.labels;
         vault.attributes = request.attributes;
-        self.change_vault::<CreateVault>(caller, id, |_| {
-            let taken = self.shared.catalogue.vaults(caller.realm());
-            if taken.len() >= VAULTS_MAX {
-                return Err(EngineError::ServerLimitExceeded("vaults of one realm"));
-            }
-            Ok((None, vault.clone()))
-        })
-        .await
+        let result = self
+            .change(caller, None, |_| {
+                may_make_vault(caller, request.maker)?;
+                if self.shared.catalogue.vaults(caller.realm()).len() >= VAULTS_MAX {
+                    return Err(EngineError::ServerLimitExceeded("vaults of one realm"));
+                }
+                self.check_new_vault(&vault)?;
+                let record = Box::new(vault.clone());
+                let mut steps = vec![Step::PutVault { seen: None, record }];
+                if !request.maker.is_empty() {
+                    steps.push(self.grant_step(caller, caller.principal(), id, request.maker)?);
+                }
+                Ok(Planned::Change(Change::all(steps)))
+            })
+            .await;
+        self.vault_done::<CreateVault>(caller, id, result)
     }
 
     /// Changes a vault's name, policy, labels or attributes.
@@ -236,7 +263,11 @@ impl Engine {
         result
     }
 
-    fn find_vault(&self, caller: &Caller, vault: VaultId) -> Result<Arc<VaultRecord>, EngineError> {
+    pub(super) fn find_vault(
+        &self,
+        caller: &Caller,
+        vault: VaultId,
+    ) -> Result<Arc<VaultRecord>, EngineError> {
         let found = self.shared.catalogue.vault(caller.realm(), vault);
         let found = found.filter(|record| record.removed.is_none());
         found.ok_or(EngineError::ItemNotFound("vault"))
@@ -250,19 +281,32 @@ impl Engine {
     ) -> Result<Arc<VaultRecord>, EngineError> {
         let result = self
             .change(caller, None, |_| {
-                // A new vault is nobody's yet: its maker needs the right in the whole realm.
-                let known = self.shared.catalogue.vault(caller.realm(), vault).map(|_| vault);
-                authz::check_realm::<Op>(caller, known)?;
+                authz::check_realm::<Op>(caller, Some(vault))?;
                 let (seen, record) = plan(self.shared.clock.now())?;
-                check_vault(&record)?;
-                let other = self.shared.catalogue.vault_by_name(record.realm, &record.name);
-                if record.removed.is_none() && other.is_some_and(|other| other.id != record.id) {
-                    return Err(EngineError::NameTaken("the name"));
-                }
+                self.check_new_vault(&record)?;
                 let step = Step::PutVault { seen, record: Box::new(record) };
                 Ok(Planned::Change(Change::one(step)))
             })
             .await;
+        self.vault_done::<Op>(caller, vault, result)
+    }
+
+    fn check_new_vault(&self, record: &VaultRecord) -> Result<(), EngineError> {
+        check_vault(record)?;
+        let other = self.shared.catalogue.vault_by_name(record.realm, &record.name);
+        if record.removed.is_none() && other.is_some_and(|other| other.id != record.id) {
+            return Err(EngineError::NameTaken("the name"));
+        }
+        Ok(())
+    }
+
+    /// The vault as it is now, after the audit event of what was done to it.
+    fn vault_done<Op: Operation>(
+        &self,
+        caller: &Caller,
+        vault: VaultId,
+        result: Result<Committed, EngineError>,
+    ) -> Result<Arc<VaultRecord>, EngineError> {
         let now = self.shared.clock.now();
         match result {
             Ok(committed) => {

@@ -57,7 +57,9 @@ fn new_key(engine: &Engine, caller: &Caller) -> Box<Change> {
     };
     let material = algorithm.generate(&SystemEntropy).unwrap();
     let secrets = Vec::new();
-    Change::one(Step::CreateKey(Box::new(NewKey { record, material, secrets, facts: Vec::new() })))
+    let (history, facts) = Default::default();
+    let new = NewKey { record, material, secrets, history, facts };
+    Change::one(Step::CreateKey(Box::new(new)))
 }
 
 fn destruction(entry: &Arc<KeyEntry>) -> Box<Change> {

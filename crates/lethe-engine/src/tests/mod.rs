@@ -11,6 +11,7 @@ mod export_import;
 mod guards;
 mod life;
 mod lists;
+mod members;
 mod model;
 mod races;
 mod races_cast;

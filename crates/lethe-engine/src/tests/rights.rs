@@ -204,10 +204,22 @@ const RIGHTS: &[Right] = &[
     right("remove vault", About::Vault, &[P::VaultsAdmin], |engine, by, of| {
         Box::pin(async move { said(engine.remove_vault(by, of.vault).await) })
     }),
-    right("create vault", About::Realm, &[P::VaultsAdmin], |engine, by, _| {
+    or(
+        right("create vault", About::Realm, &[P::VaultsAdmin], |engine, by, _| {
+            Box::pin(async move {
+                said(engine.create_vault(by, VaultRequest::new("new".parse().unwrap())).await)
+            })
+        }),
+        &[P::VaultsCreate],
+    ),
+    right("grant on vault", About::Vault, &[P::PrincipalsManage], |engine, by, of| {
         Box::pin(async move {
-            said(engine.create_vault(by, VaultRequest::new("new".parse().unwrap())).await)
+            let none = lethe_types::Permissions::NONE;
+            said(engine.grant_on_vault(by, of.vault, of.someone, none).await)
         })
+    }),
+    right("vault members", About::Vault, &[P::PrincipalsRead], |engine, by, of| {
+        now(said(engine.vault_members(by, of.vault)))
     }),
     right("list vaults", About::Realm, &[P::VaultsRead], |engine, by, _| {
         now(said(engine.list_vaults(by)))

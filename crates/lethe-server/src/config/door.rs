@@ -26,6 +26,7 @@ pub struct Dialect {
 pub const DIALECTS: &[Dialect] = &[
     Dialect { name: "native", port_number: 0, dev_realm: "dev" },
     Dialect { name: "ncloud", port_number: 2, dev_realm: "ncloud" },
+    Dialect { name: "storedsafe", port_number: 3, dev_realm: "dev-storedsafe" },
 ];
 
 /// The port of the first dialect, unless the configuration says otherwise.

@@ -15,4 +15,5 @@ mod native;
 mod ncloud;
 mod policies;
 mod process;
+mod storedsafe;
 mod uses;
