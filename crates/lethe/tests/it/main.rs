@@ -12,5 +12,6 @@ mod harness;
 mod keys;
 mod native;
 mod ncloud;
+mod ncloud_clients;
 mod policies;
 mod process;
