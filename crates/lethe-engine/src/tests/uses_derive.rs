@@ -108,7 +108,7 @@ fn a_child_is_never_made_twice_by_whatever_way() {
         // The second time they are destroyed.
         for (key, parent) in [(child, root), (labelled, mac)] {
             if let Ok(destroyed) = destroy(&keys.engine, &keys.caller, key) {
-                assert_eq!(destroyed.receipt.unwrap().detail.derived_from, Some(parent));
+                assert_eq!(destroyed.receipt.detail.derived_from, Some(parent));
             }
         }
     }
