@@ -124,3 +124,20 @@ async fn keys_of_another_realm_are_not_there() {
     let answer = rig.send_as("AKOTHER", Method::GET, &key, "").await;
     refused(&answer, super::support::N404);
 }
+
+#[tokio::test]
+async fn no_operation_answers_who_proved_nothing() {
+    let rig = Rig::new().await;
+    let key = rig.key("orders", "AES256").await;
+    let tag = key.rsplit('/').next().expect("a tag");
+    assert_eq!(crate::ROUTES.len(), 57);
+    for route in crate::ROUTES {
+        let target = route.path.replace("{tag}", tag).replace("{version}", "1");
+        let answer = rig.raw(route.method.clone(), &target, &[], "{}").await;
+        refused(&answer, super::support::G401);
+        let token = [("x-ncp-ocapi-token", "no token")];
+        let answer = rig.raw(route.method.clone(), &target, &token, "{}").await;
+        refused(&answer, super::support::U401);
+    }
+    assert_eq!(data(&rig.get(&key).await)["status"], "ENABLE");
+}

@@ -13,6 +13,7 @@ mod keylife;
 mod keys;
 mod native;
 mod ncloud;
+mod ncloud_clients;
 mod policies;
 mod process;
 mod storedsafe;
