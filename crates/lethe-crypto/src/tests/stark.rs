@@ -2,6 +2,7 @@
 
 use lethe_types::SecretVec;
 
+use super::tally::Tally;
 use super::{algorithm, altered, hex, quick_key};
 use crate::CryptoError;
 use crate::registry::{KeyFormat, PublicFormat, SignRequest, UsableKey};
@@ -28,6 +29,7 @@ fn a_signature_made_elsewhere() {
     assert_eq!(key.verify_with(&SignRequest::digest(&hash), &signature.bytes), Ok(true));
     let alone = key.algorithm().load_public(key.public_key().unwrap().spki_der()).unwrap();
     assert_eq!(alone.verify_with(&SignRequest::digest(&hash), &signature.bytes), Ok(true));
+    Tally::new("second implementations").accepted("stark");
 }
 
 #[test]
