@@ -1,6 +1,6 @@
 //! The chores of the repository: `cargo xtask test` runs everything that a change must pass,
-//! `cargo xtask tidy` only the rules about the shape of the repository, `cargo xtask vectors` only the
-//! tests of the cryptography, with the published vectors counted.
+//! `cargo xtask tidy` only the rules about the shape of the repository, `cargo xtask vectors` only
+//! the tests of the cryptography, with the published vectors counted.
 //!
 //! It depends on nothing of Lethe and on no network, so that it builds in seconds and works while
 //! the rest does not compile.
@@ -53,7 +53,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  test   format, tidy, lints, tests and documentation: what CI runs
+  test   format, tidy, lints, tests, vectors and documentation: what CI runs
   tidy   the rules about layers, sizes, words, documents and dependencies
   vectors [--check]
          runs the published vectors and counts them; against docs/algorithms.md";

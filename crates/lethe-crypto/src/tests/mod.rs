@@ -5,6 +5,7 @@ mod bad_input;
 mod ciphers;
 mod convergent;
 mod derivation;
+mod document;
 mod encodings;
 mod forms;
 mod otp;

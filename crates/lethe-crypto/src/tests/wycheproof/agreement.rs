@@ -15,10 +15,8 @@ use crate::registry::{KeyFormat, PublicFormat, UsableKey};
 /// The secret, or `None` if the peer's key is refused: by `agree`, and then by the import too.
 fn agreed(key: &UsableKey, peer: &[u8], form: PublicFormat) -> Option<SecretVec> {
     let import = || key.algorithm().import_public(form, peer);
-    let made = match form {
-        PublicFormat::Raw => key.agree(peer),
-        _ => key.agree(import().ok()?.raw()),
-    };
+    let made =
+        if form == PublicFormat::Raw { key.agree(peer) } else { key.agree(import().ok()?.raw()) };
     match made {
         Ok(secret) => Some(secret),
         Err(CryptoError::Invalid(_)) => {

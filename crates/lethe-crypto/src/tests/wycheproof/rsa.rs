@@ -15,12 +15,7 @@ const OTHER_HASH: &str = "a hash, or two hashes in one scheme, that Lethe does n
 const OTHER_SIZE: &str = "a size of modulus that Lethe does not have";
 
 fn hash_name(hash: HashFunction) -> Option<&'static str> {
-    match hash {
-        HashFunction::Sha2_256 => Some("sha256"),
-        HashFunction::Sha2_384 => Some("sha384"),
-        HashFunction::Sha2_512 => Some("sha512"),
-        _ => None,
-    }
+    super::SHA_2.into_iter().find_map(|(one, name)| (one == hash).then_some(name))
 }
 
 fn of_size(bits: usize) -> Option<Algorithm> {
@@ -95,14 +90,15 @@ fn pss_signatures() {
     assert!(accepted > 200 && refused > 100, "{accepted} {refused}");
 }
 
+const OAEP_HASHES: [(HashFunction, OaepHash); 4] = [
+    (HashFunction::Sha1, OaepHash::Sha1),
+    (HashFunction::Sha2_256, OaepHash::Sha256),
+    (HashFunction::Sha2_384, OaepHash::Sha384),
+    (HashFunction::Sha2_512, OaepHash::Sha512),
+];
+
 fn oaep_hash(hash: HashFunction) -> Option<OaepHash> {
-    match hash {
-        HashFunction::Sha1 => Some(OaepHash::Sha1),
-        HashFunction::Sha2_256 => Some(OaepHash::Sha256),
-        HashFunction::Sha2_384 => Some(OaepHash::Sha384),
-        HashFunction::Sha2_512 => Some(OaepHash::Sha512),
-        _ => None,
-    }
+    OAEP_HASHES.into_iter().find_map(|(one, ours)| (one == hash).then_some(ours))
 }
 
 fn check_oaep(key: &UsableKey, hash: OaepHash, test: &rsa_oaep::Test, tally: &mut Tally) {

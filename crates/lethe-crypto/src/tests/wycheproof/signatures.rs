@@ -18,12 +18,7 @@ fn public(name: &str, spki_der: &[u8]) -> Option<UsableKey> {
 }
 
 fn hash_name(hash: HashFunction) -> &'static str {
-    match hash {
-        HashFunction::Sha2_256 => "sha256",
-        HashFunction::Sha2_384 => "sha384",
-        HashFunction::Sha2_512 => "sha512",
-        other => panic!("{other:?}"),
-    }
+    super::SHA_2.into_iter().find(|(one, _)| *one == hash).unwrap().1
 }
 
 /// Whether `s` is above half the order: what Bitcoin refuses.
