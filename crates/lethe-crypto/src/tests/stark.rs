@@ -127,7 +127,8 @@ fn check_starkware(x: &str, hash: &str, r: &str, s: &str, is_valid: bool) {
     Tally::new("StarkWare").ran("stark", is_valid);
 }
 
-/// Of crypto-cpp of StarkWare (95864fbe, `crypto_lib_test.go`), as starknet-crypto 0.8.1 ships them.
+/// Of crypto-cpp of StarkWare (95864fbe, `crypto_lib_test.go`), as starknet-crypto 0.8.1 ships
+/// them.
 #[test]
 fn signatures_of_starkware() {
     check_starkware(
