@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use lethe_engine::EngineError;
 use lethe_engine::Refusal as Guard;
+use lethe_engine::{EngineError, VersionFault};
 use lethe_http::problem::Problem;
 use lethe_http::{Fallback, RequestHead, Response};
 
@@ -36,22 +36,31 @@ impl Refusal {
     pub(crate) fn into_response(self, head: &RequestHead) -> Response {
         match self {
             Self::Engine(error) => engine_response(&error, head),
+            Self::NotFound => fallback_response(&Fallback::NotFound, head),
+            Self::InvalidField { .. } | Self::MalformedJson { .. } | Self::UnsupportedMediaType => {
+                finish(self.problem(), head)
+            }
+        }
+    }
+
+    /// The problem that it is, without what names the request.
+    pub(crate) fn problem(&self) -> Problem {
+        match self {
+            Self::Engine(error) => engine_problem(error),
             Self::InvalidField { field, why } => {
                 let problem = begin(&problems::INVALID_FIELD).detail(format!("`{field}`: {why}"));
-                finish(problem.member("field", field.into_owned()), head)
+                problem.member("field", field.as_ref())
             }
             Self::MalformedJson { field, why } => {
-                let mut problem = begin(&problems::MALFORMED_JSON).detail(why);
-                if let Some(field) = field {
-                    problem = problem.member("field", field);
+                let problem = begin(&problems::MALFORMED_JSON).detail(why);
+                match field {
+                    Some(field) => problem.member("field", field.as_str()),
+                    None => problem,
                 }
-                finish(problem, head)
             }
-            Self::NotFound => fallback_response(&Fallback::NotFound, head),
-            Self::UnsupportedMediaType => {
-                let problem = begin(&problems::UNSUPPORTED_MEDIA_TYPE);
-                finish(problem.detail("the body must be `application/json`"), head)
-            }
+            Self::NotFound => begin(fallback_type(&Fallback::NotFound)).detail(Fallback::NotFound),
+            Self::UnsupportedMediaType => begin(&problems::UNSUPPORTED_MEDIA_TYPE)
+                .detail("the body must be `application/json`"),
         }
     }
 }
@@ -72,6 +81,7 @@ pub(crate) fn problem_type(error: &EngineError) -> &'static ProblemType {
         EngineError::DestructionInProgress(_) => &problems::DESTRUCTION_IN_PROGRESS,
         EngineError::EntropyUnavailable => &problems::ENTROPY_UNAVAILABLE,
         EngineError::EvidenceNotValid(_) => &problems::EVIDENCE_NOT_VALID,
+        EngineError::ExportRefused(_) => &problems::EXPORT_REFUSED,
         EngineError::GuardRefused(refusal) => guard_type(refusal),
         EngineError::IdempotencyKeyReused => &problems::IDEMPOTENCY_KEY_REUSED,
         EngineError::IncompatibleUse { .. } => &problems::INCOMPATIBLE_USE,
@@ -89,9 +99,21 @@ pub(crate) fn problem_type(error: &EngineError) -> &'static ProblemType {
         EngineError::StorageUnavailable => &problems::STORAGE_UNAVAILABLE,
         EngineError::TooManyAttempts { .. } => &problems::TOO_MANY_ATTEMPTS,
         EngineError::UnknownAlgorithm(_) => &problems::UNKNOWN_ALGORITHM,
+        EngineError::UseNotAllowed { .. } => &problems::USE_NOT_ALLOWED,
         EngineError::VaultNotEmpty { .. } => &problems::VAULT_NOT_EMPTY,
+        EngineError::VersionRefused { why, .. } => version_type(*why),
         EngineError::WrongKeyLifecycleState(_) => &problems::WRONG_KEY_LIFECYCLE_STATE,
         EngineError::WrongStateForUse { .. } => &problems::WRONG_STATE_FOR_USE,
+    }
+}
+
+/// The type of problem that each reason to refuse a version is.
+fn version_type(why: VersionFault) -> &'static ProblemType {
+    match why {
+        VersionFault::BelowMinimum { .. } => &problems::VERSION_BELOW_MINIMUM,
+        VersionFault::Destroyed => &problems::VERSION_DESTROYED,
+        VersionFault::LastEnabled => &problems::VERSION_LAST_ENABLED,
+        VersionFault::Suspended => &problems::VERSION_SUSPENDED,
     }
 }
 
@@ -222,6 +244,7 @@ fn member(error: &EngineError) -> Option<(&'static str, String)> {
         EngineError::PermissionDenied(permission) => {
             Some(("permission", permission.as_str().to_owned()))
         }
+        EngineError::VersionRefused { version, .. } => Some(("version", version.to_string())),
         EngineError::WrongKeyLifecycleState(error) => {
             Some(("state", error.state.as_str().to_owned()))
         }
@@ -231,6 +254,8 @@ fn member(error: &EngineError) -> Option<(&'static str, String)> {
         | EngineError::CryptographicFailure
         | EngineError::EntropyUnavailable
         | EngineError::EvidenceNotValid(_)
+        | EngineError::ExportRefused(_)
+        | EngineError::UseNotAllowed { .. }
         | EngineError::NameTaken(_)
         | EngineError::ReimportRefused
         | EngineError::VaultNotEmpty { .. }

@@ -8,12 +8,15 @@ mod approval;
 mod base32;
 mod bulk;
 mod event;
+mod key;
 mod labels;
+mod life;
 mod pem;
 mod policy;
 mod preview;
 mod principal;
 mod span;
+mod uses;
 mod view;
 
 use std::borrow::Cow;
@@ -29,7 +32,13 @@ pub use approval::{
 pub(crate) use base32::decode_base32;
 pub use bulk::{Job, Jobs, KeyIds, RefusedKey, RefusedKeys, StartDestruction};
 pub use event::{Event, Events};
+pub use key::{ChangeKey, CreateKey, Derive};
 pub(crate) use labels::{label_changes, labels};
+pub use life::{
+    ChangeRealm, CreateImportKey, DestroyedVersion, Export, ExportedKey, Import, ImportKey,
+    Rotation,
+};
+pub(crate) use life::{parse_format, parse_span_of, parse_uses};
 pub(crate) use pem::{parse_spki_pem, spki_pem};
 pub(crate) use policy::parse_name_rule;
 pub use policy::{Approvals, Policy, Realm, Window};
@@ -41,145 +50,14 @@ pub use principal::{
 #[cfg(test)]
 pub(crate) use span::span_text;
 pub(crate) use span::{SPAN_RULE, parse_span};
+pub use uses::{
+    Agree, AgreeHashed, Agreed, AgreedPoint, Authenticated, DataKey, DataKeyMade, Decapsulate,
+    Decrypt, Decrypted, Encapsulate, Encapsulated, Encrypt, Encrypted, ForeignVerify, Hash, Hashed,
+    Hkdf, Mac, MacVerify, OutputKey, Random, RandomDrawn, RawDecrypt, RawEncrypt, RawEncrypted,
+    ReEncrypt, ReEncryptTo, Sign, Signed, Unwrap, Validity, Verify, Wrap, Wrapped,
+};
 
 // ---------------------------------------------------------------- requests
-
-/// What a new key is to be.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CreateKey<'a> {
-    /// A label for people; need not be unique. 1 to 256 bytes, no control characters, no white
-    /// space at either end.
-    #[serde(borrow)]
-    #[schema(value_type = String, example = "customer-4711")]
-    pub name: Cow<'a, str>,
-    /// A name of `GET /v1/algorithms`.
-    #[serde(borrow)]
-    #[schema(value_type = String, example = "aes256-gcm")]
-    pub algorithm: Cow<'a, str>,
-    /// Id of the vault; without it the default vault of the realm.
-    #[schema(value_type = Option<String>)]
-    pub vault: Option<Cow<'a, str>>,
-    /// For people and selectors: at most 64, names of 1 to 63 of `a-z 0-9 . _ / -`, values of at
-    /// most 256 bytes.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
-    pub labels: Option<Map<String>>,
-    /// Refused for destruction until this is taken back. Without it `false`.
-    pub protected: Option<bool>,
-    /// `false`: it can be used only after it was activated. Without it `true`.
-    pub active: Option<bool>,
-}
-
-/// What is to change in a key; what is left out stays.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeKey<'a> {
-    /// A new name.
-    #[serde(borrow)]
-    #[schema(value_type = Option<String>)]
-    pub name: Option<Cow<'a, str>>,
-    /// Labels to set, or to take away where the value is `null`. Others stay.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, Option<String>>>)]
-    pub labels: Option<Map<Option<String>>>,
-    /// Whether it is protected against destruction.
-    pub protected: Option<bool>,
-}
-
-/// What is to be encrypted.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Encrypt<'a> {
-    /// In base64; at most 1,048,576 bytes.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte, example = "SGVsbG8=")]
-    pub plaintext: Base64Text<'a>,
-    /// Associated data in base64, which decrypting needs again; at most 65,536 bytes.
-    #[serde(borrow, default)]
-    #[schema(value_type = Option<String>, format = Byte)]
-    pub aad: Option<Base64Text<'a>>,
-}
-
-/// What is to be decrypted.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Decrypt<'a> {
-    /// In base64, as `encrypt` gave it.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub ciphertext: Base64Text<'a>,
-    /// The associated data of the encryption, in base64.
-    #[serde(borrow, default)]
-    #[schema(value_type = Option<String>, format = Byte)]
-    pub aad: Option<Base64Text<'a>>,
-}
-
-/// What is to be signed.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Sign<'a> {
-    /// The message itself, not a digest of it, in base64; at most 1,048,576 bytes.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub message: Base64Text<'a>,
-    /// One of the algorithm's `signature_schemes`; without it the first of them.
-    #[schema(value_type = Option<String>, example = "ed25519")]
-    pub scheme: Option<Cow<'a, str>>,
-}
-
-/// A signature that is to be checked.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Verify<'a> {
-    /// The message in base64.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub message: Base64Text<'a>,
-    /// In base64, as `sign` gave it.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub signature: Base64Text<'a>,
-    /// The scheme of the signature; without it the first of the algorithm.
-    #[schema(value_type = Option<String>)]
-    pub scheme: Option<Cow<'a, str>>,
-    /// Check with this version of the key only; without it any version may have signed.
-    pub version: Option<u32>,
-}
-
-/// What a message authentication code is to be computed of.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Mac<'a> {
-    /// In base64; at most 1,048,576 bytes.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub message: Base64Text<'a>,
-}
-
-/// A message authentication code that is to be checked.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MacVerify<'a> {
-    /// The message in base64.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub message: Base64Text<'a>,
-    /// In base64, as `mac` gave it.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub mac: Base64Text<'a>,
-    /// Check with this version of the key only; without it any version may have computed it.
-    pub version: Option<u32>,
-}
-
-/// The other side of a key agreement.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Agree<'a> {
-    /// The raw 32 bytes of its X25519 public key (RFC 7748), in base64.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub public_key: Base64Text<'a>,
-}
 
 /// A request that says nothing. The body may also be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -248,15 +126,34 @@ pub struct Key {
     /// When it changed last.
     #[schema(format = DateTime)]
     pub changed: String,
-    /// The version that protects new data; `null` when destroyed.
+    /// The version that protects new data, the newest enabled one; `null` when destroyed.
     #[schema(required)]
     pub current_version: Option<u32>,
     /// The versions that have material, oldest first; none when destroyed.
     pub versions: Vec<KeyVersion>,
+    /// Versions that were destroyed while the key went on; each has a receipt of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub destroyed_versions: Vec<DestroyedVersion>,
+    /// What it may be used for.
+    pub allowed_uses: Vec<&'static str>,
+    /// Its next version comes by itself, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rotation: Option<Rotation>,
+    /// The oldest version that may protect new data; 0 for no such rule.
+    pub protect_from_version: u32,
+    /// The oldest version that may open or check what was protected; 0 for no such rule.
+    pub process_from_version: u32,
+    /// Its material may leave the server.
+    pub exportable: bool,
     /// Its material came from outside, so that copies may be there.
     pub imported: bool,
     /// Its material left the server.
     pub exported: bool,
+    /// When it first did; only if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    pub exported_at: Option<String>,
     /// Uses since it was made. After a crash those of the last second may be missing.
     pub uses: u64,
     /// Its last use; `null` if there was none.
@@ -335,6 +232,12 @@ pub struct StateChange {
 pub struct KeyVersion {
     /// Counts from 1.
     pub version: u32,
+    /// `enabled`, or `suspended`: refused for every use.
+    #[schema(example = "enabled")]
+    pub state: &'static str,
+    /// Since when.
+    #[schema(format = DateTime)]
+    pub since: String,
     /// When it was made.
     #[schema(format = DateTime)]
     pub created: String,
@@ -371,59 +274,6 @@ pub struct Keys {
     /// `cursor` of the next page; `null` after the last, and only then.
     #[schema(required)]
     pub next: Option<String>,
-}
-
-/// A ciphertext.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Encrypted {
-    /// In base64. Names the version that made it, so that decrypting finds it.
-    #[schema(format = Byte)]
-    pub ciphertext: String,
-    /// The version that made it.
-    pub version: u32,
-}
-
-/// A plaintext.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Decrypted {
-    /// In base64.
-    #[schema(format = Byte)]
-    pub plaintext: String,
-}
-
-/// A signature.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Signed {
-    /// In base64.
-    #[schema(format = Byte)]
-    pub signature: String,
-    /// The version that made it.
-    pub version: u32,
-}
-
-/// A message authentication code.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Authenticated {
-    /// In base64.
-    #[schema(format = Byte)]
-    pub mac: String,
-    /// The version that computed it.
-    pub version: u32,
-}
-
-/// What a check found.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Validity {
-    /// Whether the signature or code is this key's over this message.
-    pub valid: bool,
-}
-
-/// A shared secret.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Agreed {
-    /// The raw 32 bytes in base64. Derive keys from it; it is not one.
-    #[schema(format = Byte)]
-    pub shared_secret: String,
 }
 
 /// The evidence of one destruction.
@@ -533,6 +383,10 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub key: Option<String>,
+    /// The version that is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub version: Option<String>,
     /// The key's state, where it is what stands in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -63,6 +63,14 @@ operations! {
     ReadJob: KeysRead, "job.read", "read a bulk destruction";
     CancelJob: KeysDestroy, "job.cancel", "cancel a bulk destruction";
     ImportKey: KeysImport, "key.import", "import";
+    ManageTokens: ApikeysManage, "key.tokens", "manage the tokens of";
+    MakeImportKey: KeysImport, "import_key.create", "make an import key";
+    ReadImportKey: KeysImport, "import_key.read", "read an import key";
+    RemoveImportKey: KeysImport, "import_key.remove", "remove an import key";
+    ExportKey: KeysExport, "key.export", "export";
+    ChangeVersion: KeysState, "key.version_state", "change the state of a version of";
+    DestroyVersion: KeysDestroy, "key.version_destroy", "destroy a version of";
+    UpdateRealmRules: RealmAdmin, "realm.set_rules", "change the rules of the realm";
     UpdateRealm: VaultsAdmin, "realm.update", "change the realm";
     ReadRealm: VaultsRead, "realm.read", "read the realm";
     UpdateVault: VaultsAdmin, "vault.update", "change a vault";
@@ -76,6 +84,20 @@ operations! {
     RevokePrincipal: PrincipalsManage, "principal.revoke", "revoke a principal";
     ReadPrincipal: PrincipalsRead, "principal.read", "read a principal";
     ReadEvents: KeysRead, "event.read", "read events";
+    MakeDataKey: KeysUseEncrypt, "key.data_key", "make a data key";
+    ReEncryptFrom: KeysUseDecrypt, "key.re_encrypt_from", "decrypt";
+    ReEncryptTo: KeysUseEncrypt, "key.re_encrypt_to", "encrypt";
+    AgreeHashed: KeysUseDerive, "key.agree_hashed", "agree with a hashed point";
+    Encapsulate: KeysUseEncrypt, "key.encapsulate", "encapsulate a secret";
+    Decapsulate: KeysUseDecrypt, "key.decapsulate", "decapsulate a secret";
+    Wrap: KeysUseWrap, "key.wrap", "wrap a key";
+    Unwrap: KeysUseWrap, "key.unwrap", "unwrap a key";
+    DeriveKey: KeysUseDerive, "key.derive", "derive other keys";
+    ReadPublicKey: KeysRead, "key.public_key", "give a public key";
+    TweakedKey: KeysRead, "key.taproot_key", "be tweaked for taproot";
+    DrawRandom: KeysRead, "random.draw", "draw random bytes";
+    ComputeHash: KeysRead, "hash.compute", "hash";
+    VerifyForeign: KeysUseVerify, "signature.verify", "verify a signature";
 }
 
 /// A principal with its grants sorted for quick answers.
@@ -249,6 +271,19 @@ impl Caller {
         let PrincipalEntry { everywhere, vaults, keys, .. } = &*self.principal;
         let mut sets = vaults.values().chain(keys.values());
         everywhere.contains(permission) || sets.any(|set| set.contains(permission))
+    }
+
+    /// The keys that grants name of which one has `permission`.
+    pub(crate) fn keys_with(&self, permission: Permission) -> impl Iterator<Item = KeyId> {
+        let keys = self.principal.keys.iter();
+        keys.filter(move |(_, held)| held.contains(permission)).map(|(key, _)| *key)
+    }
+
+    /// Whether the caller has `permission` on this key: for what a door decides itself, beside
+    /// [`crate::Engine::decide`].
+    #[must_use]
+    pub fn may_on(&self, permission: Permission, entry: &KeyEntry) -> bool {
+        self.may(permission, entry.record())
     }
 
     /// Whether the caller may see the key.

@@ -33,6 +33,7 @@ mod signin;
 mod start;
 mod system;
 mod uses;
+mod versions;
 
 use std::sync::Arc;
 
@@ -46,13 +47,20 @@ pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
     BulkRequest, Collection, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome,
-    DestroyRequest, DestroyWhen, Destroyed, DestructionPreview, Document, DocumentChange,
-    DocumentPage, DoorOperation, EventReader, Expected, GivenMaterial, HoldRequest, KeyChange,
-    KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PreparedKey, PreviewVerdict,
-    PrincipalChange, Selection, SignedRequest, VaultChange, VaultRequest,
+    DestroyRequest, DestroyVersionRequest, DestroyWhen, Destroyed, DestructionPreview, Document,
+    DocumentChange, DocumentPage, DoorOperation, EndedVersion, EventReader, Expected,
+    ExportRequest, ExportTo, Exported, GivenMaterial, HoldRequest, ImportKeyRequest, ImportSource,
+    KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, NumberedPage,
+    PlainExport, PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange, Selection,
+    SignedRequest, TokensChange, VaultChange, VaultRequest,
 };
 pub use signin::{Proof, Rate, SignInLimits, Source};
 pub use start::{Parts, StartError, StoreState, prepare};
+pub use uses::{
+    AgreedForm, Binding, BoundContext, DecryptForm, DecryptRequest, DeriveFrom, DeriveHow,
+    EncryptForm, EncryptRequest, Encrypted, PeerKey, RawEncrypt, RawNonce,
+};
+pub use versions::VersionFault;
 
 use caretaker::Caretaker;
 use committer::Queue;

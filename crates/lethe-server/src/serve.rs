@@ -135,8 +135,15 @@ async fn run(
     let (mut listeners, mut opened, mut provided) = (Vec::new(), Vec::new(), Vec::new());
     for door_config in &config.doors {
         let realm = engine.ensure_realm(&door_config.realm).await?;
-        let site =
-            Site { config: door_config, realm, engine, service: &service, url: Arc::default() };
+        let site = Site {
+            config: door_config,
+            realm,
+            engine,
+            service: &service,
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+            url: Arc::default(),
+        };
         let door = doors::open(&site).await?;
         if options.dev {
             let before = before.get(door_config.dialect);

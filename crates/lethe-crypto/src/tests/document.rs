@@ -7,12 +7,13 @@ use crate::hash::HashAlgorithm;
 use crate::registry::{Algorithm, Use};
 
 /// What has a row and is no algorithm of a key: hashes, derivations, one-time passwords.
-const BESIDE_KEYS: [&str; 11] = [
+const BESIDE_KEYS: [&str; 12] = [
     "argon2id",
     "hkdf-sha256",
     "hkdf-sha384",
     "hkdf-sha512",
     "hotp-sha1",
+    "hpke-x25519",
     "pbkdf2-sha256",
     "pbkdf2-sha384",
     "pbkdf2-sha512",

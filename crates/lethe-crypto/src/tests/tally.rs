@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 /// The counts of one suite, or of a part of it.
-pub(super) struct Tally {
+pub(crate) struct Tally {
     suite: &'static str,
     /// By algorithm: accepted, refused.
     counts: BTreeMap<String, (u64, u64)>,
@@ -18,32 +18,32 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(suite: &'static str) -> Self {
+    pub(crate) fn new(suite: &'static str) -> Self {
         Self { suite, counts: BTreeMap::new(), skipped: BTreeMap::new() }
     }
 
     /// A vector whose result came out, or whose signature was found valid.
-    pub(super) fn accepted(&mut self, algorithm: impl ToString) {
+    pub(crate) fn accepted(&mut self, algorithm: impl ToString) {
         self.counts.entry(algorithm.to_string()).or_default().0 += 1;
     }
 
     /// A vector that must be refused, and was.
-    pub(super) fn refused(&mut self, algorithm: impl ToString) {
+    pub(crate) fn refused(&mut self, algorithm: impl ToString) {
         self.counts.entry(algorithm.to_string()).or_default().1 += 1;
     }
 
     /// One of the two.
-    pub(super) fn ran(&mut self, algorithm: impl ToString, was_accepted: bool) {
+    pub(crate) fn ran(&mut self, algorithm: impl ToString, was_accepted: bool) {
         if was_accepted { self.accepted(algorithm) } else { self.refused(algorithm) }
     }
 
     /// A vector that says nothing here.
-    pub(super) fn skipped(&mut self, algorithm: impl ToString, reason: &'static str) {
+    pub(crate) fn skipped(&mut self, algorithm: impl ToString, reason: &'static str) {
         *self.skipped.entry((algorithm.to_string(), reason)).or_default() += 1;
     }
 
     /// All that were accepted and all that were refused.
-    pub(super) fn totals(&self) -> (u64, u64) {
+    pub(crate) fn totals(&self) -> (u64, u64) {
         let add = |sum: (u64, u64), one: &(u64, u64)| (sum.0 + one.0, sum.1 + one.1);
         self.counts.values().fold((0, 0), add)
     }

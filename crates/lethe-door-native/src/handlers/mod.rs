@@ -13,8 +13,10 @@ pub(crate) mod log;
 pub(crate) mod principals;
 pub(crate) mod realm;
 pub(crate) mod service;
+pub(crate) mod transport;
 pub(crate) mod uses;
 pub(crate) mod vaults;
+pub(crate) mod versions;
 
 use core::str::FromStr;
 
@@ -56,7 +58,7 @@ fn page_limit(text: Option<&str>) -> Result<usize, Refusal> {
 ///
 /// # Errors
 /// [`Refusal::InvalidField`] if it is not an id.
-fn key_id(request: &Request) -> Result<KeyId, Refusal> {
+pub(crate) fn key_id(request: &Request) -> Result<KeyId, Refusal> {
     parsed("id", request.param("id"))
 }
 

@@ -183,12 +183,13 @@ impl Catalogue {
         Some((principals.by_id.get(principal)?.clone(), *credential))
     }
 
-    /// The principals that act for the key, revoked ones too.
+    /// The principals that act for the key; none that is revoked.
     pub(crate) fn bound_to(&self, key: KeyId) -> Vec<Arc<PrincipalEntry>> {
         let principals = self.principals.read();
         let range = (key, PrincipalId([0; 16]))..=(key, PrincipalId([255; 16]));
         let bound = principals.bound.range(range);
-        bound.filter_map(|(_, principal)| principals.by_id.get(principal).cloned()).collect()
+        let found = bound.filter_map(|(_, principal)| principals.by_id.get(principal));
+        found.filter(|entry| entry.record.revoked.is_none()).cloned().collect()
     }
 
     pub(crate) fn publish_principal(&self, entry: Arc<PrincipalEntry>) {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use lethe_types::{KeyId, PrincipalId};
 
-use super::submission::{Destroy, KeyUpdate, NewKey, Preconditions};
+use super::submission::{
+    Destroy, DestroyVersion, ImportKeyUpdate, KeyUpdate, NewKey, Preconditions, Under,
+};
 use super::{Change, Committer, Step, Submission};
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::record::{KeyRecord, NameRule, PrincipalRecord, VaultRecord};
@@ -36,6 +38,7 @@ pub(super) struct Taken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Approval,
+    ImportKey,
     Job,
     Key,
     Principal,
@@ -61,8 +64,8 @@ impl Taken {
 }
 
 impl Committer {
-    /// Whether who asked has not been revoked since: what a revoked principal left in the queue, or
-    /// still computes, is not carried out.
+    /// Whether who asked has not been revoked since, and has the rights of then: what a principal
+    /// left in the queue, or still computes, is not carried out by rights that were taken away.
     pub(super) fn may_still_act(&self, submission: &Submission) -> bool {
         let asked = submission.principal.record();
         if asked.id == system::PRINCIPAL {
@@ -70,7 +73,9 @@ impl Committer {
         }
         let now = self.shared.clock.now();
         let known = self.shared.catalogue.principal(asked.realm, asked.id);
-        known.is_some_and(|entry| entry.record().is_live(now))
+        known.is_some_and(|entry| {
+            entry.record().is_live(now) && entry.record().grants == asked.grants
+        })
     }
 
     /// Whether `submission` is still current; if so, what it wants is taken.
@@ -121,6 +126,16 @@ impl Committer {
                     && self.guards_still_hold(&update.seen, &update.preconditions, taken)
             }
             Step::DestroyKey(destroy) => self.destroy_is_current(destroy, change, taken),
+            Step::DestroyVersion(destroy) => self.destroy_version_is_current(destroy, taken),
+            Step::PutImportKey(update) => {
+                let id = update.record().id;
+                let now = catalogue.import_key(update.record().realm, id);
+                let seen = match &**update {
+                    ImportKeyUpdate::Gone { seen } => Some(seen),
+                    ImportKeyUpdate::Made { .. } => None,
+                };
+                same(now.as_ref(), seen) && taken.thing(Kind::ImportKey, id.0)
+            }
             Step::PutApproval { seen, record } => {
                 same(catalogue.approval(record.realm, record.id).as_ref(), seen.as_ref())
                     && taken.thing(Kind::Approval, record.id.0)
@@ -172,25 +187,55 @@ impl Committer {
             && taken.end(Kind::Key, record.id.0)
     }
 
-    /// Whether the key was not used since the guards looked at it, and whoever asks has not reached
-    /// a bound on destructions.
+    /// Who derives a key from one whose version goes must know of it, so that the key counts as
+    /// ended here.
+    fn destroy_version_is_current(&self, destroy: &DestroyVersion, taken: &mut Taken) -> bool {
+        let catalogue = &self.shared.catalogue;
+        let id = destroy.seen.record().id;
+        is_unchanged(catalogue, &destroy.seen)
+            && self.guards_still_hold(&destroy.seen, &destroy.preconditions, taken)
+            && catalogue.live_dependants(id) == destroy.preconditions.dependants
+            && taken.thing(Kind::Key, id.0)
+            && taken.end(Kind::Key, id.0)
+    }
+
+    /// Whether the key was not used since the guards looked at it, whoever asks has not reached a
+    /// bound on destructions, and whose policies were asked and who approved are as they were.
     fn guards_still_hold(
         &self,
         seen: &KeyEntry,
         preconditions: &Preconditions,
         taken: &mut Taken,
     ) -> bool {
+        let catalogue = &self.shared.catalogue;
         let used_since = preconditions
             .unused_since
             .is_some_and(|since| seen.usage().last().is_some_and(|last| last > since));
         let over_rate = preconditions.rate.is_some_and(|rate| {
             let here = taken.destroys.entry(rate.principal).or_default();
-            let before = self.shared.catalogue.destroys_since(rate.principal, rate.since);
+            let before = catalogue.destroys_since(rate.principal, rate.since);
             let over = before.saturating_add(*here) >= rate.most;
             *here += u32::from(!over);
             over
         });
-        !used_since && !over_rate
+        !used_since
+            && !over_rate
+            && preconditions.under.as_ref().is_none_or(|under| self.is_under(seen, under, taken))
+            && preconditions.approvers.iter().all(|seen| {
+                let record = seen.record();
+                same(catalogue.principal(record.realm, record.id).as_ref(), Some(seen))
+                    && !taken.things.contains(&(Kind::Principal, record.id.0))
+            })
+    }
+
+    /// Whether realm and vault of the key are as they were, also in this batch.
+    fn is_under(&self, key: &KeyEntry, under: &Under, taken: &Taken) -> bool {
+        let (catalogue, record) = (&self.shared.catalogue, key.record());
+        let vault = catalogue.vault(record.realm, record.vault);
+        same(catalogue.realm(record.realm).as_ref(), under.realm.as_ref())
+            && same(vault.as_ref(), under.vault.as_ref())
+            && !taken.things.contains(&(Kind::Realm, record.realm.0))
+            && !taken.things.contains(&(Kind::Vault, record.vault.0))
     }
 }
 
@@ -246,11 +291,14 @@ fn names_are_free(
     let rule = catalogue.vault(record.realm, record.vault).map(|vault| vault.names);
     let unique = rule.is_some_and(|rule| rule != NameRule::Free);
     let named = before.is_none_or(|before| before.name != record.name);
+    // From here on the vault may have another rule.
+    let changes = taken.things.contains(&(Kind::Vault, record.vault.0));
     aliases
-        && (!unique
-            || !named
-            || (name_is_free(catalogue, record)
-                && taken.texts.insert(format!("name {} {}", record.vault, record.name))))
+        && (!named
+            || (!changes
+                && (!unique
+                    || (name_is_free(catalogue, record)
+                        && taken.texts.insert(format!("name {} {}", record.vault, record.name))))))
 }
 
 /// Whether `record` may carry the alias: nobody else has it, or who had it is gone and has not
@@ -327,8 +375,10 @@ fn bound_principals_go_too(catalogue: &Catalogue, key: KeyId, change: &Change) -
             Step::AddVersion { .. }
             | Step::CreateKey(_)
             | Step::DestroyKey(_)
+            | Step::DestroyVersion(_)
             | Step::PutApproval { .. }
             | Step::PutDocuments(_)
+            | Step::PutImportKey(_)
             | Step::PutJob(_)
             | Step::PutRealm { .. }
             | Step::PutRows(_)

@@ -66,6 +66,19 @@ const RACES: &[Race] = &[
     race("derive loosely", "destroy",
         ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
     race("derive", "derive loosely", ["ok", "name_taken"], ["name_taken", "ok"], ["ok", "ok"]),
+    race("tighten realm", "destroy",
+        ["ok", "must_be_suspended"], ["ok", "destroyed"], ["ok", "destroyed"]),
+    race("tighten vault", "destroy",
+        ["ok", "must_be_suspended"], ["ok", "destroyed"], ["ok", "destroyed"]),
+    race("tighten vault", "schedule",
+        ["ok", "must_be_suspended"], ["ok", "scheduled"], ["ok", "scheduled"]),
+    race("tighten vault", "due", ["ok", "ok"], ["ok", "ok"], ["ok", "ok"]),
+    race("revoke bob", "use approval",
+        ["ok", "approvals_missing"], ["ok", "destroyed"], ["ok", "destroyed"]),
+    race("regrant carol", "destroy by carol",
+        ["ok", "authentication_not_successful"], ["ok", "destroyed"], ["ok", "destroyed"]),
+    race("regrant carol", "work", ["ok", "done"], ["ok", "done"], ["ok", "done"]),
+    race("demand unique names", "take a name", ["ok", "name_taken"], ["ok", "ok"], ["ok", "ok"]),
     race("bind", "destroy", ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
     race("approve", "expiry", ["ok", "ok"], ["evidence_not_valid", "ok"], ["ok", "ok"]),
     race("approve", "withdraw", ["ok", "ok"], ["evidence_not_valid", "ok"], ["ok", "ok"]),
@@ -88,6 +101,22 @@ const RACES: &[Race] = &[
     race("revoke", "revoke", ["ok", "ok"], ["ok", "ok"], ["ok", "ok"]),
     race("destroy by carol", "revoke",
         ["destroyed", "ok"], ["authentication_not_successful", "ok"], ["destroyed", "ok"]),
+    race("destroy version", "use version", ["ok", "version_destroyed"], ["ok", "ok"], ["ok", "ok"]),
+    race("destroy version", "rotate two", ["ok", "ok"], ["ok", "ok"], ["ok", "ok"]),
+    race("destroy version", "destroy two",
+        ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
+    race("destroy version", "destroy version",
+        ["ok", "version_destroyed"], ["version_destroyed", "ok"], ["ok", "ok"]),
+    race("destroy version", "destroy version 2",
+        ["ok", "version_last_enabled"], ["version_last_enabled", "ok"], ["ok", "ok"]),
+    race("destroy version", "suspend version 2",
+        ["ok", "version_last_enabled"], ["version_last_enabled", "ok"], ["ok", "ok"]),
+    race("hold two", "destroy version", ["ok", "held"], ["ok", "ok"], ["ok", "ok"]),
+    race("export two", "destroy two",
+        ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
+    race("rotation due", "rotation due", ["ok", "ok"], ["ok", "ok"], ["ok", "ok"]),
+    race("rotation due", "destroy version", ["ok", "ok"], ["ok", "ok"], ["ok", "ok"]),
+    race("import", "import", ["ok", "item_not_found"], ["item_not_found", "ok"], ["ok", "ok"]),
     race("last of rate", "last of rate 2",
         ["destroyed", "rate_limited"], ["rate_limited", "destroyed"], ["destroyed", "destroyed"]),
     race("schedule last of rate", "last of rate 2",
@@ -236,7 +265,7 @@ fn check(base: &Rig, cast: &Cast, case: &Case, possible: &Possible) {
 }
 
 /// Everything that people see of the realm, in words without identifiers.
-fn seen(engine: &Engine) -> Vec<String> {
+pub(super) fn seen(engine: &Engine) -> Vec<String> {
     let caller = acme(engine);
     let filter = crate::KeyFilter { destroyed: true, ..Default::default() };
     let keys = engine.list_keys(&caller, &filter, None, 1_000).unwrap().keys;
@@ -247,8 +276,8 @@ fn seen(engine: &Engine) -> Vec<String> {
             let aliases: Vec<&str> =
                 record.aliases.iter().map(|alias| alias.text.as_str()).collect();
             format!(
-                "key {} {:?} versions {} next {} holds {} protected {} labels {} waits {} \
-                 {aliases:?}",
+                "key {} {:?} versions {} next {} holds {} protected {} labels {} secrets {} \
+                 waits {} {aliases:?} {}",
                 record.name,
                 record.state,
                 record.versions.len(),
@@ -256,10 +285,13 @@ fn seen(engine: &Engine) -> Vec<String> {
                 details.holds.len(),
                 details.protected,
                 details.labels.len(),
+                details.secrets.len(),
                 details.pending.is_some(),
+                life_seen(record),
             )
         })
         .collect();
+    lines.push(format!("import keys {}", engine.shared.catalogue.import_keys().len()));
     for vault in engine.list_vaults(&caller).unwrap() {
         lines.push(format!("vault {}", vault.name));
     }
@@ -282,12 +314,25 @@ fn seen(engine: &Engine) -> Vec<String> {
     lines
 }
 
+/// What is set and what became of a key's versions, uses and ways out.
+fn life_seen(record: &crate::record::KeyRecord) -> String {
+    let life = record.life();
+    let gone: Vec<u32> = life.destroyed_versions.iter().map(|version| version.number).collect();
+    let states: Vec<&str> = record.versions.iter().map(|version| version.state.as_str()).collect();
+    let (exported, rotation) = (record.exported, life.rotation.map(|rotation| rotation.next));
+    format!("gone {gone:?} states {states:?} exported {exported} rotation {rotation:?}")
+}
+
 /// Nothing is both there and gone: live keys work, tombstones prove their end, nobody acts for a
 /// key that is gone, and one root is alive.
-fn intact(rig: &Rig) {
+pub(super) fn intact(rig: &Rig) {
     let caller = acme(&rig.engine);
     for entry in rig.keys() {
         let record = entry.record();
+        for version in &record.life().destroyed_versions {
+            let receipt = rig.engine.version_receipt(&caller, record.id, version.number).unwrap();
+            assert!(verified(&rig.engine, &receipt), "of version {}", version.number);
+        }
         let used = encrypt(&rig.engine, &caller, record.id);
         if record.state.is_destroyed() {
             assert_eq!(used.unwrap_err(), crate::EngineError::ObjectDestroyed(record.id));

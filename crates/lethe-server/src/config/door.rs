@@ -23,7 +23,10 @@ pub struct Dialect {
 }
 
 /// The dialects of this version.
-pub const DIALECTS: &[Dialect] = &[Dialect { name: "native", port_number: 0, dev_realm: "dev" }];
+pub const DIALECTS: &[Dialect] = &[
+    Dialect { name: "native", port_number: 0, dev_realm: "dev" },
+    Dialect { name: "ncloud", port_number: 2, dev_realm: "ncloud" },
+];
 
 /// The port of the first dialect, unless the configuration says otherwise.
 pub const PORT_BASE_DEFAULT: u16 = 8200;

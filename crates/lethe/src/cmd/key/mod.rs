@@ -4,8 +4,11 @@ mod change;
 mod destroy;
 mod details;
 mod preview;
+mod transport;
 mod uses;
+mod version;
 
+use core::time::Duration;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -14,7 +17,7 @@ use serde_json::Value;
 use ureq::http::Method;
 
 use super::vault;
-use crate::arguments::{Label, labels_object};
+use crate::arguments::{Label, labels_object, parse_span};
 use crate::client::{Client, TEXT, body, object, query_value};
 use crate::connection::ConnectionArguments;
 use crate::failure::Failure;
@@ -54,6 +57,17 @@ enum Command {
         /// Refuse every use of it until `key activate`
         #[arg(long)]
         inactive: bool,
+        /// What it may be used for, with commas, as in encrypt,decrypt; without it everything
+        #[arg(long, value_name = "USES", value_delimiter = ',')]
+        uses: Vec<String>,
+        /// Add a version by itself so often, as in 90d
+        #[arg(long, value_name = "TIME", value_parser = parse_span)]
+        rotate_every: Option<Duration>,
+        /// Let its material leave, by `key export`; never given later
+        #[arg(long)]
+        exportable: bool,
+        #[command(flatten)]
+        origin: Origin,
     },
     /// List keys, oldest first
     List(List),
@@ -67,7 +81,15 @@ enum Command {
         /// The key
         id: KeyId,
     },
-    /// Change its name, its labels or its protection
+    /// Suspend, resume or destroy one version of a key
+    Version(version::Arguments),
+    /// Take a key's material out, wrapped for somebody's public key
+    Export(transport::Export),
+    /// Make a key of one that comes from outside
+    Import(transport::Import),
+    /// Make a key pair to wrap a key for that is to be imported
+    ImportKey(transport::ImportKey),
+    /// Change its name, its labels, its protection, what it may do and when it is rotated
     Update(change::Update),
     /// Begin to use a key that was made inactive
     Activate {
@@ -106,14 +128,26 @@ enum Command {
     Mac(uses::Mac),
     /// Check a message authentication code; exits with 0 only if it is valid
     MacVerify(uses::MacVerify),
-    /// Print the public key of a key pair, in PEM
-    PublicKey {
-        /// The key
-        id: KeyId,
-        /// Of this version; without it of the current one
-        #[arg(long)]
-        version: Option<u32>,
-    },
+    /// Encrypt anew what `encrypt` made, without seeing the plaintext
+    ReEncrypt(uses::ReEncrypt),
+    /// Make a key for data; its ciphertext comes in base64
+    DataKey(uses::DataKey),
+    /// Encrypt without a format of Lethe; nonce, ciphertext and tag come in base64
+    RawEncrypt(uses::RawEncrypt),
+    /// Decrypt what `raw-encrypt` made, or another program
+    RawDecrypt(uses::RawDecrypt),
+    /// Agree on a secret with the holder of another key
+    Agree(uses::Agree),
+    /// Make a secret, and what takes it to the holder of a key
+    Encapsulate(uses::Encapsulate),
+    /// Open what `encapsulate` made
+    Decapsulate(uses::Decapsulate),
+    /// Wrap a file by AES-KW or AES-KWP; the result comes in base64
+    Wrap(uses::Wrap),
+    /// Unwrap what `wrap` made
+    Unwrap(uses::Unwrap),
+    /// Print the public key of a key pair, in PEM if nothing else is asked for
+    PublicKey(uses::PublicKey),
     /// List the algorithms of the server
     Algorithms,
     /// Destroy a key, for good: at once, or after the waiting time of --window or the policy
@@ -140,6 +174,32 @@ enum Command {
         #[arg(long, short = 'o', value_name = "FILE")]
         out: Option<PathBuf>,
     },
+}
+
+/// From which key a new one is derived.
+#[derive(Args, Debug)]
+struct Origin {
+    /// Derive it from this key
+    #[arg(long, value_name = "KEY", requires = "way")]
+    derive_from: Option<KeyId>,
+    /// The way to it, as in m/44'/0'/7, from a key of BIP-32 or SLIP-0010
+    #[arg(long, value_name = "PATH", group = "way", requires = "derive_from")]
+    path: Option<String>,
+    /// What tells it from the other children of an HMAC key
+    #[arg(long, value_name = "TEXT", group = "way", requires = "derive_from")]
+    derive_label: Option<String>,
+}
+
+impl Origin {
+    fn json(&self) -> Option<Value> {
+        let mut derive = serde_json::json!({ "parent": self.derive_from?.to_string() });
+        for (name, text) in [("path", &self.path), ("label", &self.derive_label)] {
+            if let Some(text) = text {
+                derive[name] = text.as_str().into();
+            }
+        }
+        Some(derive)
+    }
 }
 
 #[derive(Args, Debug)]
@@ -198,21 +258,37 @@ impl List {
 pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     let client = arguments.connection.connect()?;
     match arguments.command {
-        Command::Create { name, algorithm, vault, label, protected, inactive } => {
+        Command::Create {
+            name,
+            algorithm,
+            vault,
+            label,
+            protected,
+            inactive,
+            uses,
+            rotate_every,
+            exportable,
+            origin,
+        } => {
             let mut members = serde_json::json!({ "name": name, "algorithm": algorithm });
             let labels = labels_object(&label).map_err(Failure::Usage)?;
             for (member, value, is_said) in [
                 ("labels", Value::Object(labels), !label.is_empty()),
                 ("protected", Value::Bool(true), protected),
                 ("active", Value::Bool(false), inactive),
+                ("exportable", Value::Bool(true), exportable),
             ] {
                 if is_said {
                     members[member] = value;
                 }
             }
+            if let Some(derive) = origin.json() {
+                members["derive"] = derive;
+            }
             if let Some(vault) = vault {
                 members["vault"] = vault::resolve(&client, &vault)?.into();
             }
+            change::add_rules(&mut members, &uses, rotate_every);
             show(&client.post("/v1/keys", &body(&members))?.json()?, output)
         }
         Command::List(wanted) => list(&client, &wanted, output),
@@ -221,6 +297,10 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
             let answer = client.post(&format!("{}/rotate", path(id)), &object(&[]))?;
             show(&answer.json()?, output)
         }
+        Command::Version(wanted) => version::run(&client, &wanted, output),
+        Command::Export(wanted) => transport::export(&client, &wanted, output),
+        Command::Import(wanted) => transport::import(&client, &wanted, output),
+        Command::ImportKey(wanted) => transport::import_key(&client, &wanted, output),
         Command::Update(wanted) => change::update(&client, &wanted, output),
         Command::Activate { id } => change::transition(&client, id, "activate", output),
         Command::Suspend { id } => change::transition(&client, id, "suspend", output),
@@ -233,7 +313,16 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
         Command::Verify(wanted) => uses::verify(&client, &wanted, output),
         Command::Mac(wanted) => uses::mac(&client, &wanted, output),
         Command::MacVerify(wanted) => uses::mac_verify(&client, &wanted, output),
-        Command::PublicKey { id, version } => public_key(&client, id, version, output),
+        Command::ReEncrypt(wanted) => uses::re_encrypt(&client, &wanted, output),
+        Command::DataKey(wanted) => uses::data_key(&client, &wanted, output),
+        Command::RawEncrypt(wanted) => uses::raw_encrypt(&client, &wanted, output),
+        Command::RawDecrypt(wanted) => uses::raw_decrypt(&client, &wanted, output),
+        Command::Agree(wanted) => uses::agree(&client, &wanted, output),
+        Command::Encapsulate(wanted) => uses::encapsulate(&client, &wanted, output),
+        Command::Decapsulate(wanted) => uses::decapsulate(&client, &wanted, output),
+        Command::Wrap(wanted) => uses::wrap(&client, &wanted, output),
+        Command::Unwrap(wanted) => uses::unwrap(&client, &wanted, output),
+        Command::PublicKey(wanted) => uses::public_key(&client, &wanted, output),
         Command::Algorithms => algorithms(&client, output),
         Command::Destroy(wanted) => destroy::run(&client, &wanted, output),
         Command::CancelDestruction { id } => {
@@ -337,22 +426,6 @@ fn fields(key: &Value) -> Vec<(&'static str, String)> {
         fields.push(("log entry", member(end, "log_index")));
     }
     fields
-}
-
-fn public_key(
-    client: &Client,
-    id: KeyId,
-    version: Option<u32>,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    let query = version.map(|version| format!("?version={version}")).unwrap_or_default();
-    let path = format!("{}/public-key{query}", path(id));
-    let answer = client.send(Method::GET, &path, "*/*", None)?;
-    if output.is_json() {
-        let pem = String::from_utf8_lossy(answer.body.expose()).into_owned();
-        return output.json(&serde_json::json!({ "public_key": pem }));
-    }
-    output.bytes(answer.body.expose())
 }
 
 fn algorithms(client: &Client, output: &mut Output) -> Result<(), Failure> {
