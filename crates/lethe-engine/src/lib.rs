@@ -45,13 +45,16 @@ pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
-    BulkRequest, Collection, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome,
-    DestroyRequest, DestroyWhen, Destroyed, DestructionPreview, Document, DocumentChange,
-    DocumentPage, DoorOperation, EventReader, Expected, GivenMaterial, HoldRequest, KeyChange,
-    KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PreparedKey, PreviewVerdict,
-    PrincipalChange, Selection, SignedRequest, VaultChange, VaultRequest,
+    ApiKey, BulkRequest, Collection, CreateApiKeyRequest, CreateKeyRequest, CreatePrincipalRequest,
+    DestroyOutcome, DestroyRequest, DestroyWhen, Destroyed, DestructionPreview, Document,
+    DocumentChange, DocumentPage, DoorOperation, EventReader, Expected, GivenMaterial, HoldRequest,
+    KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PreparedKey,
+    PreviewVerdict, PrincipalChange, Selection, SignedRequest, VaultChange, VaultRequest,
+    api_key_algorithm,
 };
-pub use signin::{Proof, Rate, SignInLimits, Source};
+pub use signin::{
+    InvalidNetwork, NETWORKS, Network, Proof, Rate, SignInLimits, Source, TokenClaims, TokenSubject,
+};
 pub use start::{Parts, StartError, StoreState, prepare};
 
 use caretaker::Caretaker;

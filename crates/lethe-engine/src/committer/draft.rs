@@ -119,11 +119,13 @@ impl<'a> Draft<'a> {
         record_keys: &mut RecordKeys<'_>,
     ) -> Result<Drafted, EngineError> {
         match step {
-            Step::AddVersion { seen, material } => {
+            Step::AddVersion { seen, material, retires } => {
                 let mut record = seen.record().clone();
+                let erases = !super::batch::retired(&record, retires).is_empty();
+                record.versions.retain(|version| !retires.contains(&version.number));
                 self.add_version(&mut record, material, record_keys)?;
                 record.changed = self.now;
-                self.key(EntryType::KeyRotated, record, &[], false)
+                self.key(EntryType::KeyRotated, record, &[], erases)
             }
             Step::CreateKey(new) => self.new_key(new, record_keys),
             Step::DestroyKey(destroy) => self.destroyed(destroy),

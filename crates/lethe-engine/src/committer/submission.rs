@@ -46,8 +46,8 @@ impl Change {
 /// One record that changes, and its entry in the log.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// A further version.
-    AddVersion { seen: Arc<KeyEntry>, material: Material },
+    /// A further version. The versions of the numbers `retires` go with their material.
+    AddVersion { seen: Arc<KeyEntry>, material: Material, retires: Vec<u32> },
     /// A new key.
     CreateKey(Box<NewKey>),
     /// A key's material goes.

@@ -85,12 +85,12 @@ impl CreateKeyRequest {
 #[derive(Debug)]
 #[must_use]
 pub struct PreparedKey {
-    step: Step,
+    pub(super) step: Step,
     idempotency: Option<IdempotencyKey>,
 }
 
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     Existing(Arc<KeyEntry>),
     New(Box<NewKey>),
 }
@@ -113,7 +113,7 @@ impl Engine {
         result
     }
 
-    fn prepare_key_unaudited(
+    pub(super) fn prepare_key_unaudited(
         &self,
         caller: &Caller,
         request: CreateKeyRequest,
@@ -311,7 +311,7 @@ impl Engine {
     }
 
     /// Whether what a creation wants is still to be had.
-    fn still_free(&self, caller: &Caller, change: &Change) -> Result<(), EngineError> {
+    pub(super) fn still_free(&self, caller: &Caller, change: &Change) -> Result<(), EngineError> {
         for step in &change.steps {
             if let commit::Step::CreateKey(new) = step {
                 let vault = self.shared.catalogue.vault(new.record.realm, new.record.vault);

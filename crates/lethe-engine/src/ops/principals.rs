@@ -111,7 +111,7 @@ impl Engine {
         request: CreatePrincipalRequest,
     ) -> Result<NewPrincipal, EngineError> {
         authz::check_realm::<CreatePrincipal>(caller, None)?;
-        if self.shared.catalogue.principals(caller.realm()).len() >= PRINCIPALS_MAX {
+        if self.shared.catalogue.principals_count(caller.realm()) >= PRINCIPALS_MAX {
             return Err(EngineError::ServerLimitExceeded("principals of one realm"));
         }
         self.check_grants(caller, &request.grants)?;
@@ -162,7 +162,7 @@ impl Engine {
         Ok(NewPrincipal { entry, tokens })
     }
 
-    fn still_named(&self, change: &Change) -> Result<(), EngineError> {
+    pub(super) fn still_named(&self, change: &Change) -> Result<(), EngineError> {
         for step in &change.steps {
             if let Step::PutPrincipal(update) = step {
                 self.check_principal_names(&update.record)?;
@@ -198,7 +198,11 @@ impl Engine {
         }
     }
 
-    fn check_grants(&self, caller: &Caller, grants: &[Grant]) -> Result<(), EngineError> {
+    pub(super) fn check_grants(
+        &self,
+        caller: &Caller,
+        grants: &[Grant],
+    ) -> Result<(), EngineError> {
         if grants.len() > GRANTS_MAX {
             return Err(EngineError::ServerLimitExceeded("grants of one principal"));
         }
@@ -367,7 +371,7 @@ impl Engine {
 /// A principal as it is to be, its entry in the log, and the secrets that are to be sealed.
 pub(super) type PrincipalPlan = (PrincipalRecord, EntryType, Vec<SecretVec>);
 
-fn check_principal(record: &PrincipalRecord) -> Result<(), EngineError> {
+pub(super) fn check_principal(record: &PrincipalRecord) -> Result<(), EngineError> {
     let sizes = record.attributes.iter().map(|(name, value)| name.len() + value.len());
     if record.credentials.len() > CREDENTIALS_MAX {
         return Err(EngineError::ServerLimitExceeded("credentials of one principal"));

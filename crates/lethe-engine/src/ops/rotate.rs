@@ -30,7 +30,11 @@ impl Engine {
                 return Err(EngineError::ServerLimitExceeded("versions of one key"));
             }
             let material = seen.record().algorithm.generate(&*self.shared.entropy)?;
-            Ok(Some(Change::one(Step::AddVersion { seen: seen.clone(), material })))
+            Ok(Some(Change::one(Step::AddVersion {
+                seen: seen.clone(),
+                material,
+                retires: Vec::new(),
+            })))
         })
         .await
     }

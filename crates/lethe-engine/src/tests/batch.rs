@@ -147,8 +147,10 @@ fn a_rotation_that_loses_to_a_destroy_plans_again() {
     let material = entry.record().algorithm.generate(&SystemEntropy).unwrap();
     let destroy = destruction(&entry);
     let (one, one_answer) = submission(&caller, destroy);
-    let (two, two_answer) =
-        submission(&caller, Change::one(Step::AddVersion { seen: entry.clone(), material }));
+    let (two, two_answer) = submission(
+        &caller,
+        Change::one(Step::AddVersion { seen: entry.clone(), material, retires: Vec::new() }),
+    );
     committer.commit_batch(vec![one, two]);
     assert!(matches!(answer(one_answer).unwrap().made[..], [Made::Destroyed(_)]));
     assert!(matches!(answer(two_answer), Err(CommitError::Conflict(_))));
