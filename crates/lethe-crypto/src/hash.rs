@@ -68,3 +68,13 @@ impl core::fmt::Debug for Sha256 {
         f.write_str("Sha256(..)")
     }
 }
+
+/// SHA-1 (FIPS 180-4). Only where a format names things by it, as thumbprints of certificates do:
+/// collisions can be made.
+#[must_use]
+pub fn sha1(message: &[u8]) -> [u8; 20] {
+    let mut out = [0; 20];
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, message);
+    out.copy_from_slice(digest.as_ref());
+    out
+}

@@ -183,6 +183,12 @@ impl Caller {
         self
     }
 
+    /// The credential that it came with.
+    #[must_use]
+    pub fn credential(&self) -> Option<CredentialId> {
+        self.credential
+    }
+
     /// The record of who it is.
     #[must_use]
     pub fn record(&self) -> &PrincipalRecord {

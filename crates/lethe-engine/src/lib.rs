@@ -53,7 +53,8 @@ pub use ops::{
     api_key_algorithm,
 };
 pub use signin::{
-    InvalidNetwork, NETWORKS, Network, Proof, Rate, SignInLimits, Source, TokenClaims, TokenSubject,
+    InvalidNetwork, NETWORKS, Network, Proof, Rate, SignInLimits, Source, TOKEN_REALM, TokenClaims,
+    TokenSubject,
 };
 pub use start::{Parts, StartError, StoreState, prepare};
 

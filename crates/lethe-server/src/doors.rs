@@ -1,6 +1,7 @@
 //! The front doors of this version: one file each, which opens the door and, for `serve --dev`,
 //! makes what a client of it needs.
 
+mod altostrat;
 mod native;
 
 use std::sync::{Arc, OnceLock};
@@ -8,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use lethe_door_native::ServiceView;
 use lethe_engine::Engine;
 use lethe_http::{Door, ListenerOptions};
-use lethe_types::RealmId;
+use lethe_types::{Clock, Entropy, RealmId};
 use serde_json::{Map, Value};
 
 use crate::ServeError;
@@ -21,6 +22,10 @@ pub(crate) struct Site<'a> {
     pub(crate) realm: RealmId,
     pub(crate) engine: &'a Arc<Engine>,
     pub(crate) service: &'a Arc<dyn ServiceView>,
+    pub(crate) clock: &'a Arc<dyn Clock>,
+    pub(crate) entropy: &'a Arc<dyn Entropy>,
+    /// Whether this is `serve --dev`.
+    pub(crate) is_dev: bool,
     /// `https://HOST:PORT` of the door's own listener: known an instant after it listens.
     pub(crate) url: Arc<OnceLock<String>>,
 }
@@ -48,9 +53,9 @@ impl Opened {
 /// # Errors
 /// [`ServeError::Door`] if it does not take its settings; the engine's if it cannot make what it
 /// needs.
-#[expect(clippy::unused_async, reason = "doors keep what they need as documents of the engine")]
 pub(crate) async fn open(site: &Site<'_>) -> Result<Opened, ServeError> {
     match site.config.dialect {
+        "altostrat" => altostrat::open(site).await,
         "native" => native::open(site),
         other => Err(ServeError::Door { dialect: other, why: "not in this version".to_owned() }),
     }
@@ -63,6 +68,7 @@ pub(crate) async fn provision_dev(
     before: Option<&Value>,
 ) -> Result<Map<String, Value>, ServeError> {
     match site.config.dialect {
+        "altostrat" => altostrat::provision_dev(site, before).await,
         "native" => native::provision_dev(site, before).await,
         _ => Ok(Map::new()),
     }

@@ -9,7 +9,7 @@ use lethe_crypto::SystemEntropy;
 use lethe_engine::Engine;
 use lethe_http::metrics::Registry;
 use lethe_http::{Environment, HostRouter, Listener, ListenerOptions, Transport, tls};
-use lethe_types::Clock;
+use lethe_types::{Clock, Entropy};
 use serde_json::Map;
 
 use crate::audit_file::AuditFile;
@@ -132,11 +132,21 @@ async fn run(
     });
     let certificates = certificates(config)?;
     let before = if options.dev { dev::last_time(&data) } else { Map::new() };
+    let door_clock: Arc<dyn Clock> = clock.clone();
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let (mut listeners, mut opened, mut provided) = (Vec::new(), Vec::new(), Vec::new());
     for door_config in &config.doors {
         let realm = engine.ensure_realm(&door_config.realm).await?;
-        let site =
-            Site { config: door_config, realm, engine, service: &service, url: Arc::default() };
+        let site = Site {
+            config: door_config,
+            realm,
+            engine,
+            service: &service,
+            clock: &door_clock,
+            entropy: &entropy,
+            is_dev: options.dev,
+            url: Arc::default(),
+        };
         let door = doors::open(&site).await?;
         if options.dev {
             let before = before.get(door_config.dialect);

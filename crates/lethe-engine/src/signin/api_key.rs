@@ -23,6 +23,9 @@ use crate::{Engine, EngineError};
 /// in the form of [`Network::list`]. Without it from everywhere.
 pub const NETWORKS: &str = "access.networks";
 
+/// The realm of the keys that sign tokens. No door is bound to it.
+pub const TOKEN_REALM: &str = "lethe-tokens";
+
 /// The attribute of an application with the tokens that are refused one by one.
 pub(crate) const DENIED_TOKENS: &str = "access.denied";
 
@@ -50,8 +53,6 @@ pub enum TokenSubject<'a> {
     Application {
         /// The name that it signs in with.
         client: &'a str,
-        /// The key.
-        key: KeyId,
         /// The number of the secret that the token was made from.
         version: u32,
     },
@@ -153,8 +154,8 @@ impl Engine {
     ) -> Result<Caller, EngineError> {
         let now = self.shared.clock.now();
         let found = match claims.subject {
-            TokenSubject::Application { client, key, version } => {
-                self.application_of_token(claims, (client, key, version), from, now)
+            TokenSubject::Application { client, version } => {
+                self.application_of_token(claims, (client, version), from, now)
             }
             TokenSubject::User(user) => {
                 let entry = self.shared.catalogue.principal(claims.realm, user);
@@ -178,13 +179,13 @@ impl Engine {
     fn application_of_token(
         &self,
         claims: &TokenClaims<'_>,
-        (client, key, version): (&str, KeyId, u32),
+        (client, version): (&str, u32),
         from: Option<IpAddr>,
         now: UnixMillis,
     ) -> Option<(Arc<PrincipalEntry>, Option<CredentialId>)> {
         let entry = self.shared.catalogue.by_login(claims.realm, client)?;
         let record = entry.record();
-        let key = self.shared.catalogue.key(key)?;
+        let key = self.shared.catalogue.key(record.bound_to?)?;
         let credential = record.credentials.iter().find(|credential| {
             credential.api_secret().is_some_and(|(_, number)| number == version)
         })?;
@@ -193,7 +194,6 @@ impl Engine {
             DeniedTokens::decode(stored).contains(&claims.token, claims.issued)
         });
         let stands = record.is_application_of_key()
-            && record.bound_to == Some(key.record().id)
             && is_open(&key)
             && credential.is_live(now)
             && find_version(&key, version).is_some()
@@ -204,6 +204,37 @@ impl Engine {
             self.shared.catalogue.count_use(&key, now, record.id);
         }
         stands.then_some((entry, Some(id)))
+    }
+
+    /// The key, if it is one of those that Lethe signs tokens with: they are in the realm
+    /// [`TOKEN_REALM`], where nobody signs in, so that no grant reaches them.
+    #[must_use]
+    pub fn signing_key(&self, key: KeyId) -> Option<Arc<KeyEntry>> {
+        let realm = self.shared.catalogue.realm_by_name(&TOKEN_REALM.parse().ok()?)?;
+        self.shared.catalogue.key(key).filter(|entry| entry.record().realm == realm.id)
+    }
+
+    /// The key in the realm [`TOKEN_REALM`] that has this alias and its material.
+    #[must_use]
+    pub fn signing_key_named(&self, alias_door: &str, text: &str) -> Option<Arc<KeyEntry>> {
+        let realm = self.shared.catalogue.realm_by_name(&TOKEN_REALM.parse().ok()?)?;
+        let found = self.shared.catalogue.alias(realm.id, alias_door, text);
+        found.filter(|entry| !entry.record().state.is_destroyed())
+    }
+
+    /// Whose the identifier is at a door: the key that has its material, or the newest that had.
+    /// Asks nobody's permission: whoever calls this asks for an operation on it next.
+    #[must_use]
+    pub fn key_with_alias(&self, realm: RealmId, door: &str, text: &str) -> Option<Arc<KeyEntry>> {
+        self.shared.catalogue.alias(realm, door, text)
+    }
+
+    /// The first identifier that the key has at a door. Asks nobody's permission.
+    #[must_use]
+    pub fn alias_of(&self, key: KeyId, door: &str) -> Option<String> {
+        let entry = self.shared.catalogue.key(key)?;
+        let alias = entry.record().aliases.iter().find(|alias| alias.door == door)?;
+        Some(alias.text.clone())
     }
 
     /// Whether `signature` is that of the key's version `version` over `message`. No use of the

@@ -30,7 +30,7 @@ use lethe_crypto::token::Pepper;
 use parking_lot::Mutex;
 
 pub(crate) use api_key::{DENIED_TOKENS, DeniedTokens};
-pub use api_key::{NETWORKS, TokenClaims, TokenSubject};
+pub use api_key::{NETWORKS, TOKEN_REALM, TokenClaims, TokenSubject};
 pub use external::Proof;
 pub use network::{InvalidNetwork, Network};
 pub use source::Source;

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use std::path::PathBuf;
 
+use lethe_engine::TOKEN_REALM;
 use lethe_types::RealmName;
 use rustls_pki_types::ServerName;
 use serde::Deserialize;
@@ -23,7 +24,11 @@ pub struct Dialect {
 }
 
 /// The dialects of this version.
-pub const DIALECTS: &[Dialect] = &[Dialect { name: "native", port_number: 0, dev_realm: "dev" }];
+pub const DIALECTS: &[Dialect] = &[
+    Dialect { name: "native", port_number: 0, dev_realm: "dev" },
+    // An API key's secret signs in at the native door too.
+    Dialect { name: "altostrat", port_number: 5, dev_realm: "dev" },
+];
 
 /// The port of the first dialect, unless the configuration says otherwise.
 pub const PORT_BASE_DEFAULT: u16 = 8200;
@@ -213,6 +218,10 @@ fn find_dialect(written: &Spanned<String>) -> Result<Dialect, Invalid> {
 
 fn realm(written: Option<&Spanned<String>>) -> Result<RealmName, Invalid> {
     match written {
+        // Nobody may sign in where the keys of tokens are.
+        Some(name) if name.get_ref() == TOKEN_REALM => {
+            Err(Invalid::new(name, "this realm is the server's own"))
+        }
         Some(name) => name.get_ref().parse().map_err(|error| Invalid::new(name, error)),
         None => Ok(REALM_DEFAULT.parse().expect("the default is a name")),
     }
