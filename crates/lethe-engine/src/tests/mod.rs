@@ -1,4 +1,5 @@
 mod access;
+mod api_keys;
 mod batch;
 mod closing;
 mod crash;
