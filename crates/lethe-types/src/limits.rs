@@ -212,7 +212,7 @@ pub const API_SECRET_BYTES_MAX: usize = 256;
 pub const DENIED_TOKENS_MAX: usize = 256;
 
 /// Most networks from which one API key can be used.
-pub const NETWORKS_MAX: usize = 64;
+pub const NETWORK_ENTRIES_MAX: usize = 64;
 
 /// Most keys that are destroyed in one commit with a receipt for each in the answer.
 pub const DESTROY_TOGETHER_KEYS_MAX: usize = 256;

@@ -10,7 +10,7 @@ use lethe_engine::{
     CreateApiKeyRequest, CreateKeyRequest, EngineError, NETWORKS, Network, api_key_algorithm,
 };
 use lethe_http::{Reply, Request};
-use lethe_types::limits::{LABELS_MAX, NETWORKS_MAX};
+use lethe_types::limits::{LABELS_MAX, NETWORK_ENTRIES_MAX};
 use lethe_types::{LabelName, LabelValue, Permission, UnixMillis};
 use serde_json::{Map, Value};
 
@@ -248,7 +248,7 @@ fn extensions(
 
 /// The blocks of addresses in the form that the engine keeps.
 fn networks(value: &Value) -> Option<String> {
-    let texts = value.as_array().filter(|all| (1..=NETWORKS_MAX).contains(&all.len()))?;
+    let texts = value.as_array().filter(|all| (1..=NETWORK_ENTRIES_MAX).contains(&all.len()))?;
     let network = |text: &Value| text.as_str()?.parse::<Network>().ok();
     let networks: Vec<Network> = texts.iter().map(network).collect::<Option<_>>()?;
     let texts: Vec<String> = networks.iter().map(ToString::to_string).collect();

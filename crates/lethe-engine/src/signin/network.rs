@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
 
-use lethe_types::limits::NETWORKS_MAX;
+use lethe_types::limits::NETWORK_ENTRIES_MAX;
 
 /// A block of addresses, as in `10.0.0.0/8` (RFC 4632) or `2001:db8::/32` (RFC 4291); a single
 /// address without a length. The bits behind the length are zero.
@@ -25,12 +25,12 @@ impl Network {
     }
 
     /// The blocks of a list with commas between them, in the form that attributes keep; `None` if
-    /// one of them is none or there are more than [`NETWORKS_MAX`].
+    /// one of them is none or there are more than [`NETWORK_ENTRIES_MAX`].
     #[must_use]
     pub fn list(text: &str) -> Option<Vec<Self>> {
         let networks: Vec<Self> =
             text.split(',').map(|one| one.parse().ok()).collect::<Option<_>>()?;
-        (networks.len() <= NETWORKS_MAX).then_some(networks)
+        (networks.len() <= NETWORK_ENTRIES_MAX).then_some(networks)
     }
 }
 
