@@ -150,7 +150,6 @@ fn every_route_refuses_callers_without_token_without_rights_and_of_other_realms(
         let list = |name: &str| assert_eq!(refused.json()[name], json!([]), "{method} {path}");
         match (method.as_str(), path.as_str()) {
             // A list shows what the caller may see: nothing. Algorithms are no secret.
-            ("GET", "/v1/keys") => list("keys"),
             ("GET", "/v1/approvals") => list("approvals"),
             ("GET", "/v1/destructions") => list("destructions"),
             ("GET", "/v1/algorithms") => assert_eq!(refused.status, 200),
