@@ -1,11 +1,13 @@
 //! Cryptography over well-kept libraries: narrow functions, typed keys, sealed values, and the one
 //! registry through which every algorithm enters Lethe.
 //!
-//! Layer 1. No primitive is written here: they come from `aws-lc-rs` and `argon2`. No I/O, no
-//! clock.
+//! Layer 1. No primitive is written here: they come from `aws-lc-rs`, and what it does not have
+//! from crates that docs/decisions/010 (not audited), 011 and 014 name. No I/O, no clock.
 
 pub mod aead;
 mod algorithms;
+pub mod convergent;
+mod encoding;
 mod entropy;
 mod error;
 pub mod hash;
@@ -18,6 +20,7 @@ pub mod sealed;
 pub mod signing_key;
 pub mod token;
 
+pub use encoding::KEY_FORM_BYTES_MAX;
 pub use entropy::SystemEntropy;
 pub use error::CryptoError;
 

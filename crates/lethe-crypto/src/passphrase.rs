@@ -12,16 +12,18 @@ use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use lethe_types::{Entropy, Secret};
 
 use crate::CryptoError;
-use crate::kdf::{Argon2Params, argon2id};
+use crate::kdf::{
+    ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, Argon2Params, argon2id,
+};
 
 /// Bytes of the salt of a new hash (RFC 9106 section 3.1).
 pub const SALT_BYTES: usize = 16;
 /// Most memory of a stored hash's cost, in KiB: a damaged record cannot ask for all there is.
-pub const MEMORY_KIB_MAX: u32 = 1_048_576;
+pub const MEMORY_KIB_MAX: u32 = ARGON2_MEMORY_KIB_MAX;
 /// Most passes of a stored hash's cost.
-pub const PASSES_MAX: u32 = 64;
+pub const PASSES_MAX: u32 = ARGON2_PASSES_MAX;
 /// Most lanes of a stored hash's cost.
-pub const LANES_MAX: u32 = 64;
+pub const LANES_MAX: u32 = ARGON2_LANES_MAX;
 
 /// Hashes `passphrase` with a fresh salt; the text holds cost, salt and hash.
 ///

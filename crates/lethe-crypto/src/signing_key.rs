@@ -3,17 +3,18 @@
 //! For tools at the user's side, which sign something once. Keys in a store are kept in the
 //! encoding of their algorithm instead.
 
-use aws_lc_rs::encoding::{AsBigEndian as _, Curve25519SeedBin};
-use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lethe_types::SecretVec;
 
 use crate::CryptoError;
-use crate::registry::{Algorithm, UsableKey};
+use crate::registry::{Algorithm, KeyFormat, UsableKey};
 
 /// Longest PEM file of a private key, in bytes. The largest that is taken has 400.
 pub const SIGNING_KEY_PEM_BYTES_MAX: usize = 16_384;
+
+/// The algorithms of the keys that are taken.
+const ALGORITHMS: [&str; 4] = ["ed25519", "ecdsa-p256", "ecdsa-p384", "ecdsa-p521"];
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
@@ -25,29 +26,14 @@ const END: &str = "-----END PRIVATE KEY-----";
 /// [`CryptoError::Invalid`] for anything else: an encrypted key, another form, two keys.
 pub fn signing_key_from_pem(pem: &SecretVec) -> Result<UsableKey, CryptoError> {
     let der = der_of(pem)?;
-    let other = CryptoError::Invalid("kind of private key: only Ed25519 and ECDSA keys are taken");
-    if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.expose()) {
-        let seed = pair.seed().map_err(|_| CryptoError::Library("read an Ed25519 seed"))?;
-        let seed: Curve25519SeedBin<'_> =
-            seed.as_be_bytes().map_err(|_| CryptoError::Library("read an Ed25519 seed"))?;
-        return algorithm("ed25519")?.load(&SecretVec::copy_from(seed.as_ref()));
-    }
-    for (name, curve) in [
-        ("ecdsa-p256", &signature::ECDSA_P256_SHA256_ASN1_SIGNING),
-        ("ecdsa-p384", &signature::ECDSA_P384_SHA384_ASN1_SIGNING),
-        ("ecdsa-p521", &signature::ECDSA_P521_SHA512_ASN1_SIGNING),
-    ] {
-        if let Ok(pair) = EcdsaKeyPair::from_pkcs8(curve, der.expose()) {
-            // The one encoding that the registry takes.
-            let pkcs8 = pair.to_pkcs8v1().map_err(|_| CryptoError::Library("encode a key"))?;
-            return algorithm(name)?.load(&SecretVec::copy_from(pkcs8.as_ref()));
+    for name in ALGORITHMS {
+        let algorithm = Algorithm::from_name(name)
+            .map_err(|_| CryptoError::Invalid("algorithm of the private key"))?;
+        if let Ok(material) = algorithm.import(KeyFormat::Pkcs8Der, der.expose()) {
+            return algorithm.load(material.secret());
         }
     }
-    Err(other)
-}
-
-fn algorithm(name: &str) -> Result<Algorithm, CryptoError> {
-    Algorithm::from_name(name).map_err(|_| CryptoError::Invalid("algorithm of the private key"))
+    Err(CryptoError::Invalid("kind of private key: only Ed25519 and ECDSA keys are taken"))
 }
 
 /// The bytes between the lines of PEM (RFC 7468 section 3, its strict form apart from line length).

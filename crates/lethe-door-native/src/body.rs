@@ -47,6 +47,43 @@ pub(crate) fn parse_bytes<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, R
     }
 }
 
+/// Whether `body` is that of a batch: an object whose first member is `items`.
+pub(crate) fn is_batch(body: &[u8]) -> bool {
+    let Some((b'{', inside)) = body.trim_ascii_start().split_first() else { return false };
+    inside.trim_ascii_start().starts_with(BATCH_MEMBER)
+}
+
+/// The items of the first array in `body`, which is well-formed JSON, each as it stands there.
+pub(crate) fn array_items(body: &[u8]) -> Vec<&[u8]> {
+    let (mut items, mut depth, mut start) = (Vec::new(), 0_usize, 0);
+    let mut rest = body;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let at = body.len() - rest.len();
+        rest = if byte == b'"' { split_string(tail).1 } else { tail };
+        match byte {
+            b'[' if depth == 0 => (depth, start) = (1, at + 1),
+            b'[' | b'{' if depth > 0 => depth += 1,
+            b',' if depth == 1 => {
+                items.push(body[start..at].trim_ascii());
+                start = at + 1;
+            }
+            b']' | b'}' if depth > 1 => depth -= 1,
+            b']' if depth == 1 => {
+                let last = body[start..at].trim_ascii();
+                if !(items.is_empty() && last.is_empty()) {
+                    items.push(last);
+                }
+                return items;
+            }
+            _ => {}
+        }
+    }
+    items
+}
+
+/// The first member of a batch, which is its only one.
+const BATCH_MEMBER: &[u8] = b"\"items\"";
+
 /// Bytes as they come in: a JSON string of base64 (RFC 4648 section 4, padded), not yet decoded.
 ///
 /// Borrowed from the body unless the client escaped a character; such a copy is wiped. What hyper
@@ -244,7 +281,9 @@ fn describe_mismatch(body: &[u8], error: &serde_json::Error, what: &str, place: 
         }
     }
     if let Some(name) = quoted("unknown field `") {
-        let known = what.rsplit_once("`, ").map_or("there are none", |(_, known)| known);
+        // Where there are no members serde lists none.
+        let known = what.rsplit_once("`, expected ").map(|(_, known)| format!("expected {known}"));
+        let known = known.unwrap_or_else(|| "there are no fields".to_owned());
         let why = format!("the member `{name}` is unknown, {known} {place}");
         return malformed(Some(name), why);
     }

@@ -36,22 +36,31 @@ impl Refusal {
     pub(crate) fn into_response(self, head: &RequestHead) -> Response {
         match self {
             Self::Engine(error) => engine_response(&error, head),
+            Self::NotFound => fallback_response(&Fallback::NotFound, head),
+            Self::InvalidField { .. } | Self::MalformedJson { .. } | Self::UnsupportedMediaType => {
+                finish(self.problem(), head)
+            }
+        }
+    }
+
+    /// The problem that it is, without what names the request.
+    pub(crate) fn problem(&self) -> Problem {
+        match self {
+            Self::Engine(error) => engine_problem(error),
             Self::InvalidField { field, why } => {
                 let problem = begin(&problems::INVALID_FIELD).detail(format!("`{field}`: {why}"));
-                finish(problem.member("field", field.into_owned()), head)
+                problem.member("field", field.as_ref())
             }
             Self::MalformedJson { field, why } => {
-                let mut problem = begin(&problems::MALFORMED_JSON).detail(why);
-                if let Some(field) = field {
-                    problem = problem.member("field", field);
+                let problem = begin(&problems::MALFORMED_JSON).detail(why);
+                match field {
+                    Some(field) => problem.member("field", field.as_str()),
+                    None => problem,
                 }
-                finish(problem, head)
             }
-            Self::NotFound => fallback_response(&Fallback::NotFound, head),
-            Self::UnsupportedMediaType => {
-                let problem = begin(&problems::UNSUPPORTED_MEDIA_TYPE);
-                finish(problem.detail("the body must be `application/json`"), head)
-            }
+            Self::NotFound => begin(fallback_type(&Fallback::NotFound)).detail(Fallback::NotFound),
+            Self::UnsupportedMediaType => begin(&problems::UNSUPPORTED_MEDIA_TYPE)
+                .detail("the body must be `application/json`"),
         }
     }
 }

@@ -3,10 +3,12 @@
 //! Layer 5. It turns requests into one call of the engine each and results into JSON; it decides
 //! nothing. It must not know a store, a slot, a socket or another door.
 //!
-//! Read in this order: [`ROUTES`], `handlers/`, [`wire`], `error.rs` (every refusal), `openapi.rs`
+//! Read in this order: [`routes`], `handlers/`, [`wire`], `error.rs` (every refusal), `openapi.rs`
 //! (the document, from the same table).
 
+mod answer;
 mod auth;
+mod batch;
 mod body;
 mod error;
 mod handlers;
@@ -17,19 +19,19 @@ mod render;
 mod reply;
 mod route;
 mod state;
+mod use_routes;
 pub mod wire;
 
 use std::sync::Arc;
 
 use http::Method;
 use lethe_engine::Engine;
-use lethe_http::Kind::{Mutation, Read, Use};
+use lethe_http::Kind::{Mutation, Read};
 use lethe_http::{Door, Fallback, RequestHead, Response, RouteSpec};
-use lethe_types::limits::BODY_BYTES_MAX;
 
 use handlers::{
     approvals, credentials, destroy, destructions, docs, events, holds, keys, life, log,
-    principals, realm, service, uses, vaults,
+    principals, realm, service, vaults,
 };
 pub use route::Route;
 use route::{Gives, Takes, public, route};
@@ -60,7 +62,7 @@ impl NativeDoor {
     #[must_use]
     pub fn new(engine: Arc<Engine>, service: Arc<dyn ServiceView>) -> Self {
         let state = Arc::new(State { engine, service });
-        Self { routes: ROUTES.iter().map(|route| route.spec(&state)).collect() }
+        Self { routes: routes().map(|route| route.spec(&state)).collect() }
     }
 }
 
@@ -83,8 +85,13 @@ impl Door for NativeDoor {
     }
 }
 
-/// Every operation of the door. The OpenAPI document is made of this table, text included.
-pub static ROUTES: &[Route] = &[
+/// Every operation of the door. The OpenAPI document is made of these tables, text included.
+pub fn routes() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(use_routes::USES)
+}
+
+/// Every operation but the uses of keys, which are in `use_routes.rs`.
+static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/keys", "key.create", Mutation, keys::create)
         .says("Create a key", "The key is durable, and can be used, when the answer is given.")
         .takes(Takes::Json("CreateKey"), CHANGE_BODY_BYTES_MAX)
@@ -292,38 +299,6 @@ pub static ROUTES: &[Route] = &[
         .takes(Takes::Optional("Nothing"), CHANGE_BODY_BYTES_MAX)
         .header("If-Match", "Rotate only if the key has this entity tag.")
         .gives(Gives::Json("Key")),
-    route(Method::GET, "/v1/keys/{id}/public-key", "key.public_key", Read, keys::public_key)
-        .says("Fetch the public key of a key pair", "SubjectPublicKeyInfo in PEM.")
-        .query("version", "Of this version. Without it of the current one.")
-        .gives(Gives::Text("application/x-pem-file")),
-    route(Method::POST, "/v1/keys/{id}/encrypt", "key.encrypt", Use, uses::encrypt)
-        .says("Encrypt", "With the current version, bound to the key and to `aad`.")
-        .takes(Takes::Json("Encrypt"), BODY_BYTES_MAX)
-        .gives(Gives::Json("Encrypted")),
-    route(Method::POST, "/v1/keys/{id}/decrypt", "key.decrypt", Use, uses::decrypt)
-        .says("Decrypt", "What `encrypt` made with this key and the same `aad`, by any version.")
-        .takes(Takes::Json("Decrypt"), BODY_BYTES_MAX)
-        .gives(Gives::Json("Decrypted")),
-    route(Method::POST, "/v1/keys/{id}/sign", "key.sign", Use, uses::sign)
-        .says("Sign a message", "With the current version.")
-        .takes(Takes::Json("Sign"), BODY_BYTES_MAX)
-        .gives(Gives::Json("Signed")),
-    route(Method::POST, "/v1/keys/{id}/verify", "key.verify", Use, uses::verify)
-        .says("Check a signature", "A malformed signature is not valid; it is no error.")
-        .takes(Takes::Json("Verify"), BODY_BYTES_MAX)
-        .gives(Gives::Json("Validity")),
-    route(Method::POST, "/v1/keys/{id}/mac", "key.mac", Use, uses::mac)
-        .says("Compute a message authentication code", "With the current version.")
-        .takes(Takes::Json("Mac"), BODY_BYTES_MAX)
-        .gives(Gives::Json("Authenticated")),
-    route(Method::POST, "/v1/keys/{id}/mac/verify", "key.mac_verify", Use, uses::mac_verify)
-        .says("Check a message authentication code", "In constant time.")
-        .takes(Takes::Json("MacVerify"), BODY_BYTES_MAX)
-        .gives(Gives::Json("Validity")),
-    route(Method::POST, "/v1/keys/{id}/agree", "key.agree", Use, uses::agree)
-        .says("Agree on a shared secret", "X25519 (RFC 7748) with the current version.")
-        .takes(Takes::Json("Agree"), CHANGE_BODY_BYTES_MAX)
-        .gives(Gives::Json("Agreed")),
     route(Method::GET, "/v1/algorithms", "algorithm.list", Read, service::algorithms)
         .says("List algorithms", "Those of this version, with their uses and strength.")
         .gives(Gives::Json("Algorithms")),

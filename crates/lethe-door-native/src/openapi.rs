@@ -7,13 +7,17 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use http::Method;
 use lethe_http::Authentication;
+use lethe_types::limits::BATCH_ITEMS_MAX;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItem,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::schema::{ComponentsBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, ComponentsBuilder, KnownFormat, ObjectBuilder,
+    OneOfBuilder, SchemaFormat, Type,
+};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr,
@@ -22,7 +26,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::route::{Gives, Parameter, Route, Takes};
-use crate::{ROUTES, wire};
+use crate::{routes, wire};
 
 /// Name of the security scheme in the document.
 const BEARER: &str = "bearer";
@@ -43,14 +47,15 @@ pub fn document() -> OpenApi {
         .version("1")
         .description(Some(
             "Keys with final, provable destruction. Every refusal is a problem (RFC 9457) whose \
-             `type` is stable and is the path of a page that explains it.",
+             `type` is stable and is the path of a page that explains it. Uses take one body, or \
+             up to 1000 of them in `items`: each is then answered, or refused, by itself.",
         ))
         .license(Some(
             LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build(),
         ))
         .build();
     let mut paths = BTreeMap::<String, Vec<&Route>>::new();
-    for route in ROUTES {
+    for route in routes() {
         paths.entry(path_template(route.path)).or_default().push(route);
     }
     let paths = paths.into_iter().fold(PathsBuilder::new(), |builder, (path, routes)| {
@@ -103,6 +108,11 @@ fn path_item(route: &Route) -> PathItem {
             .build()
     };
     operation = match route.takes {
+        Takes::Items(schema) => {
+            let content = Content::new(Some(one_or_items(schema, reference_to(schema))));
+            let body = RequestBodyBuilder::new().content("application/json", content);
+            operation.request_body(Some(body.required(Some(Required::True)).build()))
+        }
         Takes::Json(schema) => operation.request_body(Some(body(schema, Required::True))),
         Takes::Nothing => operation,
         Takes::Optional(schema) => operation.request_body(Some(body(schema, Required::False))),
@@ -155,7 +165,27 @@ fn success(gives: Gives) -> (&'static str, Response) {
                 .content("text/event-stream", Content::new(Some(text())));
             ("200", answer)
         }
+        Gives::Items(schema) => {
+            let refused = ObjectBuilder::new()
+                .property("error", Ref::from_schema_name("Problem"))
+                .required("error");
+            let item = OneOfBuilder::new().item(Ref::from_schema_name(schema)).item(refused);
+            let content = Content::new(Some(one_or_items(schema, RefOr::T(item.build().into()))));
+            ("200", answer.content("application/json", content))
+        }
         Gives::Json(schema) => ("200", answer.content("application/json", reference(schema))),
+        Gives::PublicKey => {
+            let bytes = || {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+            };
+            let answer = answer
+                .content("application/x-pem-file", Content::new(Some(text())))
+                .content("application/octet-stream", Content::new(Some(bytes())))
+                .content("application/jwk+json", Content::new(Some(ObjectBuilder::new())));
+            ("200", answer)
+        }
         Gives::Receipt | Gives::ReceiptOrKey => {
             let header = HeaderBuilder::new()
                 .schema(Some(text()))
@@ -195,7 +225,21 @@ fn text() -> ObjectBuilder {
 }
 
 fn reference(schema: &str) -> Content {
-    Content::new(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(schema))))
+    Content::new(Some(reference_to(schema)))
+}
+
+fn reference_to(schema: &str) -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(schema))
+}
+
+/// The schema itself, or an object whose only member is an array of `item`.
+fn one_or_items(schema: &str, item: RefOr<Schema>) -> Schema {
+    let items = ArrayBuilder::new().items(item).min_items(Some(1)).max_items(Some(BATCH_ITEMS_MAX));
+    let batch = ObjectBuilder::new()
+        .property("items", items)
+        .required("items")
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
+    OneOfBuilder::new().item(reference_to(schema)).item(batch).build().into()
 }
 
 fn components() -> utoipa::openapi::Components {
@@ -215,13 +259,7 @@ fn components() -> utoipa::openapi::Components {
 fn add_requests(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     add::<wire::CreateKey<'_>>(schemas);
     add::<wire::ChangeKey<'_>>(schemas);
-    add::<wire::Encrypt<'_>>(schemas);
-    add::<wire::Decrypt<'_>>(schemas);
-    add::<wire::Sign<'_>>(schemas);
-    add::<wire::Verify<'_>>(schemas);
-    add::<wire::Mac<'_>>(schemas);
-    add::<wire::MacVerify<'_>>(schemas);
-    add::<wire::Agree<'_>>(schemas);
+    add_uses(schemas);
     add::<wire::Nothing>(schemas);
     add::<wire::PlaceHold<'_>>(schemas);
     add::<wire::RequestApproval<'_>>(schemas);
@@ -245,12 +283,7 @@ fn add_answers(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     add::<wire::Job>(schemas);
     add::<wire::Jobs>(schemas);
     add::<wire::RefusedKeys>(schemas);
-    add::<wire::Encrypted>(schemas);
-    add::<wire::Decrypted>(schemas);
-    add::<wire::Signed>(schemas);
-    add::<wire::Authenticated>(schemas);
-    add::<wire::Validity>(schemas);
-    add::<wire::Agreed>(schemas);
+    add_results(schemas);
     add::<wire::Receipt>(schemas);
     add::<wire::Algorithms>(schemas);
     add::<wire::Vault>(schemas);
@@ -263,6 +296,45 @@ fn add_answers(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     add::<wire::Health>(schemas);
     add::<wire::Events>(schemas);
     add::<wire::Problem>(schemas);
+}
+
+fn add_uses(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    add::<wire::Encrypt<'_>>(schemas);
+    add::<wire::Decrypt<'_>>(schemas);
+    add::<wire::RawEncrypt<'_>>(schemas);
+    add::<wire::RawDecrypt<'_>>(schemas);
+    add::<wire::ReEncrypt<'_>>(schemas);
+    add::<wire::DataKey<'_>>(schemas);
+    add::<wire::Sign<'_>>(schemas);
+    add::<wire::Verify<'_>>(schemas);
+    add::<wire::ForeignVerify<'_>>(schemas);
+    add::<wire::Mac<'_>>(schemas);
+    add::<wire::MacVerify<'_>>(schemas);
+    add::<wire::Agree<'_>>(schemas);
+    add::<wire::AgreeHashed<'_>>(schemas);
+    add::<wire::Encapsulate>(schemas);
+    add::<wire::Decapsulate<'_>>(schemas);
+    add::<wire::Wrap<'_>>(schemas);
+    add::<wire::Unwrap<'_>>(schemas);
+    add::<wire::Random>(schemas);
+    add::<wire::Hash<'_>>(schemas);
+}
+
+fn add_results(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    add::<wire::Encrypted>(schemas);
+    add::<wire::Decrypted>(schemas);
+    add::<wire::RawEncrypted>(schemas);
+    add::<wire::DataKeyMade>(schemas);
+    add::<wire::Signed>(schemas);
+    add::<wire::Authenticated>(schemas);
+    add::<wire::Validity>(schemas);
+    add::<wire::Agreed>(schemas);
+    add::<wire::AgreedPoint>(schemas);
+    add::<wire::Encapsulated>(schemas);
+    add::<wire::Wrapped>(schemas);
+    add::<wire::RandomDrawn>(schemas);
+    add::<wire::Hashed>(schemas);
+    add::<wire::OutputKey>(schemas);
 }
 
 /// Adds the schema of `T` and of what it is made of.

@@ -52,6 +52,8 @@ pub(crate) struct Parameter {
 /// What an operation takes as body; names the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
+    /// One of them, or a batch.
+    Items(&'static str),
     Json(&'static str),
     Nothing,
     Optional(&'static str),
@@ -64,10 +66,14 @@ pub(crate) enum Gives {
     Bytes,
     Created(&'static str),
     Events,
+    /// One of them, or a batch.
+    Items(&'static str),
     Json(&'static str),
     Receipt,
     /// A receipt, or 202 and the key that is destroyed later.
     ReceiptOrKey,
+    /// A public key, in one of its forms.
+    PublicKey,
     Text(&'static str),
 }
 

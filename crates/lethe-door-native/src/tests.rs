@@ -2,6 +2,7 @@
 
 mod access;
 mod approvals;
+mod batches;
 mod bodies;
 mod bulk;
 mod destruction;
@@ -12,6 +13,7 @@ mod guards;
 mod headers;
 mod keys;
 mod life;
+mod more_uses;
 mod policies;
 mod principals;
 mod support;

@@ -14,6 +14,7 @@ mod policy;
 mod preview;
 mod principal;
 mod span;
+mod uses;
 mod view;
 
 use std::borrow::Cow;
@@ -41,6 +42,12 @@ pub use principal::{
 #[cfg(test)]
 pub(crate) use span::span_text;
 pub(crate) use span::{SPAN_RULE, parse_span};
+pub use uses::{
+    Agree, AgreeHashed, Agreed, AgreedPoint, Authenticated, DataKey, DataKeyMade, Decapsulate,
+    Decrypt, Decrypted, Encapsulate, Encapsulated, Encrypt, Encrypted, ForeignVerify, Hash, Hashed,
+    Hkdf, Mac, MacVerify, OutputKey, Random, RandomDrawn, RawDecrypt, RawEncrypt, RawEncrypted,
+    ReEncrypt, ReEncryptTo, Sign, Signed, Unwrap, Validity, Verify, Wrap, Wrapped,
+};
 
 // ---------------------------------------------------------------- requests
 
@@ -68,6 +75,30 @@ pub struct CreateKey<'a> {
     pub protected: Option<bool>,
     /// `false`: it can be used only after it was activated. Without it `true`.
     pub active: Option<bool>,
+    /// Its material comes from another key. Without it, it is drawn.
+    #[schema(value_type = Option<Derive>)]
+    pub derive: Option<Object<Derive<'a>>>,
+}
+
+/// From which key a new one is derived, by `path` or by `label`. Neither is ever used again under
+/// the same parent.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Derive<'a> {
+    /// Id of the parent.
+    #[serde(borrow)]
+    #[schema(value_type = String)]
+    pub parent: Cow<'a, str>,
+    /// The way to the child as BIP-32 writes it, from a key of `bip32-secp256k1` or SLIP-0010 that
+    /// was not itself derived.
+    #[schema(value_type = Option<String>, example = "m/44'/0'/0'/0/7")]
+    pub path: Option<Cow<'a, str>>,
+    /// What tells the children of an HMAC key apart; at most 250 bytes.
+    #[schema(value_type = Option<String>)]
+    pub label: Option<Cow<'a, str>>,
+    /// Whether a destruction of the parent has to think of the child, as the policy says. Without
+    /// it `false`: the child has material of its own.
+    pub depends: Option<bool>,
 }
 
 /// What is to change in a key; what is left out stays.
@@ -83,102 +114,6 @@ pub struct ChangeKey<'a> {
     pub labels: Option<Map<Option<String>>>,
     /// Whether it is protected against destruction.
     pub protected: Option<bool>,
-}
-
-/// What is to be encrypted.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Encrypt<'a> {
-    /// In base64; at most 1,048,576 bytes.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte, example = "SGVsbG8=")]
-    pub plaintext: Base64Text<'a>,
-    /// Associated data in base64, which decrypting needs again; at most 65,536 bytes.
-    #[serde(borrow, default)]
-    #[schema(value_type = Option<String>, format = Byte)]
-    pub aad: Option<Base64Text<'a>>,
-}
-
-/// What is to be decrypted.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Decrypt<'a> {
-    /// In base64, as `encrypt` gave it.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub ciphertext: Base64Text<'a>,
-    /// The associated data of the encryption, in base64.
-    #[serde(borrow, default)]
-    #[schema(value_type = Option<String>, format = Byte)]
-    pub aad: Option<Base64Text<'a>>,
-}
-
-/// What is to be signed.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Sign<'a> {
-    /// The message itself, not a digest of it, in base64; at most 1,048,576 bytes.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub message: Base64Text<'a>,
-    /// One of the algorithm's `signature_schemes`; without it the first of them.
-    #[schema(value_type = Option<String>, example = "ed25519")]
-    pub scheme: Option<Cow<'a, str>>,
-}
-
-/// A signature that is to be checked.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Verify<'a> {
-    /// The message in base64.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub message: Base64Text<'a>,
-    /// In base64, as `sign` gave it.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub signature: Base64Text<'a>,
-    /// The scheme of the signature; without it the first of the algorithm.
-    #[schema(value_type = Option<String>)]
-    pub scheme: Option<Cow<'a, str>>,
-    /// Check with this version of the key only; without it any version may have signed.
-    pub version: Option<u32>,
-}
-
-/// What a message authentication code is to be computed of.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Mac<'a> {
-    /// In base64; at most 1,048,576 bytes.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub message: Base64Text<'a>,
-}
-
-/// A message authentication code that is to be checked.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MacVerify<'a> {
-    /// The message in base64.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub message: Base64Text<'a>,
-    /// In base64, as `mac` gave it.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub mac: Base64Text<'a>,
-    /// Check with this version of the key only; without it any version may have computed it.
-    pub version: Option<u32>,
-}
-
-/// The other side of a key agreement.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Agree<'a> {
-    /// The raw 32 bytes of its X25519 public key (RFC 7748), in base64.
-    #[serde(borrow)]
-    #[schema(value_type = String, format = Byte)]
-    pub public_key: Base64Text<'a>,
 }
 
 /// A request that says nothing. The body may also be left out.
@@ -371,59 +306,6 @@ pub struct Keys {
     /// `cursor` of the next page; `null` after the last, and only then.
     #[schema(required)]
     pub next: Option<String>,
-}
-
-/// A ciphertext.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Encrypted {
-    /// In base64. Names the version that made it, so that decrypting finds it.
-    #[schema(format = Byte)]
-    pub ciphertext: String,
-    /// The version that made it.
-    pub version: u32,
-}
-
-/// A plaintext.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Decrypted {
-    /// In base64.
-    #[schema(format = Byte)]
-    pub plaintext: String,
-}
-
-/// A signature.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Signed {
-    /// In base64.
-    #[schema(format = Byte)]
-    pub signature: String,
-    /// The version that made it.
-    pub version: u32,
-}
-
-/// A message authentication code.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Authenticated {
-    /// In base64.
-    #[schema(format = Byte)]
-    pub mac: String,
-    /// The version that computed it.
-    pub version: u32,
-}
-
-/// What a check found.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Validity {
-    /// Whether the signature or code is this key's over this message.
-    pub valid: bool,
-}
-
-/// A shared secret.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Agreed {
-    /// The raw 32 bytes in base64. Derive keys from it; it is not one.
-    #[schema(format = Byte)]
-    pub shared_secret: String,
 }
 
 /// The evidence of one destruction.

@@ -80,6 +80,20 @@ operations! {
     RevokePrincipal: PrincipalsManage, "principal.revoke", "revoke a principal";
     ReadPrincipal: PrincipalsRead, "principal.read", "read a principal";
     ReadEvents: KeysRead, "event.read", "read events";
+    MakeDataKey: KeysUseEncrypt, "key.data_key", "make a data key";
+    ReEncryptFrom: KeysUseDecrypt, "key.re_encrypt_from", "decrypt";
+    ReEncryptTo: KeysUseEncrypt, "key.re_encrypt_to", "encrypt";
+    AgreeHashed: KeysUseDerive, "key.agree_hashed", "agree with a hashed point";
+    Encapsulate: KeysUseEncrypt, "key.encapsulate", "encapsulate a secret";
+    Decapsulate: KeysUseDecrypt, "key.decapsulate", "decapsulate a secret";
+    Wrap: KeysUseWrap, "key.wrap", "wrap a key";
+    Unwrap: KeysUseWrap, "key.unwrap", "unwrap a key";
+    DeriveKey: KeysUseDerive, "key.derive", "derive other keys";
+    ReadPublicKey: KeysRead, "key.public_key", "give a public key";
+    TweakedKey: KeysRead, "key.taproot_key", "be tweaked for taproot";
+    DrawRandom: KeysRead, "random.draw", "draw random bytes";
+    ComputeHash: KeysRead, "hash.compute", "hash";
+    VerifyForeign: KeysUseVerify, "signature.verify", "verify a signature";
 }
 
 /// What no API key may do, whatever its creator gave it.

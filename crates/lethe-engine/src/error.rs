@@ -225,8 +225,8 @@ impl From<CryptoError> for EngineError {
         match error {
             CryptoError::Authentication => Self::CryptographicFailure,
             CryptoError::Entropy => Self::EntropyUnavailable,
-            CryptoError::Invalid(what) | CryptoError::Unsupported(what) => {
-                Self::InvalidField { field: "data", why: format!("invalid: {what}") }
+            CryptoError::Invalid(_) | CryptoError::Unsupported(_) => {
+                Self::InvalidField { field: "data", why: error.to_string() }
             }
             CryptoError::Library(what) => Self::Internal(what),
         }

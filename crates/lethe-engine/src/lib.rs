@@ -57,6 +57,10 @@ pub use signin::{
     TokenSubject,
 };
 pub use start::{Parts, StartError, StoreState, prepare};
+pub use uses::{
+    AgreedForm, Binding, BoundContext, DecryptForm, DecryptRequest, DeriveFrom, DeriveHow,
+    EncryptForm, EncryptRequest, Encrypted, PeerKey, RawEncrypt, RawNonce,
+};
 
 use caretaker::Caretaker;
 use committer::Queue;

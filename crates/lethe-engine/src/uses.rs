@@ -2,27 +2,35 @@
 //! store.
 //!
 //! The audit event is queued before the answer is given; if it cannot be, there is no answer.
+//!
+//! Here is what all uses have in common; the uses are in `cipher.rs`, `sign.rs`, `secrets.rs` and,
+//! without a key of ours, `plain.rs`. A batch has no form of its own: each of its items is a use
+//! with its own checks and its own audit event, so that it can be neither cheaper nor laxer.
+
+mod cipher;
+mod context;
+mod derive;
+mod plain;
+mod secrets;
+mod sign;
 
 use std::sync::Arc;
 
-use lethe_crypto::registry::{SignatureScheme, UsableKey, Use};
-use lethe_types::limits::{AAD_BYTES_MAX, MESSAGE_BYTES_MAX, PLAINTEXT_BYTES_MAX};
-use lethe_types::{KeyId, KeyState, SecretVec};
+use lethe_crypto::CryptoError;
+use lethe_crypto::registry::{UsableKey, Use};
+use lethe_types::{KeyId, KeyState};
 
-use crate::authz::{
-    self, Agree, Authorized, Caller, Decrypt, Encrypt, Mac, MacVerify, Operation, Sign, Verify,
-};
+use crate::authz::{self, Authorized, Caller, Operation};
 use crate::record::KeyVersion;
 use crate::{Engine, EngineError};
 
-/// First byte of every ciphertext of [`Engine::encrypt`]: the format.
-const CIPHERTEXT_FORMAT: u8 = 1;
-/// Format byte and version number.
-const CIPHERTEXT_HEADER_BYTES: usize = 5;
-/// Binds a ciphertext to this use, so that no other value sealed under the key can pass for one.
-const CIPHERTEXT_DOMAIN: &[u8] = b"lethe-ciphertext/v1";
-/// Nonce and tag, and some room: what a ciphertext has more than its plaintext.
-const CIPHERTEXT_OVERHEAD_BYTES_MAX: usize = 64;
+pub use cipher::{
+    Binding, DecryptForm, DecryptRequest, EncryptForm, EncryptRequest, Encrypted, RawEncrypt,
+    RawNonce,
+};
+pub use context::BoundContext;
+pub use derive::{DeriveFrom, DeriveHow};
+pub use secrets::{AgreedForm, PeerKey};
 
 /// Which of the two ways SP 800-57 section 7 allows a use in a state.
 #[derive(Clone, Copy)]
@@ -34,163 +42,6 @@ enum Way {
 }
 
 impl Engine {
-    /// Encrypts `plaintext` under the key's current version and appends the ciphertext to `out`.
-    ///
-    /// Layout: `u8 format = 1 | u32 key version, big-endian | 12 nonce | ciphertext | 16 tag`.
-    /// The associated data covers key id, version and `aad`. At most [`PLAINTEXT_BYTES_MAX`] and
-    /// [`AAD_BYTES_MAX`] bytes.
-    ///
-    /// # Errors
-    /// See [`EngineError`]; `out` is as it was before.
-    pub fn encrypt(
-        &self,
-        caller: &Caller,
-        key: KeyId,
-        plaintext: &[u8],
-        aad: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<u32, EngineError> {
-        let before = out.len();
-        let result = self.use_key::<Encrypt, _>(caller, key, |proof| {
-            bounded("plaintext", plaintext, PLAINTEXT_BYTES_MAX)?;
-            bounded("aad", aad, AAD_BYTES_MAX)?;
-            let (version, usable) = self.current::<Encrypt>(proof, Use::Encrypt, Way::Protect)?;
-            out.push(CIPHERTEXT_FORMAT);
-            out.extend_from_slice(&version.to_be_bytes());
-            let bound = bound_aad(key, version, aad);
-            usable.encrypt(&*self.shared.entropy, plaintext, &bound, out)?;
-            Ok(version)
-        });
-        if result.is_err() {
-            out.truncate(before);
-        }
-        result
-    }
-
-    /// Decrypts what [`Engine::encrypt`] made, with the version that the ciphertext names.
-    ///
-    /// # Errors
-    /// [`EngineError::CryptographicFailure`] for everything that this key did not make with this
-    /// `aad`, without saying why.
-    pub fn decrypt(
-        &self,
-        caller: &Caller,
-        key: KeyId,
-        ciphertext: &[u8],
-        aad: &[u8],
-    ) -> Result<SecretVec, EngineError> {
-        self.use_key::<Decrypt, _>(caller, key, |proof| {
-            let longest =
-                PLAINTEXT_BYTES_MAX + CIPHERTEXT_HEADER_BYTES + CIPHERTEXT_OVERHEAD_BYTES_MAX;
-            bounded("ciphertext", ciphertext, longest)?;
-            bounded("aad", aad, AAD_BYTES_MAX)?;
-            may_use::<Decrypt>(proof, Use::Decrypt, Way::Process)?;
-            let (number, body) = parse_ciphertext(ciphertext)?;
-            let (position, version) =
-                find_version(proof, number).ok_or(EngineError::CryptographicFailure)?;
-            let usable = self.shared.usable(proof.entry(), position, version)?;
-            let bound = bound_aad(key, number, aad);
-            usable.decrypt(body, &bound).map_err(|_| EngineError::CryptographicFailure)
-        })
-    }
-
-    /// Signs `message` with the key's current version; `scheme` is the algorithm's default if
-    /// `None`.
-    ///
-    /// # Errors
-    /// See [`EngineError`].
-    pub fn sign(
-        &self,
-        caller: &Caller,
-        key: KeyId,
-        scheme: Option<SignatureScheme>,
-        message: &[u8],
-    ) -> Result<(u32, Vec<u8>), EngineError> {
-        self.use_key::<Sign, _>(caller, key, |proof| {
-            bounded("message", message, MESSAGE_BYTES_MAX)?;
-            let (version, usable) = self.current::<Sign>(proof, Use::Sign, Way::Protect)?;
-            Ok((version, usable.sign(scheme, message)?))
-        })
-    }
-
-    /// Whether `signature` is this key's over `message`, by its `version` or, without one, by any
-    /// version that has material.
-    ///
-    /// # Errors
-    /// See [`EngineError`]. A malformed signature is not an error: it is not valid.
-    pub fn verify(
-        &self,
-        caller: &Caller,
-        key: KeyId,
-        version: Option<u32>,
-        scheme: Option<SignatureScheme>,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<bool, EngineError> {
-        self.use_key::<Verify, _>(caller, key, |proof| {
-            bounded("message", message, MESSAGE_BYTES_MAX)?;
-            may_use::<Verify>(proof, Use::Verify, Way::Process)?;
-            self.any_version(
-                proof,
-                version,
-                |usable| Ok(usable.verify(scheme, message, signature)?),
-            )
-        })
-    }
-
-    /// The message authentication code of `message` under the key's current version.
-    ///
-    /// # Errors
-    /// See [`EngineError`].
-    pub fn mac(
-        &self,
-        caller: &Caller,
-        key: KeyId,
-        message: &[u8],
-    ) -> Result<(u32, Vec<u8>), EngineError> {
-        self.use_key::<Mac, _>(caller, key, |proof| {
-            bounded("message", message, MESSAGE_BYTES_MAX)?;
-            let (version, usable) = self.current::<Mac>(proof, Use::Mac, Way::Protect)?;
-            Ok((version, usable.mac(message)?))
-        })
-    }
-
-    /// Whether `tag` is this key's code of `message`, by `version` or any version that has
-    /// material.
-    ///
-    /// # Errors
-    /// See [`EngineError`]. A tag of the wrong length is not an error: it is not valid.
-    pub fn mac_verify(
-        &self,
-        caller: &Caller,
-        key: KeyId,
-        version: Option<u32>,
-        message: &[u8],
-        tag: &[u8],
-    ) -> Result<bool, EngineError> {
-        self.use_key::<MacVerify, _>(caller, key, |proof| {
-            bounded("message", message, MESSAGE_BYTES_MAX)?;
-            may_use::<MacVerify>(proof, Use::MacVerify, Way::Process)?;
-            self.any_version(proof, version, |usable| Ok(usable.mac_verify(message, tag)?))
-        })
-    }
-
-    /// The secret that the key's current version and `peer_public` agree on (RFC 7748).
-    ///
-    /// # Errors
-    /// [`EngineError::InvalidField`] for a public key of low order or the wrong length.
-    pub fn agree(
-        &self,
-        caller: &Caller,
-        key: KeyId,
-        peer_public: &[u8],
-    ) -> Result<SecretVec, EngineError> {
-        self.use_key::<Agree, _>(caller, key, |proof| {
-            let (_, usable) = self.current::<Agree>(proof, Use::Agree, Way::Protect)?;
-            Ok(usable.agree(peer_public)?)
-        })
-    }
-
     /// Authorises, runs `work`, audits; the answer is given only if the event was queued.
     fn use_key<Op: Operation, T>(
         &self,
@@ -215,38 +66,44 @@ impl Engine {
         result
     }
 
-    /// The current version, expanded, after the checks of state and use.
-    fn current<Op: Operation>(
+    /// The current version, or the one that was `wanted`, expanded, after the checks of state and
+    /// use.
+    ///
+    /// # Errors
+    /// [`EngineError::ItemNotFound`] for a version that the key does not have.
+    fn version<Op: Operation>(
         &self,
         proof: &Authorized<Op>,
+        wanted: Option<u32>,
         needed: Use,
         way: Way,
     ) -> Result<(u32, Arc<UsableKey>), EngineError> {
         may_use::<Op>(proof, needed, way)?;
-        let entry = proof.entry();
-        let position = entry.record().versions.len().wrapping_sub(1);
-        let version = entry
-            .record()
-            .current_version()
-            .ok_or(EngineError::Internal("a live key without a version"))?;
-        Ok((version.number, self.shared.usable(entry, position, version)?))
+        let found = match wanted {
+            Some(number) => find_version(proof, number),
+            None => current_version(proof),
+        };
+        let (position, version) = found.ok_or(EngineError::ItemNotFound("version"))?;
+        Ok((version.number, self.shared.usable(proof.entry(), position, version)?))
     }
 
-    fn any_version<Op>(
+    /// What `attempt` finds with the newest version with which it finds something: all of them are
+    /// tried, or the one that is `wanted` alone.
+    fn any_version<Op, T>(
         &self,
         proof: &Authorized<Op>,
         wanted: Option<u32>,
-        check: impl Fn(&UsableKey) -> Result<bool, EngineError>,
-    ) -> Result<bool, EngineError> {
+        attempt: impl Fn(&UsableKey) -> Result<Option<T>, EngineError>,
+    ) -> Result<Option<T>, EngineError> {
         let entry = proof.entry();
         for (position, version) in entry.record().versions.iter().enumerate().rev() {
             if wanted.is_none_or(|wanted| wanted == version.number)
-                && check(&*self.shared.usable(entry, position, version)?)?
+                && let Some(found) = attempt(&*self.shared.usable(entry, position, version)?)?
             {
-                return Ok(true);
+                return Ok(Some(found));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 }
 
@@ -285,24 +142,14 @@ fn may_use<Op: Operation>(
 }
 
 fn find_version<Op>(proof: &Authorized<Op>, number: u32) -> Option<(usize, &KeyVersion)> {
-    proof.entry().record().versions.iter().enumerate().find(|(_, version)| version.number == number)
+    // From the newest: it is nearly always the one.
+    let versions = proof.entry().record().versions.iter().enumerate();
+    versions.rev().find(|(_, version)| version.number == number)
 }
 
-fn bound_aad(key: KeyId, version: u32, aad: &[u8]) -> Vec<u8> {
-    let mut bound = Vec::with_capacity(CIPHERTEXT_DOMAIN.len() + 20 + aad.len());
-    bound.extend_from_slice(CIPHERTEXT_DOMAIN);
-    bound.extend_from_slice(key.as_bytes());
-    bound.extend_from_slice(&version.to_be_bytes());
-    bound.extend_from_slice(aad);
-    bound
-}
-
-fn parse_ciphertext(ciphertext: &[u8]) -> Result<(u32, &[u8]), EngineError> {
-    let refused = EngineError::CryptographicFailure;
-    let (header, body) =
-        ciphertext.split_first_chunk::<CIPHERTEXT_HEADER_BYTES>().ok_or(refused.clone())?;
-    let [CIPHERTEXT_FORMAT, number @ ..] = *header else { return Err(refused) };
-    Ok((u32::from_be_bytes(number), body))
+/// The version that is meant when none is named.
+fn current_version<Op>(proof: &Authorized<Op>) -> Option<(usize, &KeyVersion)> {
+    find_version(proof, proof.entry().record().current_version()?.number)
 }
 
 fn bounded(field: &'static str, data: &[u8], bytes_max: usize) -> Result<(), EngineError> {
@@ -313,3 +160,32 @@ fn bounded(field: &'static str, data: &[u8], bytes_max: usize) -> Result<(), Eng
         Err(EngineError::InvalidField { field, why })
     }
 }
+
+/// What the library says of a request, with the field that it is about; `field` if it does not say.
+fn in_field(field: &'static str, error: CryptoError) -> EngineError {
+    let (CryptoError::Invalid(what) | CryptoError::Unsupported(what)) = error else {
+        return error.into();
+    };
+    let named = FIELDS.iter().find(|(part, _)| what.contains(part)).map(|(_, field)| *field);
+    EngineError::InvalidField { field: named.unwrap_or(field), why: error.to_string() }
+}
+
+/// Parts of what the library says, and the fields that they speak of.
+const FIELDS: &[(&str, &str)] = &[
+    ("nonce", "nonce"),
+    ("length of the tag", "tag"),
+    ("truncated tag", "bytes"),
+    ("HKDF", "bytes"),
+    ("pad a plaintext", "padding"),
+    ("associated data", "aad"),
+    ("plaintext", "plaintext"),
+    ("ciphertext", "ciphertext"),
+    ("signature scheme", "scheme"),
+    ("digest", "digest"),
+    ("context", "context"),
+    ("salt", "salt_bytes"),
+    ("Merkle root", "merkle_root"),
+    ("domain", "domain"),
+    ("public key", "public_key"),
+    ("key to wrap", "plaintext"),
+];

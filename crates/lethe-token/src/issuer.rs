@@ -112,6 +112,7 @@ impl Issuer {
             (OF_AUDIENCE.into(), audience.as_bytes().into()),
         ]);
         let key = match engine.signing_key_named(ORIGIN, &alias) {
+            Some(entry) if entry.record().details().attributes == wanted => entry.record().id,
             Some(entry) => {
                 let attributes =
                     wanted.into_iter().map(|(name, value)| (name, Some(value))).collect();

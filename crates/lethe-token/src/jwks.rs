@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use lethe_crypto::hash::{sha1, sha256};
+use lethe_crypto::hash::{HashAlgorithm, digest, sha256};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, PublicKeyData, SerialNumber, SignatureAlgorithm,
     SigningKey, date_time_ymd,
@@ -39,7 +39,7 @@ impl Issuer {
             "n": URL_SAFE_NO_PAD.encode(rsa.modulus),
             "e": URL_SAFE_NO_PAD.encode(rsa.exponent),
             "x5c": [STANDARD.encode(&certificate)],
-            "x5t": URL_SAFE_NO_PAD.encode(sha1(&certificate)),
+            "x5t": URL_SAFE_NO_PAD.encode(digest(HashAlgorithm::Sha1, &[&certificate]).as_slice()),
             "x5t#S256": URL_SAFE_NO_PAD.encode(sha256(&[&certificate])),
         }]}))
     }

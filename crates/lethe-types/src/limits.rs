@@ -41,10 +41,10 @@ pub const DOCUMENT_ID_BYTES_MAX: usize = 256;
 pub const DOCUMENT_BYTES_MAX: usize = 262_144;
 
 /// Most documents of doors on one page.
-pub const DOCUMENT_PAGE_MAX: usize = 1_000;
+pub const PAGE_DOCUMENTS_MAX: usize = 1_000;
 
 /// Most documents of doors in one change.
-pub const DOCUMENTS_PER_CHANGE_MAX: usize = 64;
+pub const CHANGE_DOCUMENTS_MAX: usize = 64;
 
 /// Most state changes that a key's record keeps; the log and the audit trail keep all.
 pub const HISTORY_CHANGES_MAX: usize = 32;
@@ -216,3 +216,25 @@ pub const NETWORK_ENTRIES_MAX: usize = 64;
 
 /// Most keys that are destroyed in one commit with a receipt for each in the answer.
 pub const DESTROY_TOGETHER_KEYS_MAX: usize = 256;
+
+/// Most names of the context that a ciphertext is bound to.
+pub const BOUND_CONTEXT_PAIRS_MAX: usize = 64;
+
+/// Most bytes of the context that a ciphertext is bound to, names and values together.
+pub const BOUND_CONTEXT_BYTES_MAX: usize = 8_192;
+
+/// Shortest data key, in bytes: that of AES-128.
+pub const DATA_KEY_BYTES_MIN: usize = 16;
+
+/// Longest data key, in bytes: two keys of 256 bits, or one of HMAC-SHA-512.
+pub const DATA_KEY_BYTES_MAX: usize = 64;
+
+/// Most random bytes of one call.
+pub const RANDOM_BYTES_MAX: usize = 65_536;
+
+/// Longest salt and longest info of a derivation from an agreed secret, in bytes.
+pub const KDF_INFO_BYTES_MAX: usize = 1_024;
+
+/// Most bytes that are derived from an agreed secret: what HKDF gives with the shortest hash is 255
+/// times as much as it has, and nobody needs it.
+pub const DERIVED_SECRET_BYTES_MAX: usize = 1_024;

@@ -252,6 +252,8 @@ impl Answer {
 pub(crate) enum Member<'a> {
     /// Bytes, sent in base64.
     Bytes(&'a [u8]),
+    /// JSON, sent as it is.
+    Json(&'a str),
     /// A number.
     Number(u32),
     /// Text.
@@ -266,6 +268,7 @@ pub(crate) fn object(members: &[(&str, Member<'_>)]) -> SecretVec {
             + 6
             + match value {
                 Member::Bytes(bytes) => bytes.len().div_ceil(3) * 4,
+                Member::Json(json) => json.len(),
                 Member::Number(_) => 10,
                 Member::Text(text) => text.len() * 6,
             }
@@ -286,6 +289,7 @@ pub(crate) fn object(members: &[(&str, Member<'_>)]) -> SecretVec {
                 STANDARD.encode_slice(bytes, &mut out[start..]).expect("the room was computed");
                 out.push(b'"');
             }
+            Member::Json(json) => out.extend_from_slice(json.as_bytes()),
             Member::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
             Member::Text(text) => quote(&mut out, text),
         }
@@ -334,6 +338,7 @@ mod tests {
             &[("a", Member::Bytes(b"hi")), ("b", Member::Number(u32::MAX))],
             r#"{"a":"aGk=","b":4294967295}"#,
         );
+        check(&[("a", Member::Json("{\"b\":true}"))], r#"{"a":{"b":true}}"#);
         check(&[("n", Member::Text("\u{1}\"\\ü"))], r#"{"n":"\u0001\"\\ü"}"#);
     }
 

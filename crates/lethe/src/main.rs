@@ -56,6 +56,10 @@ enum Command {
     Apikey(cmd::apikey::Arguments),
     /// See what was changed, or follow it
     Events(cmd::events::Arguments),
+    /// Draw random bytes of the server
+    Random(cmd::random::Arguments),
+    /// Hash a file by the server
+    Hash(cmd::hash::Arguments),
     /// Check the receipt of a destruction, offline
     Receipt(cmd::receipt::Arguments),
     /// See the audit trail, and check that nobody altered it
@@ -72,8 +76,8 @@ enum Command {
 }
 
 const AFTER_HELP: &str = "\
-Connection (key, destroy, approval, vault, realm, principal, events), from the environment,
-since others see command lines:
+Connection (key, destroy, approval, vault, realm, principal, events, random, hash), from the
+environment, since others see command lines:
   LETHE_URL         address of the native door, as in https://127.0.0.1:8200
   LETHE_CA_FILE     PEM file of the authority that signed the server's certificate
   LETHE_TOKEN       bearer token, or
@@ -112,6 +116,8 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Principal(arguments) => cmd::principal::run(arguments, output),
         Command::Apikey(arguments) => cmd::apikey::run(arguments, output),
         Command::Events(arguments) => cmd::events::run(arguments, output),
+        Command::Random(arguments) => cmd::random::run(&arguments, output),
+        Command::Hash(arguments) => cmd::hash::run(&arguments, output),
         Command::Receipt(arguments) => cmd::receipt::run(arguments, output),
         Command::Audit(arguments) => cmd::audit::run(arguments, output),
         Command::Bench(arguments) => cmd::bench::run(arguments, output),

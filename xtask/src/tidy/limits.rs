@@ -33,7 +33,7 @@ fn has_unit(name: &str) -> bool {
 }
 
 /// What a bound may count. A new unit is one word here.
-const UNITS: [&str; 46] = [
+const UNITS: [&str; 47] = [
     "ALIASES",
     "APPROVALS",
     "ATTEMPTS",
@@ -45,6 +45,7 @@ const UNITS: [&str; 46] = [
     "CREDENTIALS",
     "DAYS",
     "DEPENDANTS",
+    "DOCUMENTS",
     "ENTRIES",
     "EVENTS",
     "FILES",

@@ -3,15 +3,17 @@
 use aws_lc_rs::hmac;
 use lethe_types::{Entropy, SecretVec};
 
-use super::{ExpandedKey, Family, random};
+use super::{ExpandedKey, Family, octets, random};
 use crate::CryptoError;
+use crate::registry::KeyFormat;
 
-pub(crate) static HMAC_SHA256: Hmac = Hmac(&hmac::HMAC_SHA256);
-pub(crate) static HMAC_SHA384: Hmac = Hmac(&hmac::HMAC_SHA384);
-pub(crate) static HMAC_SHA512: Hmac = Hmac(&hmac::HMAC_SHA512);
+pub(crate) static HMAC_SHA224: Hmac = Hmac(&hmac::HMAC_SHA224, None);
+pub(crate) static HMAC_SHA256: Hmac = Hmac(&hmac::HMAC_SHA256, Some("HS256"));
+pub(crate) static HMAC_SHA384: Hmac = Hmac(&hmac::HMAC_SHA384, Some("HS384"));
+pub(crate) static HMAC_SHA512: Hmac = Hmac(&hmac::HMAC_SHA512, Some("HS512"));
 
-/// One hash of the library.
-pub(crate) struct Hmac(&'static hmac::Algorithm);
+/// One hash of the library, and the `alg` of a JSON Web Key (RFC 7518 section 3.2).
+pub(crate) struct Hmac(&'static hmac::Algorithm, Option<&'static str>);
 
 impl Family for Hmac {
     /// As long as the tag, as RFC 2104 section 3 advises.
@@ -21,6 +23,14 @@ impl Family for Hmac {
 
     fn load(&'static self, material: &[u8]) -> Result<Box<dyn ExpandedKey>, CryptoError> {
         Ok(Box::new(HmacKey(hmac::Key::new(*self.0, material))))
+    }
+
+    fn import(&'static self, format: KeyFormat, bytes: &[u8]) -> Result<SecretVec, CryptoError> {
+        octets::import(self.1, format, bytes)
+    }
+
+    fn export(&'static self, material: &[u8], format: KeyFormat) -> Result<SecretVec, CryptoError> {
+        octets::export(self.1, format, material)
     }
 }
 

@@ -4,9 +4,10 @@ use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey};
 use aws_lc_rs::encoding::AsDer;
 use lethe_types::{Entropy, SecretVec};
 
-use super::{ExpandedKey, Family, random};
+use super::{ExpandedKey, Family, import_plain, random};
 use crate::CryptoError;
-use crate::registry::PublicKey;
+use crate::encoding::curve::X25519 as FORM;
+use crate::registry::{KeyFormat, PublicFormat, PublicKey};
 
 /// Bytes of a scalar, of a public key and of a shared secret.
 const POINT_BYTES: usize = 32;
@@ -23,6 +24,29 @@ impl Family for X25519 {
 
     fn load(&'static self, material: &[u8]) -> Result<Box<dyn ExpandedKey>, CryptoError> {
         Ok(Box::new(expand(material)?))
+    }
+
+    fn import(&'static self, format: KeyFormat, bytes: &[u8]) -> Result<SecretVec, CryptoError> {
+        import_plain(&FORM, format, bytes, |scalar| Ok(expand(scalar)?.public))
+    }
+
+    fn export(&'static self, material: &[u8], format: KeyFormat) -> Result<SecretVec, CryptoError> {
+        FORM.write(format, material, expand(material)?.public.raw())
+    }
+
+    /// Tries an agreement, which finds every point of low order.
+    fn import_public(
+        &'static self,
+        format: PublicFormat,
+        bytes: &[u8],
+    ) -> Result<PublicKey, CryptoError> {
+        let raw = FORM.read_public(format, bytes)?;
+        expand(&TEST_SCALAR)?.agree(&raw)?;
+        Ok(FORM.public_key(&raw))
+    }
+
+    fn public_jwk(&'static self, public: &PublicKey) -> Result<SecretVec, CryptoError> {
+        FORM.write_jwk(None, public.raw())
     }
 }
 

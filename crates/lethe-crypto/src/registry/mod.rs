@@ -4,7 +4,12 @@
 //! A new algorithm is one entry and, if its family is new, one file. The layers above see
 //! [`Algorithm`], [`Use`] and [`UsableKey`] only, so that they do not change.
 
+mod cipher;
+mod derive;
+mod form;
+mod kem;
 mod material;
+mod request;
 mod scheme;
 mod table;
 mod usable;
@@ -18,13 +23,23 @@ use core::str::FromStr;
 
 use lethe_types::{Entropy, SecretVec};
 
+pub use cipher::{
+    BlockPadding, CIPHER_NONCE_BYTES_MAX, CipherParts, CipherShape, DecryptParams, EncryptParams,
+    Nonce,
+};
+pub use derive::{DerivationPath, LABEL_BYTES_MAX, PATH_STEPS_MAX, SEED_BYTES_MAX, SEED_BYTES_MIN};
+pub use form::{KeyFormat, PublicFormat};
+pub use kem::{Encapsulation, WRAPPED_PLAINTEXT_BYTES_MAX};
 pub use material::{Material, PublicKey};
+pub use request::{CONTEXT_BYTES_MAX, OaepHash, PssSalt, SignInput, SignRequest, Signature};
 pub use scheme::{SignatureScheme, UnknownSignatureScheme};
 pub use table::PLANNED;
-pub use usable::UsableKey;
+pub use usable::{MAC_TAG_BYTES_MIN, UsableKey};
 pub use uses::{Use, Uses};
 
 use crate::CryptoError;
+use crate::algorithms::Family;
+pub use crate::encoding::KEY_FORM_BYTES_MAX;
 use table::{ENTRIES, Entry};
 
 /// Most encryptions under one key (one version), as a count.
@@ -144,6 +159,17 @@ impl Algorithm {
         self.schemes().first().copied()
     }
 
+    /// What the cipher takes and makes; `None` for a key that does not encrypt by a block or stream
+    /// cipher.
+    #[must_use]
+    pub fn cipher_shape(self) -> Option<CipherShape> {
+        self.0.family.cipher_shape()
+    }
+
+    pub(crate) const fn family(self) -> &'static dyn Family {
+        self.0.family
+    }
+
     /// Makes a fresh key. A key pair is tried before it is returned: sign and verify, or agree
     /// from both sides (the pair-wise consistency test of SP 800-56A section 5.6.2.1.4, FIPS 140-3
     /// IG 10.3.A).
@@ -158,7 +184,9 @@ impl Algorithm {
     pub fn generate(self, entropy: &dyn Entropy) -> Result<Material, CryptoError> {
         let secret = self.0.family.generate(entropy)?;
         let fresh = self.load(&secret)?;
-        fresh.check_pair()?;
+        if !fresh.is_consistent()? {
+            return Err(CryptoError::Library("make a consistent key pair"));
+        }
         Ok(Material::new(secret, fresh.public_key().cloned()))
     }
 
@@ -190,6 +218,9 @@ impl Algorithm {
     /// [`CryptoError::Invalid`] for bytes that are not exactly the DER of a public key of this
     /// algorithm and size. [`CryptoError::Unsupported`] if a public key alone has no use here.
     pub fn load_public(self, spki_der: &[u8]) -> Result<UsableKey, CryptoError> {
+        if self.uses() == Uses::of(&[Use::Agree]) {
+            return Err(CryptoError::Unsupported("be used by its public key alone"));
+        }
         Ok(UsableKey::new(self, self.0.family.load_public(spki_der)?))
     }
 }

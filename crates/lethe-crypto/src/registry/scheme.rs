@@ -39,11 +39,14 @@ schemes! {
     EcdsaSha512 = "ecdsa-sha512";
     /// ECDSA with SHA-512 at fixed length (IEEE P1363).
     EcdsaSha512P1363 = "ecdsa-sha512-p1363";
-    /// RSASSA-PSS (RFC 8017 section 8.1) with SHA-256, MGF1 with the same, a salt of 32 bytes.
+    /// RSASSA-PSS (RFC 8017 section 8.1) with SHA-256, MGF1 with the same, a salt of 32 bytes if no
+    /// other is asked for.
     RsaPssSha256 = "rsa-pss-sha256";
-    /// RSASSA-PSS with SHA-384, MGF1 with the same, a salt of 48 bytes.
+    /// RSASSA-PSS with SHA-384, MGF1 with the same, a salt of 48 bytes if no other is asked
+    /// for.
     RsaPssSha384 = "rsa-pss-sha384";
-    /// RSASSA-PSS with SHA-512, MGF1 with the same, a salt of 64 bytes.
+    /// RSASSA-PSS with SHA-512, MGF1 with the same, a salt of 64 bytes if no other is asked
+    /// for.
     RsaPssSha512 = "rsa-pss-sha512";
     /// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with SHA-256.
     RsaPkcs1Sha256 = "rsa-pkcs1-sha256";
@@ -51,6 +54,33 @@ schemes! {
     RsaPkcs1Sha384 = "rsa-pkcs1-sha384";
     /// RSASSA-PKCS1-v1_5 with SHA-512.
     RsaPkcs1Sha512 = "rsa-pkcs1-sha512";
+    /// ECDSA with Keccak-256 as Ethereum has it, in DER, `s` at most half the order (EIP-2).
+    EcdsaKeccak256 = "ecdsa-keccak256";
+    /// ECDSA with Keccak-256 at fixed length (IEEE P1363), `s` at most half the order.
+    EcdsaKeccak256P1363 = "ecdsa-keccak256-p1363";
+    /// Schnorr signatures of BIP-340 on secp256k1, 64 bytes.
+    Bip340 = "bip340";
+    /// BIP-340 with the key tweaked as in BIP-341. The context is the Merkle root of 32 bytes; an
+    /// empty one, or none, tweaks by the key alone.
+    Bip340Taproot = "bip340-taproot";
+    /// Ed25519ctx (RFC 8032 section 5.1), 64 bytes. Needs a context.
+    Ed25519ctx = "ed25519ctx";
+    /// Ed25519ph (RFC 8032 section 5.1): of the SHA-512 of the message. A context is optional.
+    Ed25519ph = "ed25519ph";
+    /// Pure Ed448 (RFC 8032 section 5.2), 114 bytes. A context is optional.
+    Ed448 = "ed448";
+    /// Ed448ph (RFC 8032 section 5.2): of 64 bytes of SHAKE256 of the message. A context is
+    /// optional.
+    Ed448ph = "ed448ph";
+    /// ECDSA on the Stark curve, `r` and `s` of 32 bytes each, of a hash below 2^251 or of the low
+    /// 250 bits of Keccak-256 of a message.
+    Stark = "stark";
+    /// Pure ML-DSA-44 (FIPS 204 section 5.2) with an empty context, 2,420 bytes.
+    MlDsa44 = "ml-dsa-44";
+    /// Pure ML-DSA-65 with an empty context, 3,309 bytes.
+    MlDsa65 = "ml-dsa-65";
+    /// Pure ML-DSA-87 with an empty context, 4,627 bytes.
+    MlDsa87 = "ml-dsa-87";
 }
 
 impl fmt::Display for SignatureScheme {

@@ -39,12 +39,23 @@ uses! {
     Encrypt = 0x4, "encrypt";
     /// Open a ciphertext.
     Decrypt = 0x8, "decrypt";
+    /// Wrap a key.
+    WrapKey = 0x10, "wrap_key";
+    /// Unwrap a key.
+    UnwrapKey = 0x20, "unwrap_key";
     /// Compute a message authentication code.
     Mac = 0x80, "mac";
     /// Check a message authentication code.
     MacVerify = 0x100, "mac_verify";
+    /// Derive other keys.
+    DeriveKey = 0x200, "derive_key";
     /// Agree on a secret with the holder of another key.
     Agree = 0x800, "agree";
+    /// Make a shared secret and its encapsulation. KMIP 2.1 has no such bit: one of its upper,
+    /// unassigned ones.
+    Encapsulate = 0x0100_0000, "encapsulate";
+    /// Open an encapsulation. The bit is one that KMIP 2.1 does not assign.
+    Decapsulate = 0x0200_0000, "decapsulate";
 }
 
 /// A set of uses.

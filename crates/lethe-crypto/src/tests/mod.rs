@@ -1,21 +1,38 @@
 //! Tests of the crate: the table, published vectors, and what must be refused.
 
+mod agreement;
+mod ciphers;
+mod convergent;
+mod derivation;
+mod encodings;
+mod forms;
 mod otp;
 mod passphrase;
+mod post_quantum;
 mod primitives;
 mod refused;
 mod registry;
+mod requests;
+mod rsa;
 mod sealed;
+mod secp256k1;
 mod signature_vectors;
 mod signing_key;
+#[cfg(feature = "stark")]
+mod stark;
+mod symmetric;
 mod token;
 mod vectors;
+mod wycheproof;
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lethe_types::{Entropy, EntropyError, SecretVec};
 
-use crate::registry::{Algorithm, UsableKey};
+use crate::CryptoError;
+use crate::registry::{Algorithm, SignRequest, SignatureScheme, UsableKey};
 
 /// One block of a file under `testdata/`: `name = value` lines, `#` for comments.
 struct Record(BTreeMap<&'static str, &'static str>);
@@ -29,6 +46,15 @@ impl Record {
     #[track_caller]
     fn bytes(&self, name: &str) -> Vec<u8> {
         hex(self.text(name))
+    }
+
+    #[track_caller]
+    fn base64(&self, name: &str) -> Vec<u8> {
+        STANDARD.decode(self.text(&format!("{name}_base64"))).unwrap()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     fn is_valid(&self) -> bool {
@@ -77,12 +103,78 @@ fn stored_key(name: &str, field: &str) -> Vec<u8> {
 
 /// A key of every algorithm in little time: RSA keys come from a file.
 fn quick_key(algorithm: Algorithm) -> UsableKey {
-    let material = if algorithm.is_slow_to_generate() {
+    algorithm.load(&quick_material(algorithm)).unwrap()
+}
+
+fn quick_material(algorithm: Algorithm) -> SecretVec {
+    if algorithm.is_slow_to_generate() {
         SecretVec::from_vec(stored_key(algorithm.name(), "pkcs8"))
     } else {
         algorithm.generate(&Counting).unwrap().into_parts().0
-    };
-    algorithm.load(&material).unwrap()
+    }
+}
+
+/// A request by `scheme`, with a context where one is needed.
+fn request_by(scheme: SignatureScheme, message: &[u8]) -> SignRequest<'_> {
+    let request = SignRequest::message(message).by(scheme);
+    if scheme == SignatureScheme::Ed25519ctx { request.with_context(b"tests") } else { request }
+}
+
+fn sign(key: &UsableKey, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    key.sign_with(&request_by(scheme, message)).map(|signature| signature.bytes)
+}
+
+fn verify(
+    key: &UsableKey,
+    scheme: SignatureScheme,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<bool, CryptoError> {
+    key.verify_with(&request_by(scheme, message), signature)
+}
+
+/// A file under `vectors/`: lines of fields with spaces between them, `-` for an empty one. Lines
+/// of a name and a value hold for the lines after them.
+struct Line {
+    head: BTreeMap<&'static str, &'static str>,
+    fields: Vec<&'static str>,
+}
+
+impl Line {
+    #[track_caller]
+    fn head(&self, name: &str) -> &'static str {
+        self.head[name]
+    }
+
+    #[track_caller]
+    fn bytes(&self, at: usize) -> Vec<u8> {
+        if self.fields[at] == "-" { Vec::new() } else { hex(self.fields[at]) }
+    }
+
+    /// `None` where both answers are right.
+    fn verdict(&self) -> Option<bool> {
+        match self.fields[0] {
+            "valid" => Some(true),
+            "invalid" => Some(false),
+            "acceptable" => None,
+            other => panic!("{other}"),
+        }
+    }
+}
+
+/// The lines of `file`, of which those whose first field is in `names` are heads.
+fn lines(file: &'static str, names: &[&str]) -> Vec<Line> {
+    let mut head = BTreeMap::new();
+    let mut all = Vec::new();
+    for line in file.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let fields: Vec<_> = line.split(' ').collect();
+        if names.contains(&fields[0]) {
+            head.insert(fields[0], fields[1]);
+        } else {
+            all.push(Line { head: head.clone(), fields });
+        }
+    }
+    all
 }
 
 /// Gives 1, 2, 3, …: enough for keys whose secrecy does not matter.
@@ -125,3 +217,14 @@ fn altered(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         copy
     })
 }
+
+/// Every point of order 1, 2, 4 or 8 and its other encodings below 2^255.
+const LOW_ORDER_POINTS: [&str; 7] = [
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];

@@ -9,7 +9,8 @@ use http::StatusCode;
 use http::header::{ETAG, HeaderValue, LOCATION};
 use lethe_crypto::registry::{Algorithm, AlgorithmError};
 use lethe_engine::{
-    Caller, CreateKeyRequest, EngineError, IdempotencyKey, KeyEntry, KeyFilter, Revision,
+    Caller, CreateKeyRequest, DeriveFrom, DeriveHow, EngineError, IdempotencyKey, KeyEntry,
+    KeyFilter, Revision,
 };
 use lethe_http::{Reply, Request, Response};
 use lethe_types::limits::PAGE_KEYS_MAX;
@@ -26,11 +27,14 @@ const PAGE_KEYS_DEFAULT: usize = 100;
 
 pub(crate) fn create(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
     let caller = auth::caller(state, &request.head)?;
-    let wanted = parse_create(&caller, &request)?;
+    let (wanted, origin) = parse_create(&caller, &request)?;
     let is_slow = wanted.algorithm.is_slow_to_generate();
     let state = Arc::clone(state);
     let answer = async move {
-        let prepared = state.engine.prepare_key(&caller, wanted)?;
+        let prepared = match origin {
+            None => state.engine.prepare_key(&caller, wanted)?,
+            Some(from) => state.engine.prepare_derived_key(&caller, wanted, &from)?,
+        };
         let entry = state.engine.create_key(&caller, prepared).await?;
         Ok(created(&entry))
     };
@@ -42,34 +46,60 @@ pub(crate) fn create(state: &Arc<State>, request: Request) -> Result<Reply, Refu
     })
 }
 
-fn parse_create(caller: &Caller, request: &Request) -> Result<CreateKeyRequest, Refusal> {
+/// What the key is to be, and from which other one it is derived, if it is.
+fn parse_create(
+    caller: &Caller,
+    request: &Request,
+) -> Result<(CreateKeyRequest, Option<DeriveFrom>), Refusal> {
     let wanted: wire::CreateKey<'_> = body::parse(request)?;
     let algorithm = parse_algorithm(&wanted.algorithm)?;
     let name = parsed("name", &wanted.name)?;
     let labels = wire::labels(wanted.labels.as_ref())?;
+    let origin = wanted.derive.as_ref().map(|derive| parse_derive(&derive.0)).transpose()?;
     let (active, protected) = (wanted.active.unwrap_or(true), wanted.protected.unwrap_or(false));
     // Names of labels have no `=`, and values no line feed.
     let label_text: String =
         labels.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     let flags = [u8::from(active), u8::from(protected)];
+    let origin_text = origin.as_ref().map_or_else(String::new, |from| match &from.how {
+        DeriveHow::Label(label) => format!("{} {} label {label}", from.parent, from.depends),
+        DeriveHow::Path(path) => format!("{} {} path {path}", from.parent, from.depends),
+    });
     let parts = [
         wanted.name.as_bytes(),
         wanted.algorithm.as_bytes(),
         wanted.vault.as_deref().unwrap_or_default().as_bytes(),
         label_text.as_bytes(),
         flags.as_slice(),
+        // Not there, it has no part: a request that was answered before keeps its answer.
+        origin_text.as_bytes(),
     ];
-    Ok(CreateKeyRequest {
+    let parts = if origin.is_some() { parts.as_slice() } else { &parts[..5] };
+    let wanted = CreateKeyRequest {
         vault: wanted.vault.as_deref().map(|vault| parsed("vault", vault)).transpose()?,
         active,
         protected,
         labels,
-        idempotency: idempotency(caller, request, "key.create", &parts)?,
+        idempotency: idempotency(caller, request, "key.create", parts)?,
         ..CreateKeyRequest::new(name, algorithm)
-    })
+    };
+    Ok((wanted, origin))
 }
 
-fn parse_algorithm(name: &str) -> Result<Algorithm, Refusal> {
+fn parse_derive(wanted: &wire::Derive<'_>) -> Result<DeriveFrom, Refusal> {
+    let parent = parsed("derive.parent", &wanted.parent)?;
+    let how = match (&wanted.path, &wanted.label) {
+        (Some(path), None) => DeriveHow::Path(parsed("derive.path", path)?),
+        (None, Some(label)) => DeriveHow::Label(label.clone().into_owned()),
+        (Some(_), Some(_)) | (None, None) => {
+            let why = "must have either `path` or `label`";
+            return Err(Refusal::invalid("derive", why));
+        }
+    };
+    Ok(DeriveFrom { parent, how, depends: wanted.depends.unwrap_or(false) })
+}
+
+pub(super) fn parse_algorithm(name: &str) -> Result<Algorithm, Refusal> {
     Algorithm::from_name(name).map_err(|error| {
         Refusal::Engine(match error {
             AlgorithmError::AlgorithmNotAvailable(name) => {
@@ -194,25 +224,4 @@ pub(crate) fn rotate(state: &Arc<State>, request: Request) -> Result<Reply, Refu
         let change = state.engine.rotate_key(&caller, key, expected);
         Ok(key_response(StatusCode::OK, &*reply::block_on(change)?))
     }))
-}
-
-pub(crate) fn public_key(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
-    let caller = auth::caller(state, &request.head)?;
-    let [version] = headers::query(&request.head, ["version"])?;
-    let version = version
-        .map(|text| headers::decimal::<u32>(&text))
-        .map(|number| number.ok_or_else(|| Refusal::invalid("version", "must be a number")))
-        .transpose()?;
-    let entry = state.engine.read_key(&caller, key_id(&request)?)?;
-    let record = entry.record();
-    if record.state.is_destroyed() {
-        return Err(EngineError::ObjectDestroyed(record.id).into());
-    }
-    let found = match version {
-        Some(number) => record.versions.iter().find(|version| version.number == number),
-        None => record.current_version(),
-    };
-    let found = found.ok_or(EngineError::ItemNotFound("version"))?;
-    let der = found.public_key_der.as_deref().ok_or(EngineError::ItemNotFound("public key"))?;
-    Ok(render::with_body(StatusCode::OK, headers::PEM, wire::spki_pem(der)).into())
 }

@@ -56,7 +56,7 @@ fn page_limit(text: Option<&str>) -> Result<usize, Refusal> {
 ///
 /// # Errors
 /// [`Refusal::InvalidField`] if it is not an id.
-fn key_id(request: &Request) -> Result<KeyId, Refusal> {
+pub(crate) fn key_id(request: &Request) -> Result<KeyId, Refusal> {
     parsed("id", request.param("id"))
 }
 

@@ -1,132 +1,78 @@
-//! Encrypt, decrypt, sign, verify, compute and check codes, agree: what most requests are for.
+//! Uses of keys: what most requests are for. A function a use: one body in, one answer out; batches
+//! are `batch.rs`'.
 //!
-//! Each is answered on the thread that serves the connection, unless its body is large, or it signs
-//! or checks with a key of RSA.
+//! Each is answered on the thread that serves the connection, unless its body is large, it is one
+//! of a batch, or its key is one of RSA.
+
+mod cipher;
+mod plain;
+mod secrets;
+mod sign;
 
 use std::sync::Arc;
 
-use lethe_crypto::registry::SignatureScheme;
-use lethe_http::{Reply, Request, Response};
-use lethe_types::SecretVec;
+use lethe_crypto::registry::{PublicFormat, SignatureScheme};
+use lethe_http::{Reply, Request};
+use lethe_types::{Permission, SecretVec};
 
 use super::key_id;
+use crate::batch::{self, One, Scope};
 use crate::error::Refusal;
-use crate::render::{self, Member};
 use crate::state::State;
-use crate::{auth, body, reply, wire};
+use crate::wire;
 
-pub(crate) fn encrypt(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
-    let state = Arc::clone(state);
-    reply::by_size(request, move |request| encrypt_now(&state, request))
+pub(crate) use plain::{public_key, taproot_key};
+
+/// The routes' handlers: which permission on the key each use needs first, and what does it.
+macro_rules! of_key {
+    ($($name:ident: $permission:ident, $one:path;)*) => {$(
+        pub(crate) fn $name(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+            by_key(state, request, Scope::Key(Permission::$permission), $one)
+        }
+    )*};
 }
 
-fn encrypt_now(state: &State, request: &Request) -> Result<Response, Refusal> {
-    let caller = auth::caller(state, &request.head)?;
-    let key = key_id(request)?;
-    let wanted: wire::Encrypt<'_> = body::parse(request)?;
-    let plaintext = wanted.plaintext.decode("plaintext")?;
-    let aad = decode_optional(wanted.aad.as_ref(), "aad")?;
-    let mut ciphertext = Vec::with_capacity(plaintext.len() + CIPHERTEXT_OVERHEAD_BYTES);
-    let (plaintext, aad) = (plaintext.expose(), exposed(aad.as_ref()));
-    let version = state.engine.encrypt(&caller, key, plaintext, aad, &mut ciphertext)?;
-    Ok(render::bytes_and_version(Member::CIPHERTEXT, &ciphertext, version))
+of_key! {
+    encrypt: KeysUseEncrypt, cipher::encrypt;
+    decrypt: KeysUseDecrypt, cipher::decrypt;
+    raw_encrypt: KeysUseEncrypt, cipher::raw_encrypt;
+    raw_decrypt: KeysUseDecrypt, cipher::raw_decrypt;
+    data_key: KeysUseEncrypt, cipher::data_key;
+    sign: KeysUseSign, sign::sign;
+    verify: KeysUseVerify, sign::verify;
+    mac: KeysUseMac, sign::mac;
+    mac_verify: KeysUseMac, sign::mac_verify;
+    agree: KeysUseDerive, secrets::agree;
+    agree_hashed: KeysUseDerive, secrets::agree_hashed;
+    encapsulate: KeysUseEncrypt, secrets::encapsulate;
+    decapsulate: KeysUseDecrypt, secrets::decapsulate;
+    wrap: KeysUseWrap, secrets::wrap;
+    unwrap: KeysUseWrap, secrets::unwrap;
 }
 
-pub(crate) fn decrypt(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
-    let state = Arc::clone(state);
-    reply::by_size(request, move |request| decrypt_now(&state, request))
+pub(crate) fn re_encrypt(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    by_key(state, request, Scope::TwoKeys(Permission::KeysUseDecrypt), cipher::re_encrypt)
 }
 
-fn decrypt_now(state: &State, request: &Request) -> Result<Response, Refusal> {
-    let caller = auth::caller(state, &request.head)?;
-    let key = key_id(request)?;
-    let wanted: wire::Decrypt<'_> = body::parse(request)?;
-    let ciphertext = wanted.ciphertext.decode("ciphertext")?;
-    let aad = decode_optional(wanted.aad.as_ref(), "aad")?;
-    let plaintext =
-        state.engine.decrypt(&caller, key, ciphertext.expose(), exposed(aad.as_ref()))?;
-    Ok(render::secret_bytes(Member::PLAINTEXT, plaintext.expose()))
+pub(crate) fn random(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    batch::run(state, request, Scope::Caller(Permission::KeysRead), plain::random)
 }
 
-pub(crate) fn sign(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
-    by_key(state, request, sign_now)
+pub(crate) fn hash(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    batch::run(state, request, Scope::Caller(Permission::KeysRead), plain::hash)
 }
 
-fn sign_now(state: &State, request: &Request) -> Result<Response, Refusal> {
-    let caller = auth::caller(state, &request.head)?;
-    let key = key_id(request)?;
-    let wanted: wire::Sign<'_> = body::parse(request)?;
-    let scheme = parse_scheme(wanted.scheme.as_deref())?;
-    let message = wanted.message.decode("message")?;
-    let (version, signature) = state.engine.sign(&caller, key, scheme, message.expose())?;
-    Ok(render::bytes_and_version(Member::SIGNATURE, &signature, version))
+pub(crate) fn foreign_verify(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
+    batch::run(state, request, Scope::Caller(Permission::KeysUseVerify), sign::foreign_verify)
 }
 
-pub(crate) fn verify(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
-    by_key(state, request, verify_now)
-}
-
-fn verify_now(state: &State, request: &Request) -> Result<Response, Refusal> {
-    let caller = auth::caller(state, &request.head)?;
-    let key = key_id(request)?;
-    let wanted: wire::Verify<'_> = body::parse(request)?;
-    let scheme = parse_scheme(wanted.scheme.as_deref())?;
-    let message = wanted.message.decode("message")?;
-    let signature = wanted.signature.decode("signature")?;
-    let (message, signature) = (message.expose(), signature.expose());
-    let is_valid = state.engine.verify(&caller, key, wanted.version, scheme, message, signature)?;
-    Ok(render::validity(is_valid))
-}
-
-pub(crate) fn mac(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
-    let state = Arc::clone(state);
-    reply::by_size(request, move |request| mac_now(&state, request))
-}
-
-fn mac_now(state: &State, request: &Request) -> Result<Response, Refusal> {
-    let caller = auth::caller(state, &request.head)?;
-    let key = key_id(request)?;
-    let wanted: wire::Mac<'_> = body::parse(request)?;
-    let message = wanted.message.decode("message")?;
-    let (version, code) = state.engine.mac(&caller, key, message.expose())?;
-    Ok(render::bytes_and_version(Member::MAC, &code, version))
-}
-
-pub(crate) fn mac_verify(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
-    by_key(state, request, mac_verify_now)
-}
-
-fn mac_verify_now(state: &State, request: &Request) -> Result<Response, Refusal> {
-    let caller = auth::caller(state, &request.head)?;
-    let key = key_id(request)?;
-    let wanted: wire::MacVerify<'_> = body::parse(request)?;
-    let message = wanted.message.decode("message")?;
-    let code = wanted.mac.decode("mac")?;
-    let is_valid =
-        state.engine.mac_verify(&caller, key, wanted.version, message.expose(), code.expose())?;
-    Ok(render::validity(is_valid))
-}
-
-pub(crate) fn agree(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
-    let caller = auth::caller(state, &request.head)?;
-    let key = key_id(&request)?;
-    let wanted: wire::Agree<'_> = body::parse(&request)?;
-    let public_key = wanted.public_key.decode("public_key")?;
-    let secret = state.engine.agree(&caller, key, public_key.expose())?;
-    Ok(render::secret_bytes(Member::SHARED_SECRET, secret.expose()).into())
-}
-
-/// Runs `work` on the pool for blocking work if the key is slow or the body large, and else here.
-fn by_key(
-    state: &Arc<State>,
-    request: Request,
-    work: fn(&State, &Request) -> Result<Response, Refusal>,
-) -> Result<Reply, Refusal> {
-    let state = Arc::clone(state);
-    if is_slow(&state, &request) {
-        return Ok(reply::blocking(request, move |request| work(&state, request)));
+/// On the pool for blocking work if the key is slow, the body large or a batch, and else here.
+fn by_key(state: &Arc<State>, request: Request, scope: Scope, one: One) -> Result<Reply, Refusal> {
+    if is_slow(state, &request) {
+        batch::run_blocking(state, request, scope, one)
+    } else {
+        batch::run(state, request, scope, one)
     }
-    reply::by_size(request, move |request| work(&state, request))
 }
 
 /// Whether the key is one of RSA. Its private operation takes milliseconds; so does the expanding
@@ -154,6 +100,15 @@ fn parse_scheme(name: Option<&str>) -> Result<Option<SignatureScheme>, Refusal> 
     name.map(|name| super::parsed("scheme", name)).transpose()
 }
 
-/// Format, version, nonce and tag: what a ciphertext has more than its plaintext. Only room that is
-/// set aside; with less the buffer would grow.
-const CIPHERTEXT_OVERHEAD_BYTES: usize = 33;
+/// The form of a public key; raw if it is not named.
+fn parse_format(name: Option<&str>) -> Result<PublicFormat, Refusal> {
+    let Some(name) = name else { return Ok(PublicFormat::Raw) };
+    PublicFormat::from_name(name)
+        .ok_or_else(|| one_of("format", PublicFormat::ALL, |one| one.as_str()))
+}
+
+/// The refusal of a name that is none of `all`.
+fn one_of<T: Copy>(field: &'static str, all: &[T], name: impl Fn(T) -> &'static str) -> Refusal {
+    let names: Vec<&str> = all.iter().map(|one| name(*one)).collect();
+    Refusal::invalid(field, format!("must be one of {}", names.join(", ")))
+}

@@ -45,7 +45,11 @@ async fn malformed_bodies_are_refused_with_member_and_rule() {
         (br#"{"aad":"AAAA"}"#, Some("plaintext"), "is missing"),
         (br#"{"plaintext":"","plaintext":""}"#, Some("plaintext"), "is there twice"),
         (br#"{"plaintext":"","aad":"","aad":""}"#, Some("aad"), "is there twice"),
-        (br#"{"plaintext":"","pin":"hunter2"}"#, Some("pin"), "is unknown, expected `plaintext`"),
+        (
+            br#"{"plaintext":"","pin":"hunter2"}"#,
+            Some("pin"),
+            "is unknown, expected one of `plaintext`",
+        ),
         (br#"{"plaintext":null}"#, Some("plaintext"), "must be a string of base64"),
         (br#"{"plaintext":5}"#, Some("plaintext"), "must be a string of base64"),
         (br#"{"plaintext":["hunter2"]}"#, Some("plaintext"), "must be a string of base64"),

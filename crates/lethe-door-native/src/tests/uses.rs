@@ -7,7 +7,7 @@ use lethe_types::limits::{AAD_BYTES_MAX, PLAINTEXT_BYTES_MAX};
 use serde_json::json;
 
 use super::support::{Api, b64, header, json, member, problem, unb64};
-use crate::render::{self, Member};
+use crate::answer::{Answer, Value};
 use crate::reply::INLINE_BODY_BYTES_MAX;
 use crate::wire;
 
@@ -222,9 +222,8 @@ async fn nothing_is_used_while_the_audit_trail_is_full() {
 }
 
 #[track_caller]
-fn check_text(response: lethe_http::Response, expected: &impl serde::Serialize) {
-    let lethe_http::Body::Full(bytes) = response.into_body() else { panic!("not all there") };
-    assert_eq!(bytes, serde_json::to_vec(expected).unwrap());
+fn check_text(answer: &Answer, expected: &impl serde::Serialize) {
+    assert_eq!(answer.as_slice(), serde_json::to_vec(expected).unwrap());
 }
 
 #[test]
@@ -233,28 +232,45 @@ fn answers_written_by_hand_are_what_serde_writes() {
         for length in [0, 1, 2, 3, 100] {
             let bytes = vec![0xfb; length];
             let text = b64(&bytes);
+            let (value, number) = (Value::Bytes(&bytes), Value::Number(version));
             check_text(
-                render::bytes_and_version(Member::CIPHERTEXT, &bytes, version),
+                &Answer::open(&[("ciphertext", value), ("version", number)]),
                 &wire::Encrypted { ciphertext: text.clone(), version },
             );
+            for recovery_id in [None, Some(3)] {
+                let mut members = vec![("signature", value), ("version", number)];
+                members.extend(recovery_id.map(|id| ("recovery_id", Value::Number(id.into()))));
+                check_text(
+                    &Answer::open(&members),
+                    &wire::Signed { signature: text.clone(), version, recovery_id },
+                );
+            }
             check_text(
-                render::bytes_and_version(Member::SIGNATURE, &bytes, version),
-                &wire::Signed { signature: text.clone(), version },
-            );
-            check_text(
-                render::bytes_and_version(Member::MAC, &bytes, version),
+                &Answer::open(&[("mac", value), ("version", number)]),
                 &wire::Authenticated { mac: text.clone(), version },
             );
             check_text(
-                render::secret_bytes(Member::PLAINTEXT, &bytes),
+                &Answer::secret(&[("plaintext", value)]),
                 &wire::Decrypted { plaintext: text.clone() },
             );
             check_text(
-                render::secret_bytes(Member::SHARED_SECRET, &bytes),
+                &Answer::secret(&[
+                    ("ciphertext", value),
+                    ("version", number),
+                    ("plaintext", value),
+                ]),
+                &wire::DataKeyMade {
+                    ciphertext: text.clone(),
+                    version,
+                    plaintext: Some(text.clone()),
+                },
+            );
+            check_text(
+                &Answer::secret(&[("shared_secret", value)]),
                 &wire::Agreed { shared_secret: text },
             );
         }
     }
-    check_text(render::validity(true), &wire::Validity { valid: true });
-    check_text(render::validity(false), &wire::Validity { valid: false });
+    check_text(&Answer::validity(true), &wire::Validity { valid: true });
+    check_text(&Answer::validity(false), &wire::Validity { valid: false });
 }

@@ -222,12 +222,24 @@ impl Catalogue {
         Some((principals.by_id.get(principal)?.clone(), *credential))
     }
 
-    /// The principals that act for the key, revoked ones too.
+    /// The principals that act for the key; none that is revoked.
     pub(crate) fn bound_to(&self, key: KeyId) -> Vec<Arc<PrincipalEntry>> {
         let principals = self.principals.read();
         let range = (key, PrincipalId([0; 16]))..=(key, PrincipalId([255; 16]));
         let bound = principals.bound.range(range);
-        bound.filter_map(|(_, principal)| principals.by_id.get(principal).cloned()).collect()
+        let found = bound.filter_map(|(_, principal)| principals.by_id.get(principal));
+        found.filter(|entry| entry.record.revoked.is_none()).cloned().collect()
+    }
+
+    /// The application of an API key, also after both have ended.
+    pub(crate) fn application_of(&self, key: KeyId) -> Option<Arc<PrincipalEntry>> {
+        let principals = self.principals.read();
+        let range = (key, PrincipalId([0; 16]))..=(key, PrincipalId([255; 16]));
+        let mut bound = principals.bound.range(range);
+        bound.find_map(|(_, principal)| {
+            let entry = principals.by_id.get(principal)?;
+            entry.record().is_application_of_key().then(|| entry.clone())
+        })
     }
 
     pub(crate) fn publish_principal(&self, entry: Arc<PrincipalEntry>) {

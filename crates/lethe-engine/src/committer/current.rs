@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lethe_types::{KeyId, PrincipalId};
 
-use super::submission::{Destroy, KeyUpdate, NewKey, Preconditions};
+use super::submission::{Destroy, KeyUpdate, NewKey, Preconditions, Under};
 use super::{Change, Committer, Step, Submission};
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::record::{KeyRecord, NameRule, PrincipalRecord, VaultRecord};
@@ -61,8 +61,8 @@ impl Taken {
 }
 
 impl Committer {
-    /// Whether who asked has not been revoked since: what a revoked principal left in the queue, or
-    /// still computes, is not carried out.
+    /// Whether who asked has not been revoked since, and has the rights of then: what a principal
+    /// left in the queue, or still computes, is not carried out by rights that were taken away.
     pub(super) fn may_still_act(&self, submission: &Submission) -> bool {
         let asked = submission.principal.record();
         if asked.id == system::PRINCIPAL {
@@ -70,7 +70,9 @@ impl Committer {
         }
         let now = self.shared.clock.now();
         let known = self.shared.catalogue.principal(asked.realm, asked.id);
-        known.is_some_and(|entry| entry.record().is_live(now))
+        known.is_some_and(|entry| {
+            entry.record().is_live(now) && entry.record().grants == asked.grants
+        })
     }
 
     /// Whether `submission` is still current; if so, what it wants is taken.
@@ -172,25 +174,43 @@ impl Committer {
             && taken.end(Kind::Key, record.id.0)
     }
 
-    /// Whether the key was not used since the guards looked at it, and whoever asks has not reached
-    /// a bound on destructions.
+    /// Whether the key was not used since the guards looked at it, whoever asks has not reached a
+    /// bound on destructions, and whose policies were asked and who approved are as they were.
     fn guards_still_hold(
         &self,
         seen: &KeyEntry,
         preconditions: &Preconditions,
         taken: &mut Taken,
     ) -> bool {
+        let catalogue = &self.shared.catalogue;
         let used_since = preconditions
             .unused_since
             .is_some_and(|since| seen.usage().last().is_some_and(|last| last > since));
         let over_rate = preconditions.rate.is_some_and(|rate| {
             let here = taken.destroys.entry(rate.principal).or_default();
-            let before = self.shared.catalogue.destroys_since(rate.principal, rate.since);
+            let before = catalogue.destroys_since(rate.principal, rate.since);
             let over = before.saturating_add(*here) >= rate.most;
             *here += u32::from(!over);
             over
         });
-        !used_since && !over_rate
+        !used_since
+            && !over_rate
+            && preconditions.under.as_ref().is_none_or(|under| self.is_under(seen, under, taken))
+            && preconditions.approvers.iter().all(|seen| {
+                let record = seen.record();
+                same(catalogue.principal(record.realm, record.id).as_ref(), Some(seen))
+                    && !taken.things.contains(&(Kind::Principal, record.id.0))
+            })
+    }
+
+    /// Whether realm and vault of the key are as they were, also in this batch.
+    fn is_under(&self, key: &KeyEntry, under: &Under, taken: &Taken) -> bool {
+        let (catalogue, record) = (&self.shared.catalogue, key.record());
+        let vault = catalogue.vault(record.realm, record.vault);
+        same(catalogue.realm(record.realm).as_ref(), under.realm.as_ref())
+            && same(vault.as_ref(), under.vault.as_ref())
+            && !taken.things.contains(&(Kind::Realm, record.realm.0))
+            && !taken.things.contains(&(Kind::Vault, record.vault.0))
     }
 }
 
@@ -246,11 +266,14 @@ fn names_are_free(
     let rule = catalogue.vault(record.realm, record.vault).map(|vault| vault.names);
     let unique = rule.is_some_and(|rule| rule != NameRule::Free);
     let named = before.is_none_or(|before| before.name != record.name);
+    // From here on the vault may have another rule.
+    let changes = taken.things.contains(&(Kind::Vault, record.vault.0));
     aliases
-        && (!unique
-            || !named
-            || (name_is_free(catalogue, record)
-                && taken.texts.insert(format!("name {} {}", record.vault, record.name))))
+        && (!named
+            || (!changes
+                && (!unique
+                    || (name_is_free(catalogue, record)
+                        && taken.texts.insert(format!("name {} {}", record.vault, record.name))))))
 }
 
 /// Whether `record` may carry the alias: nobody else has it, or who had it is gone and has not

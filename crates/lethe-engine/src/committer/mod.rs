@@ -45,7 +45,7 @@ pub(crate) use outcome::{Committed, Made, ReceiptParts};
 use settle::Unsettled;
 pub(crate) use submission::{
     Change, CommitError, Destroy, DocumentStep, JobUpdate, KeyUpdate, NewKey, Preconditions,
-    PrincipalUpdate, Rate, Step, Submission,
+    PrincipalUpdate, Rate, Step, Submission, Under,
 };
 
 use crate::head_guard::{GuardedHead, HeadGuard};

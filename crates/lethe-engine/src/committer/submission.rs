@@ -14,7 +14,8 @@ use crate::catalogue::KeyEntry;
 use crate::idempotency::IdempotencyKey;
 use crate::ops::Expected;
 use crate::record::{
-    ApprovalRecord, Evidence, JobRecord, KeyRecord, PrincipalRecord, RealmRecord, VaultRecord,
+    ApprovalRecord, DeletionPolicy, Evidence, JobRecord, KeyRecord, PrincipalRecord, RealmRecord,
+    VaultRecord,
 };
 
 /// A change, authorised and planned against the entries that it names: all of its steps are made
@@ -102,6 +103,25 @@ pub(crate) struct Preconditions {
     pub(crate) unused_since: Option<UnixMillis>,
     /// Whose destructions are counted, since when, and how many there may be with this one.
     pub(crate) rate: Option<Rate>,
+    /// Whose policies were asked.
+    pub(crate) under: Option<Under>,
+    /// Those who approved and still may.
+    pub(crate) approvers: Vec<Arc<PrincipalEntry>>,
+}
+
+/// The realm and the vault of a key.
+#[derive(Debug)]
+pub(crate) struct Under {
+    pub(crate) realm: Option<Arc<RealmRecord>>,
+    pub(crate) vault: Option<Arc<VaultRecord>>,
+}
+
+impl Under {
+    /// What a destruction of the key must satisfy: its realm's policy and its vault's.
+    pub(crate) fn policy(&self) -> DeletionPolicy {
+        let of_realm = self.realm.as_ref().map(|realm| realm.policy.clone()).unwrap_or_default();
+        self.vault.as_ref().map_or_else(|| of_realm.clone(), |vault| of_realm.and(&vault.policy))
+    }
 }
 
 /// A bound on destructions.

@@ -88,7 +88,8 @@ pub(crate) enum Approvals {
 pub(crate) enum Verdict {
     /// Destroy the key now.
     Destroy {
-        /// Keys that go in the same instant, ascending. Ask [`cascaded`] about each of them first.
+        /// Keys that go in the same instant, ascending, with what depends on them. Ask [`cascaded`]
+        /// about all of these first.
         with: Vec<KeyId>,
     },
     /// Refuse every use from now on, and destroy the key later.
@@ -132,10 +133,15 @@ pub(crate) fn all(policy: &DeletionPolicy, facts: &Facts<'_>, asked: &Asked<'_>)
     found
 }
 
-/// What stands before a key that is to go with another one, in the same instant: a hold or a
-/// protection of its own. A policy can let keys go together; it cannot lift a hold.
-pub(crate) fn cascaded(record: &KeyRecord, now: UnixMillis) -> Vec<Refusal> {
-    held_at(record, now).into_iter().chain(protected_of(record)).collect()
+/// What stands before keys that are to go with another one, in the same instant: holds and
+/// protections of their own, in the order of [`RULES`]. A policy can let keys go together; it
+/// cannot lift a hold.
+pub(crate) fn cascaded<'a>(
+    records: impl Iterator<Item = &'a KeyRecord> + Clone,
+    now: UnixMillis,
+) -> Vec<Refusal> {
+    let held = records.clone().filter_map(|record| held_at(record, now));
+    held.chain(records.filter_map(protected_of)).collect()
 }
 
 /// One rule: what it refuses, and on which courses it counts.

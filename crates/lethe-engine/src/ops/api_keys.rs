@@ -305,8 +305,7 @@ impl Engine {
     /// doors that show the key.
     #[must_use]
     pub fn application_of(&self, key: KeyId) -> Option<Arc<PrincipalEntry>> {
-        let bound = self.shared.catalogue.bound_to(key);
-        bound.into_iter().find(|entry| entry.record().is_application_of_key())
+        self.shared.catalogue.application_of(key)
     }
 
     fn find_application(&self, key: KeyId) -> Result<Arc<PrincipalEntry>, EngineError> {

@@ -63,7 +63,8 @@ pub struct LeftKey {
     pub position: u64,
     /// The key.
     pub key: KeyId,
-    /// The refusal's stable code.
+    /// The refusal's stable code. `object_destroyed` is also the answer for a key that went with
+    /// another one in an earlier batch.
     pub code: String,
 }
 
@@ -73,7 +74,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::ServerLimitExceeded`] past the bounds on keys or on open jobs;
-    /// [`EngineError::InvalidField`] if there is no key, or another number than expected.
+    /// [`EngineError::InvalidField`] if there is no key, or another number than expected;
+    /// [`EngineError::PermissionDenied`] for who may not destroy what is selected, or, of a list,
+    /// nothing at all.
     pub async fn start_bulk_destroy(
         &self,
         caller: &Caller,
@@ -152,6 +155,11 @@ impl Engine {
     ) -> Result<(String, Vec<KeyId>), EngineError> {
         let filter = match selection {
             Selection::Keys(keys) => {
+                // Each key is asked about in its turn; whose list would be of refusals alone makes
+                // none.
+                if !caller.holds_anywhere(StartJob::PERMISSION) {
+                    return Err(EngineError::PermissionDenied(StartJob::PERMISSION));
+                }
                 if keys.len() > JOB_KEYS_MAX {
                     return Err(EngineError::ServerLimitExceeded("keys of one bulk destruction"));
                 }
@@ -272,7 +280,8 @@ impl Engine {
                 let mut record = (*seen).clone();
                 record.state = JobState::Cancelled;
                 record.changed = self.shared.clock.now();
-                let update = JobUpdate { seen: Some(seen), record, rows: Vec::new() };
+                let rows = without_list(&record);
+                let update = JobUpdate { seen: Some(seen), record, rows };
                 Ok(Planned::Change(Change::one(Step::PutJob(Box::new(update)))))
             })
             .await;
@@ -314,7 +323,16 @@ impl Engine {
 
     /// The next batch of one job.
     pub(crate) async fn advance(&self, realm: RealmId, id: JobId) -> Result<(), EngineError> {
-        let mut batch = JOB_BATCH_KEYS_MAX;
+        self.advance_by(realm, id, JOB_BATCH_KEYS_MAX).await
+    }
+
+    /// The next `batch` keys of one job, or fewer.
+    pub(crate) async fn advance_by(
+        &self,
+        realm: RealmId,
+        id: JobId,
+        mut batch: usize,
+    ) -> Result<(), EngineError> {
         let mut conflicts = 0;
         loop {
             // No change without a trail: what cannot be recorded is not begun.
@@ -371,7 +389,8 @@ impl Engine {
         record.state = JobState::Failed;
         record.failure = Some(why.into());
         record.changed = self.shared.clock.now();
-        let update = JobUpdate { seen: Some(job.clone()), record, rows: Vec::new() };
+        let rows = without_list(&record);
+        let update = JobUpdate { seen: Some(job.clone()), record, rows };
         let change = Change { steps: vec![Step::PutJob(Box::new(update))], receipts: false };
         self.submit_as_system(change).await
     }
@@ -393,7 +412,7 @@ impl Engine {
                 confirm: Some(key.to_string()),
                 ..DestroyRequest::new(key)
             };
-            let before = u32::try_from(planned.destroyed.len()).unwrap_or(u32::MAX);
+            let before = planned.counted;
             let result = if taken.contains(&key) {
                 // It goes with another key of this batch.
                 Ok(Vec::new())
@@ -410,7 +429,7 @@ impl Engine {
                     let destroys = steps.iter().any(Step::destroys) || steps.is_empty();
                     record.destroyed += u64::from(destroys);
                     record.scheduled += u64::from(!destroys);
-                    planned.destroyed.extend(touched.iter().copied());
+                    planned.counted += self.newly_counted(&touched);
                     taken.extend(touched);
                     planned.steps.extend(steps);
                 }
@@ -434,14 +453,18 @@ impl Engine {
         record.changed = self.shared.clock.now();
         if record.position >= record.total {
             record.state = JobState::Done;
-            let pieces = record.total.div_ceil(u64::try_from(PIECE_KEYS).unwrap_or(u64::MAX));
-            rows.extend(
-                (0..pieces).map(|piece| Write::Delete { key: keys::job_keys(job.id, piece) }),
-            );
+            rows.extend(without_list(&record));
         }
         let update = JobUpdate { seen: Some(job.clone()), record, rows };
         planned.steps.push(Step::PutJob(Box::new(update)));
         Ok(planned)
+    }
+
+    /// How many of the keys did not wait before: what waits was counted when it was scheduled.
+    fn newly_counted(&self, keys: &[KeyId]) -> u32 {
+        let entries = keys.iter().filter_map(|key| self.shared.catalogue.key(*key));
+        let new = entries.filter(|entry| entry.record().state.due().is_none());
+        u32::try_from(new.count()).unwrap_or(u32::MAX)
     }
 
     /// Whether nothing but keys of this batch that are derived from `key` kept it.
@@ -476,7 +499,14 @@ impl Engine {
 #[derive(Default)]
 struct PlannedBatch {
     steps: Vec<Step>,
-    destroyed: Vec<KeyId>,
+    /// Destructions that the bound on them does not know of yet.
+    counted: u32,
+}
+
+/// What drops the list of keys of a job that is over.
+fn without_list(job: &JobRecord) -> Vec<Write> {
+    let pieces = job.total.div_ceil(u64::try_from(PIECE_KEYS).unwrap_or(u64::MAX));
+    (0..pieces).map(|piece| Write::Delete { key: keys::job_keys(job.id, piece) }).collect()
 }
 
 fn may_see(caller: &Caller, job: &JobRecord) -> bool {

@@ -1,5 +1,6 @@
 //! Destroy a key, for good and with a receipt: at once, or when its time has come.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use lethe_types::{
 
 use super::approvals::signed_by;
 use super::{Planned, Touched};
-use crate::authz::{self, Caller, Destroy, Operation, ReadKey, ScheduleDestroy};
+use crate::authz::{self, Caller, Destroy, Operation, PrincipalEntry, ReadKey, ScheduleDestroy};
 use crate::catalogue::KeyEntry;
 use crate::committer::{
     Change, Committed, Destroy as DestroyStep, KeyUpdate, Made, Preconditions, PrincipalUpdate,
@@ -231,7 +232,8 @@ impl Engine {
             return Err(EngineError::ItemNotFound("key"));
         }
         let now = self.shared.clock.now();
-        let policy = self.policy_of(record).and(&request.policy);
+        let under = self.under(record);
+        let policy = under.policy().and(&request.policy);
         let approval =
             request.approval.and_then(|id| self.shared.catalogue.approval(caller.realm(), id));
         let dependants = self.shared.catalogue.live_dependants(record.id);
@@ -255,11 +257,12 @@ impl Engine {
         let mut evidence = self.requester_evidence(caller, request, now)?;
         let preconditions = Preconditions {
             dependants: Vec::new(),
+            under: Some(under),
+            approvers: self.approvers_of(approval.as_deref(), now),
             unused_since: policy.not_used_within.map(|time| before(now, time)),
-            rate: policy.destroys_per_hour.map(|most| Rate {
-                principal: caller.principal(),
-                since: before(now, RATE_WINDOW),
-                most,
+            // What waits already was counted when it was scheduled.
+            rate: policy.destroys_per_hour.filter(|_| record.state.due().is_none()).map(|most| {
+                Rate { principal: caller.principal(), since: before(now, RATE_WINDOW), most }
             }),
         };
         let mut steps = match verdict {
@@ -302,18 +305,12 @@ impl Engine {
             None => (reason, now),
         };
         let mut steps = vec![self.destroy_step(entry, requested, reason, evidence, preconditions)];
-        // What depends on what depends on it goes as well.
-        let (mut going, mut waiting) = (std::collections::BTreeSet::new(), with);
-        while let Some(id) = waiting.pop() {
-            if !going.insert(id) {
-                continue;
-            }
-            let dependant = self.load(id)?;
-            if let Some(refusal) = cascaded(dependant.record(), now).into_iter().next() {
-                return Err(refusal.into());
-            }
-            let dependants = self.shared.catalogue.live_dependants(id);
-            waiting.extend(&dependants);
+        let going = self.going_with(with);
+        let others = going.iter().map(|other| other.entry.record());
+        if let Some(refusal) = cascaded(others, now).into_iter().next() {
+            return Err(refusal.into());
+        }
+        for GoingWith { entry: dependant, dependants } in going {
             let preconditions = Preconditions { dependants, ..Preconditions::default() };
             let reason = format!("with key {}", entry.record().id);
             steps.push(self.destroy_step(&dependant, now, &reason, Vec::new(), preconditions));
@@ -330,6 +327,22 @@ impl Engine {
             }
         }
         Ok(steps)
+    }
+
+    /// Live keys, what depends on them, and what depends on that: each once.
+    pub(super) fn going_with(&self, with: Vec<KeyId>) -> Vec<GoingWith> {
+        let catalogue = &self.shared.catalogue;
+        let (mut seen, mut going, mut waiting) = (BTreeSet::new(), Vec::new(), with);
+        while let Some(id) = waiting.pop() {
+            if seen.insert(id)
+                && let Some(entry) = catalogue.key(id)
+            {
+                let dependants = catalogue.live_dependants(id);
+                waiting.extend(&dependants);
+                going.push(GoingWith { entry, dependants });
+            }
+        }
+        going
     }
 
     fn destroy_step(
@@ -405,26 +418,28 @@ impl Engine {
             ApprovalState::Open if now >= record.expires => return unusable(Unusable::Expired),
             ApprovalState::Open => {}
         }
-        let valid = record.approvals.iter().filter(|approval| {
-            let by = approval.evidence.principal;
-            by != record.requester && self.still_approves(record, by, now)
-        });
-        Approvals::Given { request: id, valid: u8::try_from(valid.count()).unwrap_or(u8::MAX) }
+        let valid = self.approvers_of(approval, now).len();
+        Approvals::Given { request: id, valid: u8::try_from(valid).unwrap_or(u8::MAX) }
     }
 
-    /// Whether an approver may still approve: who lost the right in between no longer counts.
-    fn still_approves(
+    /// Those who approved and still may: who lost the right in between no longer counts.
+    fn approvers_of(
         &self,
-        record: &ApprovalRecord,
-        approver: lethe_types::PrincipalId,
+        approval: Option<&ApprovalRecord>,
         now: UnixMillis,
-    ) -> bool {
+    ) -> Vec<Arc<PrincipalEntry>> {
+        let Some(record) = approval else { return Vec::new() };
         let catalogue = &self.shared.catalogue;
         let vault = catalogue.key(record.key).map(|key| key.record().vault);
-        catalogue.principal(record.realm, approver).is_some_and(|entry| {
-            entry.record().is_live(now)
-                && entry.may(Permission::KeysDestroyApprove, vault, Some(record.key))
-        })
+        let approvers = record.approvals.iter().filter_map(|approval| {
+            let approver = approval.evidence.principal;
+            let entry = catalogue.principal(record.realm, approver)?;
+            let counts = approver != record.requester
+                && entry.record().is_live(now)
+                && entry.may(Permission::KeysDestroyApprove, vault, Some(record.key));
+            counts.then_some(entry)
+        });
+        approvers.collect()
     }
 
     /// The receipt of a destroyed key, proven against the newest checkpoint.
@@ -442,6 +457,12 @@ impl Engine {
         self.audit::<ReadKey>(caller, now, Some(key), result.as_ref().err())?;
         result
     }
+}
+
+/// A key that goes with another one, and what depends on it.
+pub(super) struct GoingWith {
+    pub(super) entry: Arc<KeyEntry>,
+    dependants: Vec<KeyId>,
 }
 
 /// The step that makes a key wait for its destruction.

@@ -6,7 +6,7 @@
 
 use lethe_store::{StoreKey, Write};
 use lethe_types::limits::{
-    DOCUMENT_BYTES_MAX, DOCUMENT_ID_BYTES_MAX, DOCUMENT_PAGE_MAX, DOCUMENTS_PER_CHANGE_MAX,
+    CHANGE_DOCUMENTS_MAX, DOCUMENT_BYTES_MAX, DOCUMENT_ID_BYTES_MAX, PAGE_DOCUMENTS_MAX,
 };
 use lethe_types::{KeyId, Permission};
 
@@ -155,7 +155,7 @@ impl Engine {
     /// `after`. Blocks for a read of the store.
     ///
     /// # Errors
-    /// [`EngineError::InvalidField`] for a limit of 0 or over [`DOCUMENT_PAGE_MAX`];
+    /// [`EngineError::InvalidField`] for a limit of 0 or over [`PAGE_DOCUMENTS_MAX`];
     /// [`EngineError::StorageUnavailable`].
     pub fn documents(
         &self,
@@ -165,8 +165,8 @@ impl Engine {
         after: Option<&str>,
         limit: usize,
     ) -> Result<DocumentPage, EngineError> {
-        if limit == 0 || limit > DOCUMENT_PAGE_MAX {
-            let why = format!("1 to {DOCUMENT_PAGE_MAX}");
+        if limit == 0 || limit > PAGE_DOCUMENTS_MAX {
+            let why = format!("1 to {PAGE_DOCUMENTS_MAX}");
             return Err(EngineError::InvalidField { field: "limit", why });
         }
         let space = keys::documents_of(caller.realm(), caller.door, collection.0);
@@ -213,7 +213,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::RevisionMismatch`] if one is not what was expected;
     /// [`EngineError::InvalidField`], [`EngineError::PermissionDenied`],
-    /// [`EngineError::ServerLimitExceeded`] for more than [`DOCUMENTS_PER_CHANGE_MAX`].
+    /// [`EngineError::ServerLimitExceeded`] for more than [`CHANGE_DOCUMENTS_MAX`].
     pub async fn write_documents(
         &self,
         caller: &Caller,
@@ -282,7 +282,7 @@ fn may(caller: &Caller, operation: DoorOperation) -> Result<(), EngineError> {
 }
 
 fn steps(caller: &Caller, changes: Vec<DocumentChange>) -> Result<DocumentStep, EngineError> {
-    if changes.len() > DOCUMENTS_PER_CHANGE_MAX {
+    if changes.len() > CHANGE_DOCUMENTS_MAX {
         return Err(EngineError::ServerLimitExceeded("documents in one change"));
     }
     let mut step = DocumentStep { expected: Vec::new(), writes: Vec::new() };

@@ -91,9 +91,11 @@ impl Engine {
             now,
         };
         let asked = Asked { wish: Wish::Due, confirm: None };
-        match decide(&self.policy_of(record), &facts, &asked)? {
+        let under = self.under(record);
+        match decide(&under.policy(), &facts, &asked)? {
             Verdict::Destroy { with } => {
-                let preconditions = Preconditions { dependants, ..Preconditions::default() };
+                let under = Some(under);
+                let preconditions = Preconditions { dependants, under, ..Default::default() };
                 self.destroy_steps(entry, with, (now, ""), Vec::new(), preconditions)
             }
             Verdict::Schedule { .. } => {

@@ -6,18 +6,21 @@ use lethe_types::limits::{APPROVALS_MAX, WINDOW_MAX};
 
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, ReadRealm, UpdateRealm};
-use crate::committer::{Change, Step};
+use crate::committer::{Change, Step, Under};
 use crate::record::{DeletionPolicy, KeyRecord, RealmRecord};
 use crate::{Engine, EngineError};
 
 impl Engine {
     /// What a destruction of the key must satisfy: its realm's policy and its vault's.
     pub(crate) fn policy_of(&self, record: &KeyRecord) -> DeletionPolicy {
+        self.under(record).policy()
+    }
+
+    /// The realm and the vault whose policies count for the key, as they are now.
+    pub(crate) fn under(&self, record: &KeyRecord) -> Under {
         let catalogue = &self.shared.catalogue;
-        let realm = catalogue.realm(record.realm);
         let vault = catalogue.vault(record.realm, record.vault);
-        let of_realm = realm.map(|realm| realm.policy.clone()).unwrap_or_default();
-        vault.map_or_else(|| of_realm.clone(), |vault| of_realm.and(&vault.policy))
+        Under { realm: catalogue.realm(record.realm), vault }
     }
 
     /// The caller's realm.

@@ -135,8 +135,9 @@ impl Engine {
         let mut refusals = all(policy, facts, asked);
         match decide(policy, facts, asked) {
             Ok(Verdict::Destroy { with }) => {
-                let others = with.iter().filter_map(|&id| self.shared.catalogue.key(id));
-                refusals.extend(others.flat_map(|other| cascaded(other.record(), facts.now)));
+                let going = self.going_with(with);
+                refusals
+                    .extend(cascaded(going.iter().map(|other| other.entry.record()), facts.now));
                 if refusals.is_empty() {
                     return (PreviewVerdict::Destroy, refusals);
                 }

@@ -37,7 +37,7 @@ impl Engine {
     }
 
     /// Commits a change of Lethe's own that belongs to no tenant and is told to nobody.
-    pub(super) async fn submit_as_system(&self, change: Change) -> Result<(), crate::EngineError> {
+    pub(crate) async fn submit_as_system(&self, change: Change) -> Result<(), crate::EngineError> {
         let (reply, answer) = futures_channel::oneshot::channel();
         self.submit(crate::committer::Submission {
             change,

@@ -5,6 +5,7 @@
 
 mod create;
 mod error;
+mod lists;
 mod load;
 mod recover;
 
@@ -155,6 +156,7 @@ impl Engine {
         let tree_id = recovered.tree.tree_id();
         let signer = log_signer(&loaded, parts.origin.as_deref())?;
         let mut catalogued = recover::complete(&mut parts, recovered, loaded, &signer)?;
+        lists::drop_idle(&*parts.store, &catalogued.catalogue)?;
         let size = catalogued.log.size();
         let text = signer.checkpoint(size, catalogued.log.root()).into();
         let shared = Arc::new(Shared {

@@ -15,7 +15,7 @@ use crate::{Caller, Engine, EngineError};
 
 /// How a step of the slot goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SlotFault {
+pub(super) enum SlotFault {
     /// Not done, once.
     Fail,
     /// Done, but reported as failed, once.
@@ -27,7 +27,7 @@ enum SlotFault {
 }
 
 /// Counts the writing steps and spoils one of them.
-struct FaultySlot {
+pub(super) struct FaultySlot {
     inner: MemSlot,
     steps: Arc<AtomicU64>,
     at: u64,
@@ -36,6 +36,14 @@ struct FaultySlot {
 }
 
 impl FaultySlot {
+    pub(super) fn new(
+        inner: MemSlot,
+        steps: Arc<AtomicU64>,
+        (at, fault): (u64, SlotFault),
+    ) -> Self {
+        Self { inner, steps, at, fault, stopped: false }
+    }
+
     fn step<T>(
         &mut self,
         work: impl FnOnce(&mut MemSlot) -> Result<T, SlotError>,
@@ -194,13 +202,7 @@ fn a_fault_or_crash_at_every_step_of_the_slot_loses_nothing() {
         let world = World::new();
         admin(&world.start(), "acme");
         steps.store(0, Ordering::SeqCst);
-        let slot = FaultySlot {
-            inner: world.slot.clone(),
-            steps: steps.clone(),
-            at,
-            fault,
-            stopped: false,
-        };
+        let slot = FaultySlot::new(world.slot.clone(), steps.clone(), (at, fault));
         let engine = world.start_with(Box::new(slot)).unwrap();
         let mut memory = Memory::default();
         work(&engine, &admin(&engine, "acme"), &mut memory);

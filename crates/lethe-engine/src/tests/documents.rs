@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lethe_store::{CommitFault, FaultyStore, MemStore};
 use lethe_types::Permission;
 use lethe_types::limits::{
-    DOCUMENT_BYTES_MAX, DOCUMENT_ID_BYTES_MAX, DOCUMENT_PAGE_MAX, DOCUMENTS_PER_CHANGE_MAX,
+    CHANGE_DOCUMENTS_MAX, DOCUMENT_BYTES_MAX, DOCUMENT_ID_BYTES_MAX, PAGE_DOCUMENTS_MAX,
 };
 
 use super::support::{World, admin, wait};
@@ -128,19 +128,19 @@ fn what_is_over_a_bound_is_refused() {
         let one = |number: usize| change(&number.to_string(), Expected::Anything, None);
         (0..count).map(one).collect()
     };
-    write(&engine, &ours, many(DOCUMENTS_PER_CHANGE_MAX)).unwrap();
+    write(&engine, &ours, many(CHANGE_DOCUMENTS_MAX)).unwrap();
     let refused = [
         vec![change("", Expected::Anything, None)],
         vec![change(&format!("{long}x"), Expected::Anything, None)],
         vec![change("a", Expected::Anything, Some(&[large, vec![0]].concat()))],
         vec![change("a", Expected::Anything, None), change("a", Expected::Anything, None)],
-        many(DOCUMENTS_PER_CHANGE_MAX + 1),
+        many(CHANGE_DOCUMENTS_MAX + 1),
     ];
     for changes in refused {
         let count = changes.len();
         assert!(write(&engine, &ours, changes).is_err(), "{count}");
     }
-    for limit in [0, DOCUMENT_PAGE_MAX + 1] {
+    for limit in [0, PAGE_DOCUMENTS_MAX + 1] {
         assert!(engine.documents(&ours, ROLE, "", None, limit).is_err(), "{limit}");
     }
 }

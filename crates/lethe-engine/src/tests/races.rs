@@ -66,6 +66,19 @@ const RACES: &[Race] = &[
     race("derive loosely", "destroy",
         ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
     race("derive", "derive loosely", ["ok", "name_taken"], ["name_taken", "ok"], ["ok", "ok"]),
+    race("tighten realm", "destroy",
+        ["ok", "must_be_suspended"], ["ok", "destroyed"], ["ok", "destroyed"]),
+    race("tighten vault", "destroy",
+        ["ok", "must_be_suspended"], ["ok", "destroyed"], ["ok", "destroyed"]),
+    race("tighten vault", "schedule",
+        ["ok", "must_be_suspended"], ["ok", "scheduled"], ["ok", "scheduled"]),
+    race("tighten vault", "due", ["ok", "ok"], ["ok", "ok"], ["ok", "ok"]),
+    race("revoke bob", "use approval",
+        ["ok", "approvals_missing"], ["ok", "destroyed"], ["ok", "destroyed"]),
+    race("regrant carol", "destroy by carol",
+        ["ok", "authentication_not_successful"], ["ok", "destroyed"], ["ok", "destroyed"]),
+    race("regrant carol", "work", ["ok", "done"], ["ok", "done"], ["ok", "done"]),
+    race("demand unique names", "take a name", ["ok", "name_taken"], ["ok", "ok"], ["ok", "ok"]),
     race("bind", "destroy", ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
     race("approve", "expiry", ["ok", "ok"], ["evidence_not_valid", "ok"], ["ok", "ok"]),
     race("approve", "withdraw", ["ok", "ok"], ["evidence_not_valid", "ok"], ["ok", "ok"]),
@@ -236,7 +249,7 @@ fn check(base: &Rig, cast: &Cast, case: &Case, possible: &Possible) {
 }
 
 /// Everything that people see of the realm, in words without identifiers.
-fn seen(engine: &Engine) -> Vec<String> {
+pub(super) fn seen(engine: &Engine) -> Vec<String> {
     let caller = acme(engine);
     let filter = crate::KeyFilter { destroyed: true, ..Default::default() };
     let keys = engine.list_keys(&caller, &filter, None, 1_000).unwrap().keys;
@@ -247,8 +260,8 @@ fn seen(engine: &Engine) -> Vec<String> {
             let aliases: Vec<&str> =
                 record.aliases.iter().map(|alias| alias.text.as_str()).collect();
             format!(
-                "key {} {:?} versions {} next {} holds {} protected {} labels {} waits {} \
-                 {aliases:?}",
+                "key {} {:?} versions {} next {} holds {} protected {} labels {} secrets {} \
+                 waits {} {aliases:?}",
                 record.name,
                 record.state,
                 record.versions.len(),
@@ -256,6 +269,7 @@ fn seen(engine: &Engine) -> Vec<String> {
                 details.holds.len(),
                 details.protected,
                 details.labels.len(),
+                details.secrets.len(),
                 details.pending.is_some(),
             )
         })
@@ -284,7 +298,7 @@ fn seen(engine: &Engine) -> Vec<String> {
 
 /// Nothing is both there and gone: live keys work, tombstones prove their end, nobody acts for a
 /// key that is gone, and one root is alive.
-fn intact(rig: &Rig) {
+pub(super) fn intact(rig: &Rig) {
     let caller = acme(&rig.engine);
     for entry in rig.keys() {
         let record = entry.record();

@@ -14,7 +14,8 @@ use super::support::{TestClock, encrypt};
 use crate::record::{ApprovalRule, DeletionPolicy, Derivation, HoldKind, NameRule, Scope};
 use crate::{
     BulkRequest, Caller, CreatePrincipalRequest, DestroyRequest, DestroyWhen, Engine, HoldRequest,
-    KeyChange, NewCredential, NewCredentialKind, Selection, VaultChange, VaultRequest,
+    KeyChange, NewCredential, NewCredentialKind, PrincipalChange, Selection, VaultChange,
+    VaultRequest,
 };
 
 pub(super) type Operation = for<'a> fn(&'a Engine, &'a Cast, &'a Arc<TestClock>) -> Turn<'a>;
@@ -284,6 +285,33 @@ pub(super) const OPERATIONS: &[(&str, Operation)] = &[
             async move { said(engine.revoke_principal(&caller, cast.carol).await) },
         ))
     }),
+    ("revoke bob", |engine, cast, _| {
+        let caller = acme(engine);
+        Turn::Asks(Box::pin(async move {
+            said(engine.revoke_principal(&caller, cast.bob.principal).await)
+        }))
+    }),
+    ("regrant carol", |engine, cast, _| {
+        let caller = acme(engine);
+        let grants = Some(on(Scope::Realm, &[Permission::KeysRead]));
+        let change = PrincipalChange { grants, ..PrincipalChange::default() };
+        Turn::Asks(Box::pin(async move {
+            said(engine.update_principal(&caller, cast.carol, &change).await)
+        }))
+    }),
+    ("tighten realm", |engine, _, _| {
+        let caller = acme(engine);
+        Turn::Asks(Box::pin(async move { said(engine.set_realm_policy(&caller, &strict()).await) }))
+    }),
+    ("tighten vault", |engine, cast, _| {
+        let policy = Some(strict());
+        changes_vault(engine, cast.key, VaultChange { policy, ..VaultChange::default() })
+    }),
+    ("demand unique names", |engine, cast, _| {
+        let names = Some(NameRule::UniqueAmongLive);
+        changes_vault(engine, cast.key, VaultChange { names, ..VaultChange::default() })
+    }),
+    ("take a name", |engine, _, _| makes(engine, aes("key"))),
     ("work", |engine, cast, _| {
         Turn::Asks(Box::pin(async move {
             match engine.advance(cast.realm, cast.job).await {
@@ -300,6 +328,17 @@ pub(super) const OPERATIONS: &[(&str, Operation)] = &[
         Turn::Asks(Box::pin(async move { said(engine.cancel_job(&caller, cast.job).await) }))
     }),
 ];
+
+fn strict() -> DeletionPolicy {
+    DeletionPolicy { must_be_suspended: true, ..DeletionPolicy::default() }
+}
+
+/// A change of the vault that the key is in.
+fn changes_vault<'a>(engine: &'a Engine, key: KeyId, change: VaultChange) -> Turn<'a> {
+    let caller = acme(engine);
+    let vault = engine.read_key(&caller, key).unwrap().record().vault;
+    Turn::Asks(Box::pin(async move { said(engine.update_vault(&caller, vault, &change).await) }))
+}
 
 fn cancels<'a>(engine: &'a Engine, key: KeyId) -> Turn<'a> {
     let caller = acme(engine);

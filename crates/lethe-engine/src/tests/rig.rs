@@ -7,8 +7,9 @@ use std::task::{Context, Poll, Waker};
 
 use lethe_crypto::SystemEntropy;
 use lethe_crypto::registry::{Algorithm, UsableKey};
+use lethe_erasure::slot::{ErasableSlot, MemSlot};
 use lethe_store::{CommitFault, FaultyStore, MemStore};
-use lethe_types::{CredentialId, KeyId, Permission, PrincipalId, RealmId, VaultId};
+use lethe_types::{CredentialId, Entropy, KeyId, Permission, PrincipalId, RealmId, VaultId};
 
 use super::support::{DOOR, REQUEST, World};
 use crate::caretaker::Rounds;
@@ -44,10 +45,14 @@ impl Rig {
     }
 
     /// An engine over what `memory` holds and the rest of `world`.
-    pub(super) fn over(mut world: World, memory: Arc<MemStore>) -> Self {
+    pub(super) fn over(world: World, memory: Arc<MemStore>) -> Self {
+        let slot = Box::new(world.slot.clone());
+        Self::over_slot(world, memory, slot)
+    }
+
+    fn over_slot(mut world: World, memory: Arc<MemStore>, slot: Box<dyn ErasableSlot>) -> Self {
         let faulty = Arc::new(FaultyStore::new(memory.clone()));
         world.store = faulty.clone();
-        let slot = Box::new(world.slot.clone());
         let (shared, committer) = Engine::assemble(world.parts(slot)).expect("the engine starts");
         let (queue, submissions) = Queue::by_hand();
         let engine = Engine::over(shared, Arc::new(queue));
@@ -60,9 +65,36 @@ impl Rig {
         Self::over(self.world.fork(memory.clone()), memory)
     }
 
+    /// The same, with a slot that `wrap` makes of the copy's.
+    pub(super) fn fork_wrapped(&self, wrap: impl FnOnce(MemSlot) -> Box<dyn ErasableSlot>) -> Self {
+        let memory = Arc::new(self.memory.restarted());
+        let world = self.world.fork(memory.clone());
+        let slot = wrap(world.slot.clone());
+        Self::over_slot(world, memory, slot)
+    }
+
+    /// The same, with another source of chance.
+    pub(super) fn fork_with(&self, entropy: Arc<dyn Entropy>) -> Self {
+        let memory = Arc::new(self.memory.restarted());
+        let world = World { entropy, ..self.world.fork(memory.clone()) };
+        Self::over(world, memory)
+    }
+
     /// The same world after the process died.
     pub(super) fn restarted(self) -> Self {
         let Self { world, memory, .. } = self;
+        Self::over(world, memory)
+    }
+
+    /// The same, but the process dies once more at the commit of that number of its start, if the
+    /// start makes so many.
+    pub(super) fn restarted_with(self, number: u64, fault: CommitFault) -> Self {
+        let Self { mut world, memory, .. } = self;
+        let faulty = Arc::new(FaultyStore::new(memory.clone()));
+        faulty.fail_commit(number, fault);
+        world.store = faulty;
+        // Whether it got so far shows in what the next start finds.
+        let _died = Engine::assemble(world.parts(Box::new(world.slot.clone())));
         Self::over(world, memory)
     }
 
@@ -109,6 +141,11 @@ impl Rig {
             }
             worker.join().expect("the work does not panic")
         })
+    }
+
+    /// What the committer does when nobody wants anything.
+    pub(super) fn idle(&mut self) {
+        self.committer.settle_when_idle();
     }
 
     /// Lets two operations run against each other. Both are planned before anything is committed;

@@ -134,6 +134,21 @@ fn derive(rig: &mut Rig, key: KeyId) {
     rig.key(CreateKeyRequest { derivation: Some(derivation), ..aes("child") }).unwrap();
 }
 
+/// What waits was counted when it was scheduled; to end the wait is no second destruction.
+#[test]
+fn a_bound_on_destructions_does_not_count_one_twice() {
+    let (mut rig, key) = waiting();
+    let policy = DeletionPolicy { destroys_per_hour: Some(1), ..DeletionPolicy::default() };
+    rig.realm_policy(&policy);
+    let another = rig.named("another");
+    let answers = [(another, "rate_limited"), (key, "destroyed"), (another, "rate_limited")];
+    for (key, expected) in answers {
+        assert_eq!(rig.destroy(DestroyRequest::new(key)), expected);
+    }
+    rig.world.clock.set(START_MS + HOUR_MS + 1);
+    assert_eq!(rig.destroy(DestroyRequest::new(another)), "destroyed", "the control");
+}
+
 /// Rules that were satisfied when it was scheduled are not asked again.
 #[test]
 fn a_policy_that_came_later_does_not_keep_a_due_key() {

@@ -9,7 +9,7 @@ use lethe_crypto::SystemEntropy;
 use lethe_crypto::registry::Algorithm;
 use lethe_erasure::slot::{ErasableSlot, MemSlot};
 use lethe_store::{MemStore, Store};
-use lethe_types::{Clock, KeyId, Permissions, UnixMillis};
+use lethe_types::{Clock, Entropy, KeyId, Permissions, UnixMillis};
 use parking_lot::Mutex;
 
 use crate::audit::{AuditEvent, AuditSink, AuditUnavailable};
@@ -95,6 +95,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) audit: Arc<TestAudit>,
     pub(super) guard: TestGuard,
+    pub(super) entropy: Arc<dyn Entropy>,
 }
 
 impl World {
@@ -109,6 +110,7 @@ impl World {
             clock: Arc::new(TestClock(AtomicU64::new(1_790_000_000_000))),
             audit: Arc::default(),
             guard: TestGuard::default(),
+            entropy: Arc::new(SystemEntropy),
         }
     }
 
@@ -120,6 +122,7 @@ impl World {
             clock: Arc::new(TestClock(AtomicU64::new(self.clock.now().0))),
             audit: Arc::default(),
             guard: TestGuard(Arc::new(Mutex::new(*self.guard.0.lock()))),
+            entropy: self.entropy.clone(),
         }
     }
 
@@ -137,7 +140,7 @@ impl World {
             slot,
             guard: Box::new(self.guard.clone()),
             clock: self.clock.clone(),
-            entropy: Arc::new(SystemEntropy),
+            entropy: self.entropy.clone(),
             audit: self.audit.clone(),
             origin: Some("lethe.test/log".to_owned()),
         }

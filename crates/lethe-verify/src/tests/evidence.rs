@@ -143,10 +143,11 @@ fn signatures_by_other_keys_are_refused() {
     refused(with("ecdsa-sha256", foreign), 1, EvidenceFault::PublicKey);
     refused(with("ed25519", own.clone()), 1, EvidenceFault::PublicKey);
     refused(with("rsa-pss-sha256", own.clone()), 1, EvidenceFault::PublicKey);
+    refused(with("ml-dsa-65", own.clone()), 1, EvidenceFault::PublicKey);
     refused(with("ecdsa-sha256", own[1..].to_vec()), 1, EvidenceFault::PublicKey);
     refused(with("ecdsa-sha256", [&own[..], &[0]].concat()), 1, EvidenceFault::PublicKey);
     refused(with("ecdsa-sha256-p1363", own.clone()), 1, EvidenceFault::Signature);
-    for scheme in ["ml-dsa-65", "ECDSA-SHA256", "ecdsa-sha256 ", "none", "hmac-sha256"] {
+    for scheme in ["slh-dsa-sha2-128s", "ECDSA-SHA256", "ecdsa-sha256 ", "none", "hmac-sha256"] {
         let unknown = EvidenceFault::UnknownScheme(scheme.to_owned());
         refused(with(scheme, own.clone()), 1, unknown);
     }

@@ -203,6 +203,8 @@ fn every_decision_has_one_audit_line_and_every_change_one_leaf() {
     assert_eq!(size(&client), before + 3);
     assert!(server.terminate().success());
     let lines = audit_lines(&server);
+    // Other doors make what they need at the start.
+    let lines: Vec<&Value> = lines.iter().filter(|line| line["door"] == "native").collect();
     let from = lines.iter().position(|line| line["operation"] == "key.create").expect("the create");
     let seen: Vec<(&str, &str)> = lines[from..]
         .iter()

@@ -78,7 +78,13 @@ fn every_algorithm_does_what_it_says_and_refuses_the_rest() {
         let encrypted = post("encrypt", &json!({"plaintext": BASE64.encode(LETTER)}));
         let signed = post("sign", &message);
         let maced = post("mac", &message);
-        let mut done = 0;
+        // The native API binds every ciphertext to its key, which these cannot.
+        if ["-cbc", "-ctr", "-ecb", "-ofb"].iter().any(|mode| name.ends_with(mode)) {
+            assert_eq!((encrypted.status, problem(&encrypted)), (422, "invalid-field".to_owned()));
+            assert!(encrypted.text().contains("cannot authenticate associated data"));
+            continue;
+        }
+        let mut is_done = false;
         for (is_there, answer) in [
             (uses.contains(&"encrypt"), &encrypted),
             (uses.contains(&"sign"), &signed),
@@ -86,7 +92,7 @@ fn every_algorithm_does_what_it_says_and_refuses_the_rest() {
         ] {
             if is_there {
                 assert_eq!(answer.status, 200, "{name}: {}", answer.text());
-                done += 1;
+                is_done = true;
             } else {
                 assert_eq!((answer.status, problem(answer)), (422, "incompatible-use".to_owned()));
             }
@@ -109,10 +115,13 @@ fn every_algorithm_does_what_it_says_and_refuses_the_rest() {
             body["message"] = json!(BASE64.encode("another letter"));
             assert_eq!(post("mac/verify", &body).expect(200).json()["valid"], false, "{name}");
         }
-        assert!(done == 1 || name == "x25519", "{name}: {uses:?}");
+        // No route of this API for these uses.
+        let elsewhere = ["agree", "wrap_key", "encapsulate"];
+        let is_elsewhere = uses.iter().any(|one| elsewhere.contains(one));
+        assert!(is_done || is_elsewhere, "{name}: {uses:?}");
     }
     for (algorithm, status, want) in [
-        ("ml-kem-768", 501, "algorithm-not-available"),
+        ("slh-dsa-sha2-128s", 501, "algorithm-not-available"),
         ("rot13", 422, "unknown-algorithm"),
         ("AES256-GCM", 422, "unknown-algorithm"),
         ("", 422, "unknown-algorithm"),

@@ -9,7 +9,7 @@ const ONE: PrincipalId = PrincipalId([1; 16]);
 const OTHER: PrincipalId = PrincipalId([2; 16]);
 
 fn row(last: u64, by: PrincipalId, count: u64) -> UsageRow {
-    UsageRow { last: UnixMillis(last), by, count }
+    UsageRow { last: UnixMillis(last), by, count, version: 0, encryptions: 0 }
 }
 
 #[test]
@@ -79,14 +79,19 @@ fn threads_lose_no_use() {
 fn stored_rows_come_back_and_others_are_refused() {
     let good = row(1_790_000_000_000, OTHER, 77);
     let bytes = good.encode();
-    assert_eq!(bytes.len(), 33);
+    assert_eq!(bytes.len(), 41);
     assert_eq!(UsageRow::decode(&bytes), Some(good));
     assert_eq!(Usage::stored(good).row(), Some(good));
-    for length in 0..33 {
+    for length in 0..41 {
         assert_eq!(UsageRow::decode(&bytes[..length]), None, "{length}");
     }
+    let good = UsageRow { version: 3, encryptions: 7, ..good };
+    assert_eq!(UsageRow::decode(&good.encode()), Some(good));
+    // The first format knows nothing of encryptions: all uses count as such.
+    let old = [&[1], &bytes[1..33]].concat();
+    assert_eq!(UsageRow::decode(&old), Some(UsageRow { version: 1, encryptions: 77, ..good }));
     assert_eq!(UsageRow::decode(&[bytes.as_slice(), &[0]].concat()), None);
-    let format = [&[2], &bytes[1..]].concat();
+    let format = [&[3], &bytes[1..]].concat();
     assert_eq!(UsageRow::decode(&format), None);
     assert_eq!(UsageRow::decode(&row(1, ONE, 0).encode()), None);
     assert_eq!(UsageRow::decode(&row(1, ONE, u64::MAX).encode()), None);

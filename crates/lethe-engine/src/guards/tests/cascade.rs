@@ -14,7 +14,7 @@ fn check(change: impl FnOnce(&mut KeyRecord), expected: &[Refusal]) {
     let mut dependant = record();
     dependant.id = OTHER;
     change(&mut dependant);
-    assert_eq!(cascaded(&dependant, NOW), expected);
+    assert_eq!(cascaded([&dependant].into_iter(), NOW), expected);
 }
 
 #[test]

@@ -54,6 +54,8 @@ enum Command {
         /// Refuse every use of it until `key activate`
         #[arg(long)]
         inactive: bool,
+        #[command(flatten)]
+        origin: Origin,
     },
     /// List keys, oldest first
     List(List),
@@ -106,14 +108,26 @@ enum Command {
     Mac(uses::Mac),
     /// Check a message authentication code; exits with 0 only if it is valid
     MacVerify(uses::MacVerify),
-    /// Print the public key of a key pair, in PEM
-    PublicKey {
-        /// The key
-        id: KeyId,
-        /// Of this version; without it of the current one
-        #[arg(long)]
-        version: Option<u32>,
-    },
+    /// Encrypt anew what `encrypt` made, without seeing the plaintext
+    ReEncrypt(uses::ReEncrypt),
+    /// Make a key for data; its ciphertext comes in base64
+    DataKey(uses::DataKey),
+    /// Encrypt without a format of Lethe; nonce, ciphertext and tag come in base64
+    RawEncrypt(uses::RawEncrypt),
+    /// Decrypt what `raw-encrypt` made, or another program
+    RawDecrypt(uses::RawDecrypt),
+    /// Agree on a secret with the holder of another key
+    Agree(uses::Agree),
+    /// Make a secret, and what takes it to the holder of a key
+    Encapsulate(uses::Encapsulate),
+    /// Open what `encapsulate` made
+    Decapsulate(uses::Decapsulate),
+    /// Wrap a file by AES-KW or AES-KWP; the result comes in base64
+    Wrap(uses::Wrap),
+    /// Unwrap what `wrap` made
+    Unwrap(uses::Unwrap),
+    /// Print the public key of a key pair, in PEM if nothing else is asked for
+    PublicKey(uses::PublicKey),
     /// List the algorithms of the server
     Algorithms,
     /// Destroy a key, for good: at once, or after the waiting time of --window or the policy
@@ -140,6 +154,32 @@ enum Command {
         #[arg(long, short = 'o', value_name = "FILE")]
         out: Option<PathBuf>,
     },
+}
+
+/// From which key a new one is derived.
+#[derive(Args, Debug)]
+struct Origin {
+    /// Derive it from this key
+    #[arg(long, value_name = "KEY", requires = "way")]
+    derive_from: Option<KeyId>,
+    /// The way to it, as in m/44'/0'/7, from a key of BIP-32 or SLIP-0010
+    #[arg(long, value_name = "PATH", group = "way", requires = "derive_from")]
+    path: Option<String>,
+    /// What tells it from the other children of an HMAC key
+    #[arg(long, value_name = "TEXT", group = "way", requires = "derive_from")]
+    derive_label: Option<String>,
+}
+
+impl Origin {
+    fn json(&self) -> Option<Value> {
+        let mut derive = serde_json::json!({ "parent": self.derive_from?.to_string() });
+        for (name, text) in [("path", &self.path), ("label", &self.derive_label)] {
+            if let Some(text) = text {
+                derive[name] = text.as_str().into();
+            }
+        }
+        Some(derive)
+    }
 }
 
 #[derive(Args, Debug)]
@@ -198,7 +238,7 @@ impl List {
 pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     let client = arguments.connection.connect()?;
     match arguments.command {
-        Command::Create { name, algorithm, vault, label, protected, inactive } => {
+        Command::Create { name, algorithm, vault, label, protected, inactive, origin } => {
             let mut members = serde_json::json!({ "name": name, "algorithm": algorithm });
             let labels = labels_object(&label).map_err(Failure::Usage)?;
             for (member, value, is_said) in [
@@ -209,6 +249,9 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
                 if is_said {
                     members[member] = value;
                 }
+            }
+            if let Some(derive) = origin.json() {
+                members["derive"] = derive;
             }
             if let Some(vault) = vault {
                 members["vault"] = vault::resolve(&client, &vault)?.into();
@@ -233,7 +276,16 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
         Command::Verify(wanted) => uses::verify(&client, &wanted, output),
         Command::Mac(wanted) => uses::mac(&client, &wanted, output),
         Command::MacVerify(wanted) => uses::mac_verify(&client, &wanted, output),
-        Command::PublicKey { id, version } => public_key(&client, id, version, output),
+        Command::ReEncrypt(wanted) => uses::re_encrypt(&client, &wanted, output),
+        Command::DataKey(wanted) => uses::data_key(&client, &wanted, output),
+        Command::RawEncrypt(wanted) => uses::raw_encrypt(&client, &wanted, output),
+        Command::RawDecrypt(wanted) => uses::raw_decrypt(&client, &wanted, output),
+        Command::Agree(wanted) => uses::agree(&client, &wanted, output),
+        Command::Encapsulate(wanted) => uses::encapsulate(&client, &wanted, output),
+        Command::Decapsulate(wanted) => uses::decapsulate(&client, &wanted, output),
+        Command::Wrap(wanted) => uses::wrap(&client, &wanted, output),
+        Command::Unwrap(wanted) => uses::unwrap(&client, &wanted, output),
+        Command::PublicKey(wanted) => uses::public_key(&client, &wanted, output),
         Command::Algorithms => algorithms(&client, output),
         Command::Destroy(wanted) => destroy::run(&client, &wanted, output),
         Command::CancelDestruction { id } => {
@@ -337,22 +389,6 @@ fn fields(key: &Value) -> Vec<(&'static str, String)> {
         fields.push(("log entry", member(end, "log_index")));
     }
     fields
-}
-
-fn public_key(
-    client: &Client,
-    id: KeyId,
-    version: Option<u32>,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    let query = version.map(|version| format!("?version={version}")).unwrap_or_default();
-    let path = format!("{}/public-key{query}", path(id));
-    let answer = client.send(Method::GET, &path, "*/*", None)?;
-    if output.is_json() {
-        let pem = String::from_utf8_lossy(answer.body.expose()).into_owned();
-        return output.json(&serde_json::json!({ "public_key": pem }));
-    }
-    output.bytes(answer.body.expose())
 }
 
 fn algorithms(client: &Client, output: &mut Output) -> Result<(), Failure> {
