@@ -19,6 +19,7 @@ pub mod registry;
 pub mod sealed;
 pub mod signing_key;
 pub mod token;
+pub mod transport;
 
 pub use encoding::KEY_FORM_BYTES_MAX;
 pub use entropy::SystemEntropy;

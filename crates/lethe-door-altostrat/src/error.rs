@@ -139,7 +139,10 @@ fn engine_response(error: &EngineError) -> Response {
             message(StatusCode::FORBIDDEN, "You do not have permission to manage API keys.")
         }
         EngineError::GuardRefused(guard) => message(StatusCode::FORBIDDEN, &guard_message(guard)),
-        EngineError::WrongStateForUse { .. } | EngineError::WrongKeyLifecycleState(_) => {
+        EngineError::WrongStateForUse { .. }
+        | EngineError::WrongKeyLifecycleState(_)
+        | EngineError::UseNotAllowed { .. }
+        | EngineError::VersionRefused { .. } => {
             message(StatusCode::FORBIDDEN, "The API key is disabled.")
         }
         EngineError::ServerLimitExceeded(what) => {
@@ -150,6 +153,7 @@ fn engine_response(error: &EngineError) -> Response {
         | EngineError::AlgorithmNotAvailable(_)
         | EngineError::CryptographicFailure
         | EngineError::EvidenceNotValid(_)
+        | EngineError::ExportRefused(_)
         | EngineError::IdempotencyKeyReused
         | EngineError::IncompatibleUse { .. }
         | EngineError::ReimportRefused

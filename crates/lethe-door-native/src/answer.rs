@@ -119,7 +119,7 @@ fn put_object(out: &mut Vec<u8>, members: &[(&'static str, Value<'_>)]) {
 }
 
 /// Characters of the base64 of `bytes` bytes.
-const fn base64_bytes(bytes: usize) -> usize {
+pub(crate) const fn base64_bytes(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4
 }
 

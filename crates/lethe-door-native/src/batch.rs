@@ -112,11 +112,14 @@ fn is_of_all(refusal: &Refusal, request: &Request, scope: Scope) -> bool {
             is_of_path(key)
         }
         // Which of two keys it is about is not said.
-        EngineError::IncompatibleUse { .. } | EngineError::WrongStateForUse { .. } => is_one_key,
+        EngineError::IncompatibleUse { .. }
+        | EngineError::UseNotAllowed { .. }
+        | EngineError::WrongStateForUse { .. } => is_one_key,
         EngineError::ItemNotFound(what) => is_one_key && *what == "key",
         EngineError::AlgorithmNotAvailable(_)
         | EngineError::CryptographicFailure
         | EngineError::EvidenceNotValid(_)
+        | EngineError::ExportRefused(_)
         | EngineError::GuardRefused(_)
         | EngineError::IdempotencyKeyReused
         | EngineError::Internal(_)
@@ -130,6 +133,7 @@ fn is_of_all(refusal: &Refusal, request: &Request, scope: Scope) -> bool {
         | EngineError::TooManyAttempts { .. }
         | EngineError::UnknownAlgorithm(_)
         | EngineError::VaultNotEmpty { .. }
+        | EngineError::VersionRefused { .. }
         | EngineError::WrongKeyLifecycleState(_) => false,
     }
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use lethe_engine::EngineError;
 use lethe_engine::Refusal as Guard;
+use lethe_engine::{EngineError, VersionFault};
 use lethe_http::problem::Problem;
 use lethe_http::{Fallback, RequestHead, Response};
 
@@ -81,6 +81,7 @@ pub(crate) fn problem_type(error: &EngineError) -> &'static ProblemType {
         EngineError::DestructionInProgress(_) => &problems::DESTRUCTION_IN_PROGRESS,
         EngineError::EntropyUnavailable => &problems::ENTROPY_UNAVAILABLE,
         EngineError::EvidenceNotValid(_) => &problems::EVIDENCE_NOT_VALID,
+        EngineError::ExportRefused(_) => &problems::EXPORT_REFUSED,
         EngineError::GuardRefused(refusal) => guard_type(refusal),
         EngineError::IdempotencyKeyReused => &problems::IDEMPOTENCY_KEY_REUSED,
         EngineError::IncompatibleUse { .. } => &problems::INCOMPATIBLE_USE,
@@ -98,9 +99,21 @@ pub(crate) fn problem_type(error: &EngineError) -> &'static ProblemType {
         EngineError::StorageUnavailable => &problems::STORAGE_UNAVAILABLE,
         EngineError::TooManyAttempts { .. } => &problems::TOO_MANY_ATTEMPTS,
         EngineError::UnknownAlgorithm(_) => &problems::UNKNOWN_ALGORITHM,
+        EngineError::UseNotAllowed { .. } => &problems::USE_NOT_ALLOWED,
         EngineError::VaultNotEmpty { .. } => &problems::VAULT_NOT_EMPTY,
+        EngineError::VersionRefused { why, .. } => version_type(*why),
         EngineError::WrongKeyLifecycleState(_) => &problems::WRONG_KEY_LIFECYCLE_STATE,
         EngineError::WrongStateForUse { .. } => &problems::WRONG_STATE_FOR_USE,
+    }
+}
+
+/// The type of problem that each reason to refuse a version is.
+fn version_type(why: VersionFault) -> &'static ProblemType {
+    match why {
+        VersionFault::BelowMinimum { .. } => &problems::VERSION_BELOW_MINIMUM,
+        VersionFault::Destroyed => &problems::VERSION_DESTROYED,
+        VersionFault::LastEnabled => &problems::VERSION_LAST_ENABLED,
+        VersionFault::Suspended => &problems::VERSION_SUSPENDED,
     }
 }
 
@@ -231,6 +244,7 @@ fn member(error: &EngineError) -> Option<(&'static str, String)> {
         EngineError::PermissionDenied(permission) => {
             Some(("permission", permission.as_str().to_owned()))
         }
+        EngineError::VersionRefused { version, .. } => Some(("version", version.to_string())),
         EngineError::WrongKeyLifecycleState(error) => {
             Some(("state", error.state.as_str().to_owned()))
         }
@@ -240,6 +254,8 @@ fn member(error: &EngineError) -> Option<(&'static str, String)> {
         | EngineError::CryptographicFailure
         | EngineError::EntropyUnavailable
         | EngineError::EvidenceNotValid(_)
+        | EngineError::ExportRefused(_)
+        | EngineError::UseNotAllowed { .. }
         | EngineError::NameTaken(_)
         | EngineError::ReimportRefused
         | EngineError::VaultNotEmpty { .. }

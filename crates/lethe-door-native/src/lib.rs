@@ -13,6 +13,7 @@ mod body;
 mod error;
 mod handlers;
 mod headers;
+mod life_routes;
 pub mod openapi;
 pub mod problems;
 mod render;
@@ -33,6 +34,7 @@ use handlers::{
     approvals, credentials, destroy, destructions, docs, events, holds, keys, life, log,
     principals, realm, service, vaults,
 };
+pub use life_routes::LIFE_ROUTES;
 pub use route::Route;
 use route::{Gives, Takes, public, route};
 pub use state::ServiceView;
@@ -87,11 +89,11 @@ impl Door for NativeDoor {
 
 /// Every operation of the door. The OpenAPI document is made of these tables, text included.
 pub fn routes() -> impl Iterator<Item = &'static Route> {
-    ROUTES.iter().chain(use_routes::USES)
+    ROUTES.iter().chain(use_routes::USES).chain(LIFE_ROUTES)
 }
 
-/// Every operation but the uses of keys, which are in `use_routes.rs`.
-static ROUTES: &[Route] = &[
+/// The operations of [`routes`] but the uses of keys, in `use_routes.rs`, and [`LIFE_ROUTES`].
+pub static ROUTES: &[Route] = &[
     route(Method::POST, "/v1/keys", "key.create", Mutation, keys::create)
         .says("Create a key", "The key is durable, and can be used, when the answer is given.")
         .takes(Takes::Json("CreateKey"), CHANGE_BODY_BYTES_MAX)

@@ -261,6 +261,9 @@ fn add_requests(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     add::<wire::ChangeKey<'_>>(schemas);
     add_uses(schemas);
     add::<wire::Nothing>(schemas);
+    add::<wire::Export<'_>>(schemas);
+    add::<wire::CreateImportKey<'_>>(schemas);
+    add::<wire::ChangeRealm>(schemas);
     add::<wire::PlaceHold<'_>>(schemas);
     add::<wire::RequestApproval<'_>>(schemas);
     add::<wire::Approve<'_>>(schemas);
@@ -277,6 +280,8 @@ fn add_answers(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     add::<wire::Key>(schemas);
     add::<wire::Keys>(schemas);
     add::<wire::Hold>(schemas);
+    add::<wire::ExportedKey>(schemas);
+    add::<wire::ImportKey>(schemas);
     add::<wire::DestructionPreview>(schemas);
     add::<wire::ApprovalRequest>(schemas);
     add::<wire::ApprovalRequests>(schemas);

@@ -93,6 +93,10 @@ problems! {
         "Evidence not valid",
         "What was given does not prove what it must: a signature that does not hold, or a request \
          for approval that is used, withdrawn or over. Nothing was changed.";
+    EXPORT_REFUSED = "export-refused", FORBIDDEN,
+        "Export refused",
+        "The key was not made `exportable`, or its material would leave in the clear, which the \
+         realm does not allow. Nothing left the server.";
     HAS_DEPENDANTS = "has-dependants", CONFLICT,
         "Keys derived from the key",
         "Live keys are derived from the key, and the policy refuses to destroy it before them. \
@@ -220,9 +224,27 @@ problems! {
     URI_TOO_LONG = "uri-too-long", URI_TOO_LONG,
         "Request target too long",
         "The path and query of the request are longer than the server takes.";
+    USE_NOT_ALLOWED = "use-not-allowed", CONFLICT,
+        "Use not allowed",
+        "The key is limited to other uses than this one, for good. Its `allowed_uses` lists them.";
     VAULT_NOT_EMPTY = "vault-not-empty", CONFLICT,
         "Vault not empty",
         "A vault is removed only when no key in it has its material. Destroy them first.";
+    VERSION_BELOW_MINIMUM = "version-below-minimum", CONFLICT,
+        "Version below the minimum",
+        "The key has a minimum version for this, and the version is an older one. \
+         `protect_from_version` and `process_from_version` of the key are the minimums.";
+    VERSION_DESTROYED = "version-destroyed", GONE,
+        "Version destroyed",
+        "This version of the key is destroyed, for good, while the key goes on. Its receipt is at \
+         `GET /v1/keys/{id}/versions/{version}/receipt`.";
+    VERSION_LAST_ENABLED = "version-last-enabled", CONFLICT,
+        "Last enabled version",
+        "Without this version nothing of the key would protect new data. Rotate the key first, or \
+         destroy it whole. Nothing was done.";
+    VERSION_SUSPENDED = "version-suspended", CONFLICT,
+        "Version suspended",
+        "This version of the key is suspended: it is refused for every use until it is resumed.";
     WINDOW_MISSING = "window-missing", CONFLICT,
         "Waiting time missing",
         "A later destruction was asked for without a waiting time, and the policy has none either. \

@@ -1,5 +1,7 @@
 //! Answers, but for those of the uses, which are in `answer.rs`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Response as HttpResponse, StatusCode};
@@ -8,6 +10,7 @@ use lethe_types::{CredentialId, SecretVec};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::answer::base64_bytes;
 use crate::headers::{JSON, NO_STORE};
 
 /// A response with `value` as JSON.
@@ -55,6 +58,18 @@ pub(crate) fn json_with_secret<T: Serialize>(
     secret_response(status, out)
 }
 
+/// [`json_with_secret`] for bytes, which are written in base64.
+pub(crate) fn json_with_secret_bytes<T: Serialize>(
+    status: StatusCode,
+    value: &T,
+    member: Member,
+    secret: &[u8],
+) -> Response {
+    let mut text = Zeroizing::new(vec![0; base64_bytes(secret.len())]);
+    STANDARD.encode_slice(secret, &mut text).expect("the room was computed");
+    json_with_secret(status, value, member, &text)
+}
+
 /// `value`, a JSON object that holds no secret, with `"tokens":[{"credential":…,"token":…}]` at its
 /// end; wiped when it is sent. Tokens have no character that JSON escapes.
 pub(crate) fn json_with_tokens<T: Serialize>(
@@ -90,6 +105,7 @@ pub(crate) fn secret_response(status: StatusCode, bytes: Zeroizing<Vec<u8>>) -> 
 pub(crate) struct Member(pub(crate) &'static str);
 
 impl Member {
+    pub(crate) const MATERIAL: Self = Self("material");
     pub(crate) const TOKEN: Self = Self("token");
 }
 

@@ -19,3 +19,4 @@ mod principals;
 mod support;
 mod texts;
 mod uses;
+mod versions;

@@ -8,7 +8,9 @@ mod approval;
 mod base32;
 mod bulk;
 mod event;
+mod key;
 mod labels;
+mod life;
 mod pem;
 mod policy;
 mod preview;
@@ -30,7 +32,13 @@ pub use approval::{
 pub(crate) use base32::decode_base32;
 pub use bulk::{Job, Jobs, KeyIds, RefusedKey, RefusedKeys, StartDestruction};
 pub use event::{Event, Events};
+pub use key::{ChangeKey, CreateKey, Derive};
 pub(crate) use labels::{label_changes, labels};
+pub use life::{
+    ChangeRealm, CreateImportKey, DestroyedVersion, Export, ExportedKey, Import, ImportKey,
+    Rotation,
+};
+pub(crate) use life::{parse_format, parse_span_of, parse_uses};
 pub(crate) use pem::{parse_spki_pem, spki_pem};
 pub(crate) use policy::parse_name_rule;
 pub use policy::{Approvals, Policy, Realm, Window};
@@ -50,71 +58,6 @@ pub use uses::{
 };
 
 // ---------------------------------------------------------------- requests
-
-/// What a new key is to be.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CreateKey<'a> {
-    /// A label for people; need not be unique. 1 to 256 bytes, no control characters, no white
-    /// space at either end.
-    #[serde(borrow)]
-    #[schema(value_type = String, example = "customer-4711")]
-    pub name: Cow<'a, str>,
-    /// A name of `GET /v1/algorithms`.
-    #[serde(borrow)]
-    #[schema(value_type = String, example = "aes256-gcm")]
-    pub algorithm: Cow<'a, str>,
-    /// Id of the vault; without it the default vault of the realm.
-    #[schema(value_type = Option<String>)]
-    pub vault: Option<Cow<'a, str>>,
-    /// For people and selectors: at most 64, names of 1 to 63 of `a-z 0-9 . _ / -`, values of at
-    /// most 256 bytes.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
-    pub labels: Option<Map<String>>,
-    /// Refused for destruction until this is taken back. Without it `false`.
-    pub protected: Option<bool>,
-    /// `false`: it can be used only after it was activated. Without it `true`.
-    pub active: Option<bool>,
-    /// Its material comes from another key. Without it, it is drawn.
-    #[schema(value_type = Option<Derive>)]
-    pub derive: Option<Object<Derive<'a>>>,
-}
-
-/// From which key a new one is derived, by `path` or by `label`. Neither is ever used again under
-/// the same parent.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Derive<'a> {
-    /// Id of the parent.
-    #[serde(borrow)]
-    #[schema(value_type = String)]
-    pub parent: Cow<'a, str>,
-    /// The way to the child as BIP-32 writes it, from a key of `bip32-secp256k1` or SLIP-0010 that
-    /// was not itself derived.
-    #[schema(value_type = Option<String>, example = "m/44'/0'/0'/0/7")]
-    pub path: Option<Cow<'a, str>>,
-    /// What tells the children of an HMAC key apart; at most 250 bytes.
-    #[schema(value_type = Option<String>)]
-    pub label: Option<Cow<'a, str>>,
-    /// Whether a destruction of the parent has to think of the child, as the policy says. Without
-    /// it `false`: the child has material of its own.
-    pub depends: Option<bool>,
-}
-
-/// What is to change in a key; what is left out stays.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeKey<'a> {
-    /// A new name.
-    #[serde(borrow)]
-    #[schema(value_type = Option<String>)]
-    pub name: Option<Cow<'a, str>>,
-    /// Labels to set, or to take away where the value is `null`. Others stay.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, Option<String>>>)]
-    pub labels: Option<Map<Option<String>>>,
-    /// Whether it is protected against destruction.
-    pub protected: Option<bool>,
-}
 
 /// A request that says nothing. The body may also be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -183,15 +126,34 @@ pub struct Key {
     /// When it changed last.
     #[schema(format = DateTime)]
     pub changed: String,
-    /// The version that protects new data; `null` when destroyed.
+    /// The version that protects new data, the newest enabled one; `null` when destroyed.
     #[schema(required)]
     pub current_version: Option<u32>,
     /// The versions that have material, oldest first; none when destroyed.
     pub versions: Vec<KeyVersion>,
+    /// Versions that were destroyed while the key went on; each has a receipt of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub destroyed_versions: Vec<DestroyedVersion>,
+    /// What it may be used for.
+    pub allowed_uses: Vec<&'static str>,
+    /// Its next version comes by itself, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rotation: Option<Rotation>,
+    /// The oldest version that may protect new data; 0 for no such rule.
+    pub protect_from_version: u32,
+    /// The oldest version that may open or check what was protected; 0 for no such rule.
+    pub process_from_version: u32,
+    /// Its material may leave the server.
+    pub exportable: bool,
     /// Its material came from outside, so that copies may be there.
     pub imported: bool,
     /// Its material left the server.
     pub exported: bool,
+    /// When it first did; only if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    pub exported_at: Option<String>,
     /// Uses since it was made. After a crash those of the last second may be missing.
     pub uses: u64,
     /// Its last use; `null` if there was none.
@@ -270,6 +232,12 @@ pub struct StateChange {
 pub struct KeyVersion {
     /// Counts from 1.
     pub version: u32,
+    /// `enabled`, or `suspended`: refused for every use.
+    #[schema(example = "enabled")]
+    pub state: &'static str,
+    /// Since when.
+    #[schema(format = DateTime)]
+    pub since: String,
     /// When it was made.
     #[schema(format = DateTime)]
     pub created: String,
@@ -415,6 +383,10 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub key: Option<String>,
+    /// The version that is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub version: Option<String>,
     /// The key's state, where it is what stands in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

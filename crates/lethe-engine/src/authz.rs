@@ -67,6 +67,14 @@ operations! {
     ReadJob: KeysRead, "job.read", "read a bulk destruction";
     CancelJob: KeysDestroy, "job.cancel", "cancel a bulk destruction";
     ImportKey: KeysImport, "key.import", "import";
+    ManageTokens: ApikeysManage, "key.tokens", "manage the tokens of";
+    MakeImportKey: KeysImport, "import_key.create", "make an import key";
+    ReadImportKey: KeysImport, "import_key.read", "read an import key";
+    RemoveImportKey: KeysImport, "import_key.remove", "remove an import key";
+    ExportKey: KeysExport, "key.export", "export";
+    ChangeVersion: KeysState, "key.version_state", "change the state of a version of";
+    DestroyVersion: KeysDestroy, "key.version_destroy", "destroy a version of";
+    UpdateRealmRules: RealmAdmin, "realm.set_rules", "change the rules of the realm";
     UpdateRealm: VaultsAdmin, "realm.update", "change the realm";
     ReadRealm: VaultsRead, "realm.read", "read the realm";
     UpdateVault: VaultsAdmin, "vault.update", "change a vault";
@@ -334,6 +342,19 @@ impl Caller {
             return false;
         }
         everywhere.contains(permission) || sets.any(|set| set.contains(permission))
+    }
+
+    /// The keys that grants name of which one has `permission`.
+    pub(crate) fn keys_with(&self, permission: Permission) -> impl Iterator<Item = KeyId> {
+        let keys = self.principal.keys.iter();
+        keys.filter(move |(_, held)| held.contains(permission)).map(|(key, _)| *key)
+    }
+
+    /// Whether the caller has `permission` on this key: for what a door decides itself, beside
+    /// [`crate::Engine::decide`].
+    #[must_use]
+    pub fn may_on(&self, permission: Permission, entry: &KeyEntry) -> bool {
+        self.may(permission, entry.record())
     }
 
     /// Whether the caller may see the key.

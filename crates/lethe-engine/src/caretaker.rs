@@ -1,5 +1,6 @@
-//! What has to be done at its time without anybody asking: destructions that are due, the next
-//! piece of a bulk destruction, last uses that are to survive a restart.
+//! What has to be done at its time without anybody asking: destructions and rotations that are due,
+//! import keys whose time is over, the next piece of a bulk destruction, last uses that are to
+//! survive a restart.
 //!
 //! One thread, which does everything through the operations that everybody uses. Whatever it does
 //! not get done it finds again after a restart: the due date, the job and the last uses are rows.
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lethe_types::KeyId;
+use lethe_types::{KeyId, UnixMillis};
 use parking_lot::{Condvar, Mutex};
 
 use crate::Engine;
@@ -38,6 +39,10 @@ struct Signal {
 pub(crate) struct Rounds {
     /// Due keys that a guard keeps, told once.
     pub(crate) kept: BTreeSet<KeyId>,
+    /// Keys whose rotation is due and that have no room for a version, told once.
+    pub(crate) full: BTreeSet<KeyId>,
+    /// The clock of the round before.
+    pub(crate) clock_seen: Option<UnixMillis>,
 }
 
 impl Caretaker {
@@ -109,8 +114,10 @@ impl Engine {
         }
         // What fails here is found again in the next round: it is all in the store.
         let more_due = self.destroy_due(rounds).unwrap_or(false);
+        self.remove_expired_import_keys();
+        let more_rotations = self.rotate_due(rounds).unwrap_or(false);
         self.flush_usage();
         let more_jobs = self.advance_jobs().unwrap_or(false);
-        more_due || more_jobs
+        more_due || more_rotations || more_jobs
     }
 }

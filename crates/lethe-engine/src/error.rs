@@ -8,7 +8,7 @@ use core::fmt;
 use lethe_crypto::CryptoError;
 use lethe_types::{EntropyError, KeyId, KeyState, Permission, WrongKeyLifecycleState};
 
-use crate::Refusal;
+use crate::{Refusal, VersionFault};
 
 /// Why an operation was refused or failed. Unless a variant says otherwise, nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum EngineError {
         /// The use that was asked for.
         operation: &'static str,
     },
+    /// The key's material may not leave; says why.
+    ExportRefused(&'static str),
     /// Something that cannot happen did; says what, for the operator's log only.
     Internal(&'static str),
     /// A field has a value that is not allowed.
@@ -74,10 +76,22 @@ pub enum EngineError {
     },
     /// The text names no algorithm.
     UnknownAlgorithm(String),
+    /// The key is limited to other uses.
+    UseNotAllowed {
+        /// The use that was asked for.
+        operation: &'static str,
+    },
     /// The vault still has keys.
     VaultNotEmpty {
         /// How many have their material.
         live: u64,
+    },
+    /// This version of the key does not allow it.
+    VersionRefused {
+        /// Its number.
+        version: u32,
+        /// Why.
+        why: VersionFault,
     },
     /// The key's state does not allow the use.
     WrongStateForUse {
@@ -102,6 +116,7 @@ impl EngineError {
             Self::DestructionInProgress(_) => "destruction_in_progress",
             Self::EntropyUnavailable => "entropy_unavailable",
             Self::EvidenceNotValid(_) => "evidence_not_valid",
+            Self::ExportRefused(_) => "export_refused",
             Self::GuardRefused(refusal) => refusal.rule(),
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IncompatibleUse { .. } => "incompatible_use",
@@ -119,7 +134,9 @@ impl EngineError {
             Self::StorageUnavailable => "storage_unavailable",
             Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::UnknownAlgorithm(_) => "unknown_algorithm",
+            Self::UseNotAllowed { .. } => "use_not_allowed",
             Self::VaultNotEmpty { .. } => "vault_not_empty",
+            Self::VersionRefused { why, .. } => why.code(),
             Self::WrongStateForUse { .. } => "wrong_state_for_use",
             Self::WrongKeyLifecycleState(_) => "wrong_key_lifecycle_state",
         }
@@ -142,6 +159,7 @@ impl fmt::Display for EngineError {
             Self::DestructionInProgress(key) => write!(f, "key {key} is being destroyed"),
             Self::EntropyUnavailable => f.write_str("the random source failed"),
             Self::EvidenceNotValid(why) => write!(f, "this does not prove it: {why}"),
+            Self::ExportRefused(why) => write!(f, "the material may not leave: {why}"),
             Self::GuardRefused(refusal) => refusal.fmt(f),
             Self::IdempotencyKeyReused => {
                 f.write_str("this idempotency key came before with another request")
@@ -171,7 +189,11 @@ impl fmt::Display for EngineError {
                 write!(f, "too many attempts; the next may be made in {retry_after_seconds} s")
             }
             Self::UnknownAlgorithm(name) => write!(f, "`{name}` names no algorithm"),
+            Self::UseNotAllowed { operation } => {
+                write!(f, "this key is limited to other uses: it may not {operation}")
+            }
             Self::VaultNotEmpty { live } => write!(f, "the vault still has {live} keys"),
+            Self::VersionRefused { version, why } => write!(f, "version {version} {why}"),
             Self::WrongStateForUse { state, operation } => {
                 write!(f, "cannot {operation} with a key that is {}", state.as_str())
             }

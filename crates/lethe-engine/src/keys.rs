@@ -3,7 +3,9 @@
 
 use lethe_erasure::tree::NodeAddress;
 use lethe_store::{Space, StoreKey};
-use lethe_types::{ApprovalId, JobId, KeyId, PrincipalId, RealmId, UnixMillis, VaultId};
+use lethe_types::{
+    ApprovalId, ImportKeyId, JobId, KeyId, PrincipalId, RealmId, UnixMillis, VaultId,
+};
 
 /// Rows that exist once: `format`, `tree`, `log`, `system/…`.
 pub(crate) const META: Space = Space::named("meta");
@@ -38,6 +40,10 @@ pub(crate) const JOB_KEYS: Space = Space::named("job_keys");
 pub(crate) const JOB_REFUSED: Space = Space::named("job_refused");
 /// Documents of doors: realm, door, collection, id.
 pub(crate) const DOCUMENT: Space = Space::named("document");
+/// Import keys by id, until they are used or their time is over.
+pub(crate) const IMPORT_KEY: Space = Space::named("import_key");
+/// The detail of the log entry of a destroyed version, for its receipt: key, number.
+pub(crate) const VERSION_END: Space = Space::named("version_end");
 /// Leaves that an epoch cuts beside those of tombstones, until it is settled.
 pub(crate) const CUT: Space = Space::named("cut");
 
@@ -110,6 +116,14 @@ pub(crate) fn job_keys(id: JobId, piece: u64) -> StoreKey {
 
 pub(crate) fn job_refused(id: JobId, position: u64) -> StoreKey {
     place(JOB_REFUSED, &[id.as_bytes().as_slice(), &position.to_be_bytes()].concat())
+}
+
+pub(crate) fn import_key(id: ImportKeyId) -> StoreKey {
+    place(IMPORT_KEY, id.as_bytes())
+}
+
+pub(crate) fn version_end(key: KeyId, number: u32) -> StoreKey {
+    place(VERSION_END, &[key.as_bytes().as_slice(), &number.to_be_bytes()].concat())
 }
 
 pub(crate) fn cut(epoch: u64) -> StoreKey {

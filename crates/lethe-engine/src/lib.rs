@@ -33,6 +33,7 @@ mod signin;
 mod start;
 mod system;
 mod uses;
+mod versions;
 
 use std::sync::Arc;
 
@@ -46,10 +47,12 @@ pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
     ApiKey, BulkRequest, Collection, CreateApiKeyRequest, CreateKeyRequest, CreatePrincipalRequest,
-    DestroyOutcome, DestroyRequest, DestroyWhen, Destroyed, DestructionPreview, Document,
-    DocumentChange, DocumentPage, DoorOperation, EventReader, Expected, GivenMaterial, HoldRequest,
-    KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PreparedKey,
-    PreviewVerdict, PrincipalChange, Selection, SignedRequest, VaultChange, VaultRequest,
+    DestroyOutcome, DestroyRequest, DestroyVersionRequest, DestroyWhen, Destroyed,
+    DestructionPreview, Document, DocumentChange, DocumentPage, DoorOperation, EndedVersion,
+    EventReader, Expected, ExportRequest, ExportTo, Exported, GivenMaterial, HoldRequest,
+    ImportKeyRequest, ImportSource, KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind,
+    NewPrincipal, NumberedPage, PlainExport, PlainExportRule, PreparedKey, PreviewVerdict,
+    PrincipalChange, Selection, SignedRequest, TokensChange, VaultChange, VaultRequest,
     api_key_algorithm,
 };
 pub use signin::{
@@ -61,6 +64,7 @@ pub use uses::{
     AgreedForm, Binding, BoundContext, DecryptForm, DecryptRequest, DeriveFrom, DeriveHow,
     EncryptForm, EncryptRequest, Encrypted, PeerKey, RawEncrypt, RawNonce,
 };
+pub use versions::VersionFault;
 
 use caretaker::Caretaker;
 use committer::Queue;

@@ -56,12 +56,16 @@ pub(crate) fn has_room_for_a_version(record: &KeyRecord) -> bool {
         version.sealed.len() + public + VERSION_OVERHEAD_BYTES
     };
     let held: usize = record.versions.iter().map(bytes).sum();
+    let ended = record.life().destroyed_versions.len() * DESTROYED_VERSION_BYTES;
     let next = record.versions.iter().map(bytes).max().unwrap_or(0);
-    record.versions.len() < KEY_VERSIONS_MAX && held + next <= RECORD_BYTES_MAX
+    record.versions.len() < KEY_VERSIONS_MAX && held + next + ended <= RECORD_BYTES_MAX
 }
 
 /// What a stored version has beside its sealed material and public key, at most.
 const VERSION_OVERHEAD_BYTES: usize = 64;
+
+/// What remains of a version that was destroyed alone, at most, as stored.
+const DESTROYED_VERSION_BYTES: usize = 64;
 
 /// Whether `reason` can stand in a log entry's detail.
 ///

@@ -63,6 +63,7 @@ fn record(number: u64, shape: Shape) -> KeyRecord {
         aliases: Vec::new(),
         versions: vec![KeyVersion {
             number: 1,
+            state: crate::record::VersionState::Enabled,
             created: UnixMillis(1_790_000_000_000 + number),
             leaf: number,
             sealed: vec![3; SEALED_BYTES].into(),

@@ -37,16 +37,46 @@ impl Engine {
         let record = entry.record();
         let destruction =
             record.destruction.as_deref().ok_or(EngineError::ItemNotFound("receipt"))?;
-        let leaf = self.stored(&keys::leaf(destruction.log_index))?;
-        let erasure = self.erasure_note(destruction.epoch)?;
-        let (inclusion, checkpoint) = self.prove(destruction.log_index)?;
+        let detail = self.detail_of(record, destruction)?;
+        self.receipt_at(record, destruction.epoch, destruction.log_index, detail)
+    }
+
+    /// The receipt of a version that was destroyed while its key went on. Reads the store.
+    ///
+    /// # Errors
+    /// [`EngineError::ItemNotFound`] if there is none.
+    pub(crate) fn receipt_of_version(
+        &self,
+        entry: &KeyEntry,
+        number: u32,
+    ) -> Result<Receipt, EngineError> {
+        let record = entry.record();
+        let mut ended = record.life().destroyed_versions.iter();
+        let end = ended.find(|version| version.number == number);
+        let end = end.ok_or(EngineError::ItemNotFound("receipt"))?;
+        let detail = self.stored(&keys::version_end(record.id, number))?;
+        let detail = core::str::from_utf8(&detail).map_err(|_| BROKEN)?;
+        let detail = DestroyedDetail::parse(detail).map_err(|_| BROKEN)?;
+        self.receipt_at(record, end.epoch, end.log_index, detail)
+    }
+
+    fn receipt_at(
+        &self,
+        record: &KeyRecord,
+        epoch: u64,
+        index: u64,
+        detail: DestroyedDetail,
+    ) -> Result<Receipt, EngineError> {
+        let leaf = self.stored(&keys::leaf(index))?;
+        let erasure = self.erasure_note(epoch)?;
+        let (inclusion, checkpoint) = self.prove(index)?;
         Ok(Receipt {
             entry: parse_entry(&leaf)?,
             subject: Subject::Key { key: record.id, realm: record.realm },
-            detail: self.detail_of(record, destruction)?,
+            detail,
             salt: Salt(*record.salt),
             erasure,
-            index: destruction.log_index,
+            index,
             inclusion,
             checkpoint,
         })

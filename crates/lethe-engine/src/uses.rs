@@ -21,8 +21,7 @@ use lethe_crypto::registry::{UsableKey, Use};
 use lethe_types::{KeyId, KeyState};
 
 use crate::authz::{self, Authorized, Caller, Operation};
-use crate::record::KeyVersion;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, versions};
 
 pub use cipher::{
     Binding, DecryptForm, DecryptRequest, EncryptForm, EncryptRequest, Encrypted, RawEncrypt,
@@ -79,12 +78,14 @@ impl Engine {
         way: Way,
     ) -> Result<(u32, Arc<UsableKey>), EngineError> {
         may_use::<Op>(proof, needed, way)?;
-        let found = match wanted {
-            Some(number) => find_version(proof, number),
-            None => current_version(proof),
+        let entry = proof.entry();
+        let (position, version) = match (way, wanted) {
+            (Way::Process, Some(number)) => {
+                versions::to_process(entry, number)?.ok_or(EngineError::ItemNotFound("version"))?
+            }
+            (Way::Process | Way::Protect, _) => versions::to_protect(entry, wanted)?,
         };
-        let (position, version) = found.ok_or(EngineError::ItemNotFound("version"))?;
-        Ok((version.number, self.shared.usable(proof.entry(), position, version)?))
+        Ok((version.number, self.shared.usable(entry, position, version)?))
     }
 
     /// What `attempt` finds with the newest version with which it finds something: all of them are
@@ -96,10 +97,16 @@ impl Engine {
         attempt: impl Fn(&UsableKey) -> Result<Option<T>, EngineError>,
     ) -> Result<Option<T>, EngineError> {
         let entry = proof.entry();
-        for (position, version) in entry.record().versions.iter().enumerate().rev() {
-            if wanted.is_none_or(|wanted| wanted == version.number)
-                && let Some(found) = attempt(&*self.shared.usable(entry, position, version)?)?
-            {
+        if let Some(number) = wanted {
+            return match versions::to_process(entry, number)? {
+                Some((position, version)) => {
+                    attempt(&*self.shared.usable(entry, position, version)?)
+                }
+                None => Ok(None),
+            };
+        }
+        for (position, version) in versions::all_to_process(entry) {
+            if let Some(found) = attempt(&*self.shared.usable(entry, position, version)?)? {
                 return Ok(Some(found));
             }
         }
@@ -131,25 +138,7 @@ fn may_use<Op: Operation>(
     if proof.entry().is_closing() {
         return Err(EngineError::DestructionInProgress(record.id));
     }
-    if record.algorithm.has(needed) {
-        Ok(())
-    } else {
-        Err(EngineError::IncompatibleUse {
-            algorithm: record.algorithm.name(),
-            operation: Op::VERB,
-        })
-    }
-}
-
-fn find_version<Op>(proof: &Authorized<Op>, number: u32) -> Option<(usize, &KeyVersion)> {
-    // From the newest: it is nearly always the one.
-    let versions = proof.entry().record().versions.iter().enumerate();
-    versions.rev().find(|(_, version)| version.number == number)
-}
-
-/// The version that is meant when none is named.
-fn current_version<Op>(proof: &Authorized<Op>) -> Option<(usize, &KeyVersion)> {
-    find_version(proof, proof.entry().record().current_version()?.number)
+    versions::has_use(record, needed, Op::VERB)
 }
 
 fn bounded(field: &'static str, data: &[u8], bytes_max: usize) -> Result<(), EngineError> {

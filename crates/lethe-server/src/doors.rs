@@ -3,6 +3,7 @@
 
 mod altostrat;
 mod native;
+mod ncloud;
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,8 +23,9 @@ pub(crate) struct Site<'a> {
     pub(crate) realm: RealmId,
     pub(crate) engine: &'a Arc<Engine>,
     pub(crate) service: &'a Arc<dyn ServiceView>,
-    pub(crate) clock: &'a Arc<dyn Clock>,
-    pub(crate) entropy: &'a Arc<dyn Entropy>,
+    /// The clock of the engine.
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     /// Whether this is `serve --dev`.
     pub(crate) is_dev: bool,
     /// `https://HOST:PORT` of the door's own listener: known an instant after it listens.
@@ -57,6 +59,7 @@ pub(crate) async fn open(site: &Site<'_>) -> Result<Opened, ServeError> {
     match site.config.dialect {
         "altostrat" => altostrat::open(site).await,
         "native" => native::open(site),
+        "ncloud" => ncloud::open(site).await,
         other => Err(ServeError::Door { dialect: other, why: "not in this version".to_owned() }),
     }
 }
@@ -70,6 +73,7 @@ pub(crate) async fn provision_dev(
     match site.config.dialect {
         "altostrat" => altostrat::provision_dev(site, before).await,
         "native" => native::provision_dev(site, before).await,
+        "ncloud" => ncloud::provision_dev(site, before).await,
         _ => Ok(Map::new()),
     }
 }

@@ -9,7 +9,7 @@ use lethe_crypto::SystemEntropy;
 use lethe_engine::Engine;
 use lethe_http::metrics::Registry;
 use lethe_http::{Environment, HostRouter, Listener, ListenerOptions, Transport, tls};
-use lethe_types::{Clock, Entropy};
+use lethe_types::Clock;
 use serde_json::Map;
 
 use crate::audit_file::AuditFile;
@@ -132,8 +132,6 @@ async fn run(
     });
     let certificates = certificates(config)?;
     let before = if options.dev { dev::last_time(&data) } else { Map::new() };
-    let door_clock: Arc<dyn Clock> = clock.clone();
-    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let (mut listeners, mut opened, mut provided) = (Vec::new(), Vec::new(), Vec::new());
     for door_config in &config.doors {
         let realm = engine.ensure_realm(&door_config.realm).await?;
@@ -142,8 +140,8 @@ async fn run(
             realm,
             engine,
             service: &service,
-            clock: &door_clock,
-            entropy: &entropy,
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
             is_dev: options.dev,
             url: Arc::default(),
         };

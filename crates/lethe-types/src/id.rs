@@ -76,6 +76,8 @@ ids! {
     EventId;
     /// A block on the destruction of one key.
     HoldId;
+    /// A key pair for whose holder, this server, one key is wrapped that is to be imported.
+    ImportKeyId;
     /// A long-running piece of work, as a bulk destruction.
     JobId;
     /// A key, over all its versions. Vendor identifiers are aliases of it.

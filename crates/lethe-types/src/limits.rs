@@ -102,6 +102,27 @@ pub const REASON_BYTES_MAX: usize = 1_024;
 /// Most versions one key can have. A record is one stored value, so that it must stay small.
 pub const KEY_VERSIONS_MAX: usize = 1_000;
 
+/// Most versions of one key that were destroyed alone. What remains of each stays in the record.
+pub const DESTROYED_VERSIONS_MAX: usize = 1_000;
+
+/// Shortest period of an automatic rotation: versions are not for free.
+pub const ROTATION_PERIOD_MIN: Duration = Duration::from_secs(3_600);
+
+/// Longest period of an automatic rotation.
+pub const ROTATION_PERIOD_MAX: Duration = Duration::from_secs(3_650 * 24 * 3_600);
+
+/// Keys that one round of the caretaker rotates, so that other work gets its turn.
+pub const ROTATED_KEYS_MAX: usize = 64;
+
+/// Most import keys of one realm that are neither used nor over.
+pub const IMPORT_KEYS_MAX: usize = 1_000;
+
+/// How long an import key is good for where nobody says it.
+pub const IMPORT_KEY_LIFETIME_DEFAULT: Duration = Duration::from_secs(3_600);
+
+/// Longest life of an import key: keys that wait to be imported are on their way, not in store.
+pub const IMPORT_KEY_LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+
 /// Most bytes of the versions of one stored key record: below the store's bound for a value, with
 /// room for the rest of the record.
 pub const RECORD_BYTES_MAX: usize = 900_000;
@@ -218,7 +239,7 @@ pub const NETWORK_ENTRIES_MAX: usize = 64;
 pub const DESTROY_TOGETHER_KEYS_MAX: usize = 256;
 
 /// Most names of the context that a ciphertext is bound to.
-pub const BOUND_CONTEXT_PAIRS_MAX: usize = 64;
+pub const BOUND_CONTEXT_ENTRIES_MAX: usize = 64;
 
 /// Most bytes of the context that a ciphertext is bound to, names and values together.
 pub const BOUND_CONTEXT_BYTES_MAX: usize = 8_192;

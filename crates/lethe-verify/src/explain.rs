@@ -7,7 +7,7 @@ use core::fmt::{self, Write as _};
 
 use lethe_log::DestroyedDetail;
 
-use crate::{Approval, Request, Signer, Verified};
+use crate::{Approval, Extent, Request, Signer, Verified};
 
 pub(crate) fn explain(verified: &Verified) -> String {
     let mut out = String::new();
@@ -18,13 +18,19 @@ pub(crate) fn explain(verified: &Verified) -> String {
 fn write(verified: &Verified, out: &mut String) -> fmt::Result {
     let Verified { key, realm, receipt, erasure, checkpoint, facts, .. } = verified;
     let (entry, detail) = (&receipt.entry, &receipt.detail);
-    let versions = match detail.versions.len() {
-        1 => "its one version".to_owned(),
-        count => format!("all its {count} versions"),
+    let (what, end) = match (verified.extent, detail.versions.len()) {
+        (Extent::Key, 1) => ("Key".to_owned(), "was destroyed with its one version".to_owned()),
+        (Extent::Key, count) => {
+            ("Key".to_owned(), format!("was destroyed with all its {count} versions"))
+        }
+        (Extent::Version(number), _) => (
+            format!("Version {number} of key"),
+            "was destroyed; the key went on with its others".to_owned(),
+        ),
     };
     writeln!(
         out,
-        "Key {key} ({:?}, {:?}) of realm {realm} was destroyed with {versions}.",
+        "{what} {key} ({:?}, {:?}) of realm {realm} {end}.",
         detail.name, detail.algorithm,
     )?;
     if !detail.aliases.is_empty() {
@@ -43,18 +49,19 @@ fn write(verified: &Verified, out: &mut String) -> fmt::Result {
         detail.requested, detail.unusable_since, entry.time,
     )?;
     write_evidence(&verified.approvals, &verified.requests, out)?;
+    let stored = if detail.derived_from.is_some() { "what was stored of it" } else { "it" };
     match verified.recoverable_from_backups_until() {
         None => writeln!(
             out,
-            "Nobody can recover it since {}: that is when the root of epoch {} was erased \
+            "Nobody can recover {stored} since {}: that is when the root of epoch {} was erased \
              (slot `{}`, class `{}`).",
             erasure.irrecoverable_since, facts.epoch_from, erasure.slot.kind, erasure.slot.class,
         )?,
         Some(until) => writeln!(
             out,
             "The root of epoch {} was erased at {} (slot `{}`, class `{}`), but a backup whose \
-             root was kept could bring the key back until {until}. Nobody can recover it after \
-             that.",
+             root was kept could bring the key back until {until}. Nobody can recover {stored} \
+             after that.",
             facts.epoch_from, erasure.irrecoverable_since, erasure.slot.kind, erasure.slot.class,
         )?,
     }
@@ -65,6 +72,13 @@ fn write(verified: &Verified, out: &mut String) -> fmt::Result {
         (true, true) => "The key was imported and exported: copies may exist outside.",
     };
     writeln!(out, "{copies}")?;
+    if let Some(parent) = detail.derived_from {
+        writeln!(
+            out,
+            "But it was derived from key {parent}: who holds the disks and the root can derive it \
+             again until that key is destroyed too."
+        )?;
+    }
     writeln!(
         out,
         "Entry {} of {} in the log {:?}, whose signed checkpoint covers it.",

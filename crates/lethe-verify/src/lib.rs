@@ -7,7 +7,8 @@
 //! 2. in the JSON form, the readable statement and opening say what the proof says;
 //! 3. the checkpoint is signed by the log's key and names the log;
 //! 4. the log entry is in the tree of that checkpoint, at the index that the receipt gives;
-//! 5. the entry is of the type `key.destroyed`;
+//! 5. the entry is of the type `key.destroyed`, or `key.version_destroyed` with particulars of
+//!    exactly one version and of nothing that only a whole key has;
 //! 6. the key, the realm and the particulars are those that the entry commits to;
 //! 7. everything that people signed about it is signed by the public key beside it; an approval
 //!    is about the destruction of exactly this key and not of the approver's own request; nobody
@@ -17,9 +18,10 @@
 //! 9. every witness that the caller names has cosigned the checkpoint.
 //!
 //! What it proves: that the holder of the log's key committed, in public and for good, to the
-//! destruction of this key. What it cannot prove: that the server told the truth about its slot,
-//! or that no copy of the key was made outside of it; nor that the public key of somebody who
-//! signed belongs to that person, unless the reader knows it; nor how many approvals were due.
+//! destruction of this key, or of this version of it. What it cannot prove: that the server told
+//! the truth about its slot, or that no copy of the key was made outside of it; nor that the public
+//! key of somebody who signed belongs to that person, unless the reader knows it; nor how many
+//! approvals were due.
 //!
 //! Signatures of keys that the caller does not name are ignored (C2SP signed-note), so a byte of
 //! such a line can change without effect.
@@ -46,8 +48,10 @@ pub use evidence::{Approval, EvidenceFault, Request, Signer};
 /// A receipt that holds, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// The key that was destroyed.
+    /// The key that was destroyed, or of which a version was.
     pub key: KeyId,
+    /// How much of it.
+    pub extent: Extent,
     /// Its realm.
     pub realm: RealmId,
     /// Entry, particulars and proof.
@@ -64,6 +68,15 @@ pub struct Verified {
     pub erasure: ErasureNote,
     /// The named witnesses that cosigned the checkpoint, and when.
     pub cosigned_by: Vec<VerifiedSignature>,
+}
+
+/// How much of a key was destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Key,
+    /// One version; the key goes on with its others.
+    Version(u32),
 }
 
 /// The check that failed.
@@ -104,6 +117,8 @@ pub enum VerifyError {
     Statement,
     /// The key or realm is not that which the entry commits to.
     Subject,
+    /// The particulars are not those of the end of one version.
+    VersionDetail,
     /// This witness has not cosigned the checkpoint.
     Witness(VerifierKey),
 }
@@ -116,7 +131,10 @@ impl fmt::Display for VerifyError {
             Self::Detail => "the particulars are not those that the log entry commits to",
             Self::EntryMembers => "the log entry lacks members of its type",
             Self::EntryType(found) => {
-                return write!(f, "the log entry is `{found}`, not `key.destroyed`");
+                return write!(
+                    f,
+                    "the log entry is `{found}`, not `key.destroyed` or `key.version_destroyed`"
+                );
             }
             Self::ErasureNote(_) => "the erasure note is refused",
             Self::ErasureEpochs => "the erasure note is about other epochs than the log entry",
@@ -130,6 +148,7 @@ impl fmt::Display for VerifyError {
             Self::Receipt(_) => "the receipt cannot be read",
             Self::Statement => "the statement differs from what the proof says",
             Self::Subject => "the key or realm is not that which the log entry commits to",
+            Self::VersionDetail => "the particulars are not those of the end of one version",
             Self::Witness(key) => {
                 return write!(f, "the witness `{}` has not cosigned the checkpoint", key.name());
             }
@@ -154,6 +173,7 @@ impl core::error::Error for VerifyError {
             | Self::Opening
             | Self::Statement
             | Self::Subject
+            | Self::VersionDetail
             | Self::Witness(_) => None,
         }
     }
@@ -186,6 +206,7 @@ pub fn verify_witnessed(
         Checkpoint::open(&receipt.checkpoint, log_key, witnesses)
             .map_err(VerifyError::Checkpoint)?;
     check_inclusion(&receipt, &checkpoint)?;
+    let extent = extent_of(&receipt)?;
     let (key, realm) = check_commitments(&receipt)?;
     let (approvals, requests) = evidence::check(&receipt.detail, key, realm)?;
     let facts = receipt.entry.erasure.clone().ok_or(VerifyError::EntryMembers)?;
@@ -197,6 +218,7 @@ pub fn verify_witnessed(
     }
     Ok(Verified {
         key,
+        extent,
         realm,
         receipt,
         facts,
@@ -233,11 +255,26 @@ fn check_inclusion(receipt: &Receipt, checkpoint: &Checkpoint) -> Result<(), Ver
         .map_err(VerifyError::Inclusion)
 }
 
-fn check_commitments(receipt: &Receipt) -> Result<(KeyId, RealmId), VerifyError> {
-    let entry = &receipt.entry;
-    if entry.entry_type != EntryType::KeyDestroyed {
+/// What the type of the entry says was destroyed. Approvals and requests are signed for whole keys,
+/// schedules are made and principals revoked for whole keys: of a version there is none of that.
+fn extent_of(receipt: &Receipt) -> Result<Extent, VerifyError> {
+    let (entry, detail) = (&receipt.entry, &receipt.detail);
+    if entry.entry_type == EntryType::KeyDestroyed {
+        return Ok(Extent::Key);
+    }
+    if entry.entry_type != EntryType::KeyVersionDestroyed {
         return Err(VerifyError::EntryType(entry.entry_type));
     }
+    let is_plain =
+        detail.evidence.is_empty() && detail.revoked.is_empty() && detail.scheduled_by.is_none();
+    match detail.versions.as_slice() {
+        [only] if is_plain => Ok(Extent::Version(only.version)),
+        _ => Err(VerifyError::VersionDetail),
+    }
+}
+
+fn check_commitments(receipt: &Receipt) -> Result<(KeyId, RealmId), VerifyError> {
+    let entry = &receipt.entry;
     if entry.subject != Some(Commitment::to_subject(&receipt.salt, &receipt.subject)) {
         return Err(VerifyError::Subject);
     }

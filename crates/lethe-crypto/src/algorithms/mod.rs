@@ -257,7 +257,7 @@ const NO_DECAPSULATION_KEY: CryptoError =
 const NO_SUCH_SCHEME: CryptoError = CryptoError::Unsupported("sign by this signature scheme");
 
 /// `len` bytes of `entropy`.
-fn random(entropy: &dyn Entropy, len: usize) -> Result<SecretVec, CryptoError> {
+pub(crate) fn random(entropy: &dyn Entropy, len: usize) -> Result<SecretVec, CryptoError> {
     Ok(SecretVec::try_init_with(len, |buf| entropy.fill(buf))?)
 }
 

@@ -35,7 +35,7 @@ use crate::CryptoError;
 use crate::registry::{Algorithm, SignRequest, SignatureScheme, UsableKey};
 
 /// One block of a file under `testdata/`: `name = value` lines, `#` for comments.
-struct Record(BTreeMap<&'static str, &'static str>);
+pub(crate) struct Record(BTreeMap<&'static str, &'static str>);
 
 impl Record {
     #[track_caller]
@@ -44,7 +44,7 @@ impl Record {
     }
 
     #[track_caller]
-    fn bytes(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
         hex(self.text(name))
     }
 
@@ -66,7 +66,7 @@ impl Record {
     }
 }
 
-fn records(file: &'static str) -> Vec<Record> {
+pub(crate) fn records(file: &'static str) -> Vec<Record> {
     let blocks = file.split("\n\n").map(|block| {
         let lines = block.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         Record(lines.map(|line| line.split_once(" =").unwrap()).map(trimmed).collect())
@@ -79,7 +79,7 @@ fn trimmed((name, value): (&'static str, &'static str)) -> (&'static str, &'stat
 }
 
 #[track_caller]
-fn hex(text: &str) -> Vec<u8> {
+pub(crate) fn hex(text: &str) -> Vec<u8> {
     assert!(text.len().is_multiple_of(2), "{text}");
     let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
     (0..text.len()).step_by(2).map(digit).collect()
@@ -91,7 +91,7 @@ fn array<const N: usize>(text: &str) -> [u8; N] {
 }
 
 #[track_caller]
-fn algorithm(name: &str) -> Algorithm {
+pub(crate) fn algorithm(name: &str) -> Algorithm {
     name.parse().unwrap()
 }
 
@@ -102,11 +102,11 @@ fn stored_key(name: &str, field: &str) -> Vec<u8> {
 }
 
 /// A key of every algorithm in little time: RSA keys come from a file.
-fn quick_key(algorithm: Algorithm) -> UsableKey {
+pub(crate) fn quick_key(algorithm: Algorithm) -> UsableKey {
     algorithm.load(&quick_material(algorithm)).unwrap()
 }
 
-fn quick_material(algorithm: Algorithm) -> SecretVec {
+pub(crate) fn quick_material(algorithm: Algorithm) -> SecretVec {
     if algorithm.is_slow_to_generate() {
         SecretVec::from_vec(stored_key(algorithm.name(), "pkcs8"))
     } else {
@@ -178,7 +178,7 @@ fn lines(file: &'static str, names: &[&str]) -> Vec<Line> {
 }
 
 /// Gives 1, 2, 3, …: enough for keys whose secrecy does not matter.
-struct Counting;
+pub(crate) struct Counting;
 
 impl Entropy for Counting {
     fn fill(&self, buf: &mut [u8]) -> Result<(), EntropyError> {
@@ -188,7 +188,7 @@ impl Entropy for Counting {
 }
 
 /// Gives these bytes, once asked for exactly as many.
-struct Exactly(Vec<u8>);
+pub(crate) struct Exactly(pub(crate) Vec<u8>);
 
 impl Entropy for Exactly {
     fn fill(&self, buf: &mut [u8]) -> Result<(), EntropyError> {
@@ -199,7 +199,7 @@ impl Entropy for Exactly {
 }
 
 /// A random source that is out of order.
-struct Broken;
+pub(crate) struct Broken;
 
 impl Entropy for Broken {
     fn fill(&self, buf: &mut [u8]) -> Result<(), EntropyError> {
@@ -210,7 +210,7 @@ impl Entropy for Broken {
 }
 
 /// Every copy of `bytes` with one bit of one byte altered.
-fn altered(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+pub(crate) fn altered(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     (0..bytes.len()).map(move |at| {
         let mut copy = bytes.to_vec();
         copy[at] ^= 1 << (at % 8);
@@ -219,7 +219,7 @@ fn altered(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 }
 
 /// Every point of order 1, 2, 4 or 8 and its other encodings below 2^255.
-const LOW_ORDER_POINTS: [&str; 7] = [
+pub(crate) const LOW_ORDER_POINTS: [&str; 7] = [
     "0000000000000000000000000000000000000000000000000000000000000000",
     "0100000000000000000000000000000000000000000000000000000000000000",
     "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",

@@ -102,7 +102,7 @@ pub(crate) fn receipt(state: &Arc<State>, request: Request) -> Result<Reply, Ref
 }
 
 /// The receipt as JSON or, if the client prefers that, as the `.tlog-proof` file.
-fn receipt_response(receipt: &Receipt, head: &RequestHead) -> Result<Response, Refusal> {
+pub(super) fn receipt_response(receipt: &Receipt, head: &RequestHead) -> Result<Response, Refusal> {
     // The destruction is made: what fails here is only the answer, and the receipt can be asked
     // for again.
     let failed = |_| EngineError::Internal("a receipt that cannot be written");

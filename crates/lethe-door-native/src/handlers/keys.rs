@@ -9,14 +9,15 @@ use http::StatusCode;
 use http::header::{ETAG, HeaderValue, LOCATION};
 use lethe_crypto::registry::{Algorithm, AlgorithmError};
 use lethe_engine::{
-    Caller, CreateKeyRequest, DeriveFrom, DeriveHow, EngineError, IdempotencyKey, KeyEntry,
-    KeyFilter, Revision,
+    Caller, CreateKeyRequest, DeriveFrom, DeriveHow, EngineError, IdempotencyKey, ImportSource,
+    KeyEntry, KeyFilter, Revision,
 };
 use lethe_http::{Reply, Request, Response};
 use lethe_types::limits::PAGE_KEYS_MAX;
 use lethe_types::{LabelName, LabelValue};
 
 use super::{key_id, parsed};
+use crate::body::Object;
 use crate::error::Refusal;
 use crate::headers::{self, IDEMPOTENCY_KEY};
 use crate::state::State;
@@ -55,32 +56,47 @@ fn parse_create(
     let algorithm = parse_algorithm(&wanted.algorithm)?;
     let name = parsed("name", &wanted.name)?;
     let labels = wire::labels(wanted.labels.as_ref())?;
+    if wanted.derive.is_some() && wanted.import.is_some() {
+        return Err(Refusal::invalid("derive", "a key is derived or imported, not both"));
+    }
     let origin = wanted.derive.as_ref().map(|derive| parse_derive(&derive.0)).transpose()?;
     let (active, protected) = (wanted.active.unwrap_or(true), wanted.protected.unwrap_or(false));
     // Names of labels have no `=`, and values no line feed.
     let label_text: String =
         labels.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-    let flags = [u8::from(active), u8::from(protected)];
     let origin_text = origin.as_ref().map_or_else(String::new, |from| match &from.how {
         DeriveHow::Label(label) => format!("{} {} label {label}", from.parent, from.depends),
         DeriveHow::Path(path) => format!("{} {} path {path}", from.parent, from.depends),
     });
+    let exportable = wanted.exportable.unwrap_or(false);
+    let flags = [u8::from(active), u8::from(protected), u8::from(exportable)];
+    let uses = wanted.allowed_uses.as_deref();
+    let import = wanted.import.as_ref().map(|Object(import)| import.parse()).transpose()?;
     let parts = [
         wanted.name.as_bytes(),
         wanted.algorithm.as_bytes(),
         wanted.vault.as_deref().unwrap_or_default().as_bytes(),
         label_text.as_bytes(),
         flags.as_slice(),
-        // Not there, it has no part: a request that was answered before keeps its answer.
+        &uses.map(|uses| uses.join(" ")).unwrap_or_default().into_bytes(),
+        wanted.rotation_period.as_deref().unwrap_or_default().as_bytes(),
+        &import.as_ref().map(import_parameters).unwrap_or_default(),
         origin_text.as_bytes(),
     ];
-    let parts = if origin.is_some() { parts.as_slice() } else { &parts[..5] };
     let wanted = CreateKeyRequest {
         vault: wanted.vault.as_deref().map(|vault| parsed("vault", vault)).transpose()?,
         active,
         protected,
         labels,
-        idempotency: idempotency(caller, request, "key.create", parts)?,
+        exportable,
+        uses: uses.map(wire::parse_uses).transpose()?,
+        rotation_period: wanted
+            .rotation_period
+            .as_deref()
+            .map(|text| wire::parse_span_of("rotation_period", text))
+            .transpose()?,
+        idempotency: idempotency(caller, request, "key.create", &parts)?,
+        import,
         ..CreateKeyRequest::new(name, algorithm)
     };
     Ok((wanted, origin))
@@ -97,6 +113,17 @@ fn parse_derive(wanted: &wire::Derive<'_>) -> Result<DeriveFrom, Refusal> {
         }
     };
     Ok(DeriveFrom { parent, how, depends: wanted.depends.unwrap_or(false) })
+}
+
+/// What of an import a retry must repeat. Never the material: a digest of it would be stored, and
+/// outlive the key.
+fn import_parameters(import: &ImportSource) -> Vec<u8> {
+    match import {
+        ImportSource::Plain { format, .. } => format.as_str().as_bytes().to_vec(),
+        ImportSource::Wrapped { import_key, format, wrapped } => {
+            [format.as_str().as_bytes(), import_key.as_bytes(), wrapped].concat()
+        }
+    }
 }
 
 pub(super) fn parse_algorithm(name: &str) -> Result<Algorithm, Refusal> {

@@ -1,5 +1,6 @@
 //! Change what a key carries, move it through its life, and call off a destruction that waits.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -21,6 +22,11 @@ pub(crate) fn update(state: &Arc<State>, request: Request) -> Result<Reply, Refu
         name: wanted.name.as_deref().map(|name| parsed("name", name)).transpose()?,
         labels: wire::label_changes(wanted.labels.as_ref())?,
         protected: wanted.protected,
+        uses: wanted.allowed_uses.as_deref().map(wire::parse_uses).transpose()?,
+        exportable: wanted.exportable,
+        rotation_period: rotation_period(wanted.rotation_period.as_ref())?,
+        protect_from: wanted.protect_from_version,
+        process_from: wanted.process_from_version,
         ..KeyChange::default()
     };
     let state = Arc::clone(state);
@@ -76,6 +82,12 @@ pub(crate) fn cancel_destruction(state: &Arc<State>, request: Request) -> Result
         let entry = state.engine.cancel_destruction(&caller, key, expected).await?;
         Ok(keys::key_response(StatusCode::OK, &entry))
     }))
+}
+
+/// A new period, the end of the rotation where it is `null`, or nothing.
+fn rotation_period(wanted: Option<&Option<String>>) -> Result<Option<Option<Duration>>, Refusal> {
+    let parse = |text: &String| wire::parse_span_of("rotation_period", text);
+    wanted.map(|text| text.as_ref().map(parse).transpose()).transpose()
 }
 
 fn expected(request: &Request) -> Result<Option<Revision>, Refusal> {

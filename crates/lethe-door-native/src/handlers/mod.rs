@@ -13,8 +13,10 @@ pub(crate) mod log;
 pub(crate) mod principals;
 pub(crate) mod realm;
 pub(crate) mod service;
+pub(crate) mod transport;
 pub(crate) mod uses;
 pub(crate) mod vaults;
+pub(crate) mod versions;
 
 use core::str::FromStr;
 

@@ -114,6 +114,10 @@ fn requests_say_which_members_they_need_and_that_they_take_no_other() {
     check("Hash", &["algorithm", "message"]);
     check("Nothing", &[]);
     check("ChangeKey", &[]);
+    check("Import", &["format"]);
+    check("Export", &["format"]);
+    check("CreateImportKey", &["algorithm"]);
+    check("ChangeRealm", &[]);
     check("PlaceHold", &["kind", "reason"]);
     check("RequestApproval", &["reason"]);
     check("Approve", &["credential", "signature"]);

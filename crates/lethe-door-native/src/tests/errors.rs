@@ -1,7 +1,7 @@
 //! The table of refusals: every one has its type, status, page and members.
 
 use http::StatusCode;
-use lethe_engine::{EngineError as E, Refusal as Guard, Unusable};
+use lethe_engine::{EngineError as E, Refusal as Guard, Unusable, VersionFault};
 use lethe_http::{BadRequest, Fallback};
 use lethe_types::{ApprovalId, KeyId, KeyState, Permission, StableState, Transition, UnixMillis};
 
@@ -20,6 +20,7 @@ fn engine_errors() -> Vec<(E, u16)> {
         (E::CryptographicFailure, 422),
         (E::DestructionInProgress(KeyId([0; 16])), 409),
         (E::EntropyUnavailable, 503),
+        (E::ExportRefused("x"), 403),
         (E::IdempotencyKeyReused, 422),
         (E::IncompatibleUse { algorithm: "x", operation: "y" }, 422),
         (E::Internal("secret detail"), 500),
@@ -34,6 +35,11 @@ fn engine_errors() -> Vec<(E, u16)> {
         (E::StorageUnavailable, 503),
         (E::TooManyAttempts { retry_after_seconds: 30 }, 429),
         (E::UnknownAlgorithm("x".into()), 422),
+        (E::UseNotAllowed { operation: "x" }, 409),
+        (E::VersionRefused { version: 1, why: VersionFault::Destroyed }, 410),
+        (E::VersionRefused { version: 1, why: VersionFault::LastEnabled }, 409),
+        (E::VersionRefused { version: 1, why: VersionFault::Suspended }, 409),
+        (E::VersionRefused { version: 1, why: VersionFault::BelowMinimum { minimum: 2 } }, 409),
         (E::WrongStateForUse { state: suspended, operation: "encrypt" }, 409),
         (E::WrongKeyLifecycleState(no_edge), 409),
     ]

@@ -25,9 +25,13 @@ async fn a_key_is_created_and_seen_exactly_as_the_contract_says() {
         "state": "active", "created": "2026-09-21T14:13:20.000Z",
         "changed": "2026-09-21T14:13:20.000Z", "current_version": 1,
         "versions": [
-            {"version": 1, "created": "2026-09-21T14:13:20.000Z", "public_key": null}
+            {"version": 1, "state": "enabled", "since": "2026-09-21T14:13:20.000Z",
+             "created": "2026-09-21T14:13:20.000Z", "public_key": null}
         ],
-        "imported": false, "exported": false, "uses": 0, "last_used": null, "last_used_by": null,
+        "imported": false, "exportable": false, "exported": false,
+        "allowed_uses": ["encrypt", "decrypt"],
+        "protect_from_version": 0, "process_from_version": 0,
+        "uses": 0, "last_used": null, "last_used_by": null,
         "labels": {}, "protected": false, "holds": [], "aliases": [], "history": [],
     });
     assert_eq!(key, expected);

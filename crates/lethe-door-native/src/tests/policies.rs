@@ -87,7 +87,7 @@ async fn names_of_keys_follow_the_rule_of_their_vault() {
 async fn the_realm_shows_its_policy_and_takes_another() {
     let api = Api::new().await;
     let realm = body_of(&api.get("/v1/realm").await);
-    assert_eq!(realm.as_object().unwrap().len(), 5);
+    assert_eq!(realm.as_object().unwrap().len(), 6);
     assert_eq!((&realm["name"], &realm["policy"]), (&json!("acme"), &nothing()));
     let vaults = body_of(&api.get("/v1/vaults").await);
     assert_eq!(vaults["vaults"][0]["id"], realm["default_vault"]);

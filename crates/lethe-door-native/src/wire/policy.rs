@@ -159,6 +159,8 @@ pub struct Realm {
     pub default_vault: String,
     /// When keys may be destroyed, in all its vaults. A vault's own policy only adds to it.
     pub policy: Policy,
+    /// Whether exportable keys may leave in the clear, and not only wrapped.
+    pub plain_export: bool,
 }
 
 impl Realm {
@@ -171,6 +173,7 @@ impl Realm {
             created: record.created.to_string(),
             default_vault: record.default_vault.to_string(),
             policy: Policy::of(&record.policy),
+            plain_export: record.plain_export,
         }
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use lethe_crypto::registry::{Algorithm, SignatureScheme, Use};
 use lethe_engine::KeyEntry;
-use lethe_engine::record::{self, VaultRecord};
+use lethe_engine::record::{self, KeyRecord, VaultRecord};
 use lethe_types::{LabelName, LabelValue};
 
 use super::{
-    AlgorithmView, Alias, DerivedFrom, Destruction, Hold, Key, KeyVersion, Policy, StateChange,
-    Vault, spki_pem,
+    AlgorithmView, Alias, DerivedFrom, DestroyedVersion, Destruction, Hold, Key, KeyVersion,
+    Policy, Rotation, StateChange, Vault, spki_pem,
 };
 
 impl Key {
@@ -29,9 +29,16 @@ impl Key {
             created: record.created.to_string(),
             changed: record.changed.to_string(),
             current_version: record.current_version().map(|version| version.number),
-            versions: record.versions.iter().map(KeyVersion::of).collect(),
+            versions: record.versions.iter().map(|one| KeyVersion::of(record, one)).collect(),
+            destroyed_versions: DestroyedVersion::all_of(record),
+            allowed_uses: record.uses().iter().map(Use::as_str).collect(),
+            rotation: Rotation::of(record),
+            protect_from_version: record.life().protect_from,
+            process_from_version: record.life().process_from,
+            exportable: record.life().exportable,
             imported: record.imported,
             exported: record.exported,
+            exported_at: record.life().first_export.map(|first| first.at.to_string()),
             uses: used.map_or(0, |used| used.count),
             last_used: used.map(|used| used.last.to_string()),
             last_used_by: used.map(|used| used.by.to_string()),
@@ -77,9 +84,12 @@ impl StateChange {
 }
 
 impl KeyVersion {
-    fn of(version: &record::KeyVersion) -> Self {
+    fn of(record: &KeyRecord, version: &record::KeyVersion) -> Self {
+        let since = record.version_state_since(version.number).unwrap_or(version.created);
         Self {
             version: version.number,
+            state: version.state.as_str(),
+            since: since.to_string(),
             created: version.created.to_string(),
             public_key: version.public_key_der.as_deref().map(spki_pem),
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use lethe_types::{LabelName, RealmId};
 
 use super::entry::KeyEntry;
-use super::indexes::{Apart, Entries, Held, Indexes, Ordinal, due, positions};
+use super::indexes::{Apart, Entries, Held, Indexes, Ordinal, due, next_rotation, positions};
 use super::ordered::Ordered;
 
 /// So much of a text is copied.
@@ -90,7 +90,7 @@ impl Indexes {
         let mut indexes = Self { entries: Entries(entries), ..Self::default() };
         let mut texts = BTreeMap::<RealmId, Texts>::new();
         let (mut children, mut paths) = (UnsortedApart::default(), Unsorted::default());
-        let Self { entries, realms, due: due_dates, .. } = &mut indexes;
+        let Self { entries, realms, due: due_dates, rotations, .. } = &mut indexes;
         for (number, entry) in (0_u32..).zip(&entries.0) {
             entry.set_ordinal(number);
             let (key, record) = (Ordinal(number), entry.record());
@@ -102,6 +102,7 @@ impl Indexes {
                 realm.pending.live.insert(key, |_| true);
                 due_dates.insert((due, record.id));
             }
+            rotations.extend(next_rotation(record).map(|next| (next, record.id)));
             texts.entry(record.realm).or_default().push(entry, key);
             if let Some(derivation) = &record.details().derivation {
                 children.push(entry, derivation.parent.as_bytes(), key);

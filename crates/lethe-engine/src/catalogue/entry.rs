@@ -1,6 +1,6 @@
 //! One key as the catalogue holds it. Built for size: there are millions.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
@@ -20,9 +20,15 @@ pub struct KeyEntry {
     usage: OnceLock<Arc<Usage>>,
     /// The key's number in the indexes; the same for all entries of a key.
     ordinal: AtomicU32,
-    /// Raised before a destruction becomes durable: from then on no use begins.
-    closing: AtomicBool,
+    /// What is about to be destroyed: raised before that becomes durable, and from then on no use
+    /// of it begins. [`OPEN`], [`WHOLE_KEY`], or the number of a version.
+    closing: AtomicU32,
 }
+
+/// Nothing is about to be destroyed. No version has this number.
+const OPEN: u32 = 0;
+/// The key with all its versions is. No version has this number.
+const WHOLE_KEY: u32 = u32::MAX;
 
 /// Places for the expanded versions. Nearly all keys have one version, and need no allocation.
 #[derive(Debug)]
@@ -57,7 +63,7 @@ impl KeyEntry {
         // Nobody else knows it and it says nothing: it is made when it is needed.
         let is_blank = Arc::get_mut(&mut usage).is_some_and(|usage| usage.row().is_none());
         let usage = if is_blank { OnceLock::new() } else { OnceLock::from(usage) };
-        let (ordinal, closing) = (AtomicU32::new(u32::MAX), AtomicBool::new(false));
+        let (ordinal, closing) = (AtomicU32::new(u32::MAX), AtomicU32::new(OPEN));
         Self { record, revision, expanded, usage, ordinal, closing }
     }
 
@@ -104,11 +110,26 @@ impl KeyEntry {
         }
     }
 
+    /// Whether the whole key is about to be destroyed.
     pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
+        self.closing.load(Ordering::Acquire) == WHOLE_KEY
     }
 
-    pub(crate) fn set_closing(&self, closing: bool) {
-        self.closing.store(closing, Ordering::Release);
+    /// Whether that version is about to be destroyed, alone or with its key.
+    pub(crate) fn is_closing_version(&self, number: u32) -> bool {
+        let closing = self.closing.load(Ordering::Acquire);
+        closing == WHOLE_KEY || closing == number
+    }
+
+    pub(crate) fn close(&self) {
+        self.closing.store(WHOLE_KEY, Ordering::Release);
+    }
+
+    pub(crate) fn close_version(&self, number: u32) {
+        self.closing.store(number, Ordering::Release);
+    }
+
+    pub(crate) fn reopen(&self) {
+        self.closing.store(OPEN, Ordering::Release);
     }
 }

@@ -149,6 +149,8 @@ pub(super) struct Indexes {
     pub(super) realms: BTreeMap<RealmId, RealmIndexes>,
     /// When destructions that wait are due.
     pub(super) due: BTreeSet<(UnixMillis, KeyId)>,
+    /// When active keys get their next version by themselves.
+    pub(super) rotations: BTreeSet<(UnixMillis, KeyId)>,
     /// Derived keys by parent and age.
     pub(super) children: Apart,
     /// Derived keys by parent, path and age.
@@ -164,6 +166,7 @@ struct Moved {
     labels: bool,
     pending: bool,
     due: bool,
+    rotation: bool,
     derivation: bool,
     aliases: bool,
     fingerprints: bool,
@@ -177,6 +180,7 @@ impl Moved {
         labels: true,
         pending: true,
         due: true,
+        rotation: true,
         derivation: true,
         aliases: true,
         fingerprints: true,
@@ -196,6 +200,7 @@ impl Moved {
             labels: died || before.labels != after.labels,
             pending: due(old).is_some() != due(new).is_some(),
             due: due(old) != due(new),
+            rotation: next_rotation(old) != next_rotation(new),
             derivation: died || before.derivation != after.derivation,
             aliases: died || old.aliases != new.aliases,
             fingerprints: died || before.fingerprints != after.fingerprints,
@@ -209,6 +214,12 @@ pub(super) fn due(record: &KeyRecord) -> Option<UnixMillis> {
         KeyState::PendingDestruction { due, .. } => Some(due),
         KeyState::Stable(_) | KeyState::Destroyed | KeyState::DestroyedCompromised => None,
     }
+}
+
+/// When the key gets its next version by itself, if it does in its state.
+pub(super) fn next_rotation(record: &KeyRecord) -> Option<UnixMillis> {
+    let rotation = record.life().rotation.filter(|rotation| rotation.goes_on_in(record.state));
+    rotation.map(|rotation| rotation.next)
 }
 
 /// The places of a list, as the indexes number them.
@@ -259,7 +270,7 @@ impl Indexes {
     }
 
     fn step(&mut self, key: Ordinal, moved: &Moved, step: Step) {
-        let Self { entries, realms, due: due_dates, children, paths } = self;
+        let Self { entries, realms, due: due_dates, rotations, children, paths } = self;
         let entries = &*entries;
         let record = entries.record(key);
         let realm = realms.entry(record.realm).or_default();
@@ -270,6 +281,14 @@ impl Indexes {
             match step {
                 Step::Enter => due_dates.insert((due, record.id)),
                 Step::Leave => due_dates.remove(&(due, record.id)),
+            };
+        }
+        if moved.rotation
+            && let Some(next) = next_rotation(record)
+        {
+            match step {
+                Step::Enter => rotations.insert((next, record.id)),
+                Step::Leave => rotations.remove(&(next, record.id)),
             };
         }
         if moved.derivation && record.details().derivation.is_some() {

@@ -35,7 +35,7 @@ use indexes::Indexes;
 use owners::{Principals, Realms, Vaults};
 use table::Table;
 use usage::UsedKeys;
-use work::{Approvals, Destroys, Jobs};
+use work::{Approvals, Destroys, ImportKeys, Jobs};
 
 /// Shards of the key table: enough that writers of one do not wait for readers of another.
 const SHARDS: usize = 256;
@@ -53,6 +53,7 @@ pub(crate) struct Catalogue {
     principals: RwLock<Principals>,
     approvals: RwLock<Approvals>,
     jobs: RwLock<Jobs>,
+    import_keys: RwLock<ImportKeys>,
     live: AtomicU64,
     destroyed: AtomicU64,
 }
@@ -69,6 +70,7 @@ impl Default for Catalogue {
             principals: RwLock::default(),
             approvals: RwLock::default(),
             jobs: RwLock::default(),
+            import_keys: RwLock::default(),
             live: AtomicU64::new(0),
             destroyed: AtomicU64::new(0),
         }
@@ -180,6 +182,34 @@ impl Catalogue {
         (found, None)
     }
 
+    /// Up to `limit` keys of the vault that have their material, oldest first, without the first
+    /// `from`, together with all of the same milliseconds as the first and the last; how many stand
+    /// before them, and how many there are.
+    pub(crate) fn numbered(
+        &self,
+        realm: RealmId,
+        vault: VaultId,
+        from: usize,
+        limit: usize,
+    ) -> (Vec<Arc<KeyEntry>>, usize, usize) {
+        let indexes = self.indexes.read();
+        let index = indexes.realms.get(&realm).and_then(|realm| realm.vaults.get(&vault));
+        let Some(live) = index.map(|index| &index.live) else { return (Vec::new(), 0, 0) };
+        let made = |key| indexes.entries.age(key).0;
+        let start = live.nth(from);
+        let Some(first) = live.after(start).next() else { return (Vec::new(), 0, live.len()) };
+        let same = live.gap(|key| made(key) < made(first));
+        let before = live.about_between(same, start).min(from);
+        let mut keys: Vec<_> = live.after(same).take(before + limit).collect();
+        if let Some(&last) = keys.last() {
+            let rest = live.after(same).skip(keys.len());
+            let more: Vec<_> = rest.take_while(|key| made(*key) == made(last)).collect();
+            keys.extend(more);
+        }
+        let entries = keys.into_iter().map(|key| indexes.entries.entry(key).clone());
+        (entries.collect(), before, live.len())
+    }
+
     /// A key of the realm whose material has the keyed digest, a destroyed one if there is one.
     pub(crate) fn fingerprint(&self, realm: RealmId, digest: &[u8; 32]) -> Option<Arc<KeyEntry>> {
         let indexes = self.indexes.read();
@@ -225,6 +255,29 @@ impl Catalogue {
         }
         let indexes = self.indexes.read();
         indexes.due.range((from, Included(end))).take(limit).copied().collect()
+    }
+
+    /// Up to `limit` active keys whose automatic rotation is due at `now` or was before, after
+    /// `after`, the longest overdue first.
+    pub(crate) fn rotations_due(
+        &self,
+        after: Option<(UnixMillis, KeyId)>,
+        now: UnixMillis,
+        limit: usize,
+    ) -> Vec<(UnixMillis, KeyId)> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let end = (now, KeyId([255; 16]));
+        if after.is_some_and(|after| after >= end) {
+            return Vec::new();
+        }
+        let from = after.map_or(Unbounded, Excluded);
+        let indexes = self.indexes.read();
+        indexes.rotations.range((from, Included(end))).take(limit).copied().collect()
+    }
+
+    /// All active keys that are rotated by themselves.
+    pub(crate) fn rotations(&self) -> Vec<KeyId> {
+        self.indexes.read().rotations.iter().map(|(_, key)| *key).collect()
     }
 
     /// The keys with material that cannot live without `parent`, ascending.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lethe_types::limits::HOURLY_DESTROYS_ENTRIES_MAX;
-use lethe_types::{ApprovalId, JobId, KeyId, PrincipalId, RealmId, UnixMillis};
+use lethe_types::{ApprovalId, ImportKeyId, JobId, KeyId, PrincipalId, RealmId, UnixMillis};
 
 use super::Catalogue;
-use crate::record::{ApprovalRecord, JobRecord, KeyRecord};
+use crate::record::{ApprovalRecord, DestroyedVersion, ImportKeyRecord, JobRecord, KeyRecord};
 
 /// How long a destruction counts. A policy limits destructions in an hour.
 const DESTROYS_REMEMBERED: Duration = Duration::from_secs(3_600);
@@ -29,9 +29,13 @@ pub(super) struct Jobs {
     by_realm: BTreeSet<(RealmId, JobId)>,
 }
 
+/// Import keys, by id.
+#[derive(Debug, Default)]
+pub(super) struct ImportKeys(BTreeMap<ImportKeyId, Arc<ImportKeyRecord>>);
+
 /// The destructions that each principal asked for in its last hour of asking, at most
 /// [`HOURLY_DESTROYS_ENTRIES_MAX`]. Told from the key records alone: a restart forgets nothing;
-/// one that was cancelled does not count.
+/// one that was cancelled does not count. A version that was destroyed alone counts as a key does.
 #[derive(Debug, Default)]
 pub(super) struct Destroys(BTreeMap<PrincipalId, BTreeSet<(UnixMillis, KeyId)>>);
 
@@ -60,11 +64,24 @@ impl Destroys {
             }
         }
         if let Some((principal, at)) = after {
-            let times = self.0.entry(principal).or_default();
-            times.insert((at, record.id));
-            while times.len() > HOURLY_DESTROYS_ENTRIES_MAX || Self::is_stale(times) {
-                times.pop_first();
-            }
+            self.count(principal, at, record.id);
+        }
+    }
+
+    /// Counts the versions that `record` lost since `previous`.
+    pub(super) fn publish_versions(&mut self, previous: Option<&KeyRecord>, record: &KeyRecord) {
+        let before = previous.map_or(&[][..], |previous| &previous.life().destroyed_versions);
+        for version in record.life().destroyed_versions.iter().filter(|one| !before.contains(one)) {
+            let DestroyedVersion { by, destroyed, .. } = *version;
+            self.count(by, destroyed, record.id);
+        }
+    }
+
+    fn count(&mut self, principal: PrincipalId, at: UnixMillis, key: KeyId) {
+        let times = self.0.entry(principal).or_default();
+        times.insert((at, key));
+        while times.len() > HOURLY_DESTROYS_ENTRIES_MAX || Self::is_stale(times) {
+            times.pop_first();
         }
     }
 
@@ -90,6 +107,9 @@ impl Catalogue {
         // Most changes have nothing to do with it: no lock for them.
         if asked(record).is_some() || previous.and_then(asked).is_some() {
             self.destroys.lock().publish(previous, record);
+        }
+        if !record.life().destroyed_versions.is_empty() {
+            self.destroys.lock().publish_versions(previous, record);
         }
     }
 
@@ -153,5 +173,26 @@ impl Catalogue {
         let mut jobs = self.jobs.write();
         jobs.by_realm.insert((record.realm, record.id));
         jobs.by_id.insert(record.id, Arc::new(record));
+    }
+
+    pub(crate) fn import_key(
+        &self,
+        realm: RealmId,
+        id: ImportKeyId,
+    ) -> Option<Arc<ImportKeyRecord>> {
+        self.import_keys.read().0.get(&id).filter(|record| record.realm == realm).cloned()
+    }
+
+    /// All import keys of the installation that are there.
+    pub(crate) fn import_keys(&self) -> Vec<Arc<ImportKeyRecord>> {
+        self.import_keys.read().0.values().cloned().collect()
+    }
+
+    pub(crate) fn publish_import_key(&self, record: ImportKeyRecord) {
+        self.import_keys.write().0.insert(record.id, Arc::new(record));
+    }
+
+    pub(crate) fn remove_import_key(&self, id: ImportKeyId) {
+        self.import_keys.write().0.remove(&id);
     }
 }

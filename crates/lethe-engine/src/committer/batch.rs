@@ -8,7 +8,7 @@ use lethe_types::{RealmId, Secret};
 
 use super::current::Taken;
 use super::draft::{Draft, Drafted};
-use super::submission::KeyUpdate;
+use super::submission::{ImportKeyUpdate, KeyUpdate};
 use super::{Committer, Step, Submission};
 use crate::idempotency::Remembered;
 use crate::record::KeyRecord;
@@ -54,7 +54,7 @@ impl Committer {
             if !self.may_still_act(&submission) {
                 submission.refuse(EngineError::AuthenticationNotSuccessful);
             } else if self.is_current(&submission, &mut taken) {
-                set_closing(&submission, true);
+                close(&submission);
                 items.push(Item {
                     submission,
                     leaves: Vec::new(),
@@ -140,11 +140,35 @@ impl Committer {
     }
 }
 
-/// Closes the keys that a submission destroys for use, or opens them again.
-pub(super) fn set_closing(submission: &Submission, closing: bool) {
+/// Closes the keys and versions that a submission destroys for use.
+fn close(submission: &Submission) {
+    for step in &submission.change.steps {
+        match step {
+            Step::DestroyKey(destroy) => destroy.seen.close(),
+            Step::DestroyVersion(destroy) => destroy.seen.close_version(destroy.number),
+            Step::AddVersion { .. }
+            | Step::CreateKey(_)
+            | Step::PutApproval { .. }
+            | Step::PutDocuments(_)
+            | Step::PutImportKey(_)
+            | Step::PutJob(_)
+            | Step::PutPrincipal(_)
+            | Step::PutRealm { .. }
+            | Step::PutRows(_)
+            | Step::PutVault { .. }
+            | Step::UpdateKey(_) => {}
+        }
+    }
+}
+
+/// Opens again what a submission would have destroyed.
+pub(super) fn reopen(submission: &Submission) {
     for step in &submission.change.steps {
         if let Step::DestroyKey(destroy) = step {
-            destroy.seen.set_closing(closing);
+            destroy.seen.reopen();
+        }
+        if let Step::DestroyVersion(destroy) = step {
+            destroy.seen.reopen();
         }
     }
 }
@@ -153,6 +177,13 @@ pub(super) fn set_closing(submission: &Submission, closing: bool) {
 pub(super) fn leaves_that_go(step: &Step) -> Vec<u64> {
     match step {
         Step::DestroyKey(destroy) => destroy.seen.record().leaves().collect(),
+        Step::DestroyVersion(destroy) => {
+            destroy.version().map(|version| version.leaf).into_iter().collect()
+        }
+        Step::PutImportKey(update) => match &**update {
+            ImportKeyUpdate::Gone { seen } => vec![seen.secret.leaf],
+            ImportKeyUpdate::Made { .. } => Vec::new(),
+        },
         Step::UpdateKey(update) => leaves_that_go_from(update),
         Step::PutPrincipal(update) => match &update.seen {
             Some(seen) => {
@@ -190,6 +221,11 @@ pub(super) fn leaves_that_come(step: &Step) -> (RealmId, usize) {
         Step::AddVersion { seen, .. } => (seen.record().realm, 1),
         Step::CreateKey(new) => (new.record.realm, 1 + new.secrets.len()),
         Step::DestroyKey(destroy) => (destroy.seen.record().realm, 0),
+        Step::DestroyVersion(destroy) => (destroy.seen.record().realm, 0),
+        Step::PutImportKey(update) => {
+            let is_made = matches!(**update, ImportKeyUpdate::Made { .. });
+            (update.record().realm, usize::from(is_made))
+        }
         Step::UpdateKey(update) => (update.record.realm, update.secrets.len()),
         Step::PutPrincipal(update) => (update.record.realm, update.secrets.len()),
         Step::PutApproval { record, .. } => (record.realm, 0),

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use lethe_types::{KeyId, PrincipalId};
 
-use super::submission::{Destroy, KeyUpdate, NewKey, Preconditions, Under};
+use super::submission::{
+    Destroy, DestroyVersion, ImportKeyUpdate, KeyUpdate, NewKey, Preconditions, Under,
+};
 use super::{Change, Committer, Step, Submission};
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::record::{KeyRecord, NameRule, PrincipalRecord, VaultRecord};
@@ -36,6 +38,7 @@ pub(super) struct Taken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Approval,
+    ImportKey,
     Job,
     Key,
     Principal,
@@ -123,6 +126,16 @@ impl Committer {
                     && self.guards_still_hold(&update.seen, &update.preconditions, taken)
             }
             Step::DestroyKey(destroy) => self.destroy_is_current(destroy, change, taken),
+            Step::DestroyVersion(destroy) => self.destroy_version_is_current(destroy, taken),
+            Step::PutImportKey(update) => {
+                let id = update.record().id;
+                let now = catalogue.import_key(update.record().realm, id);
+                let seen = match &**update {
+                    ImportKeyUpdate::Gone { seen } => Some(seen),
+                    ImportKeyUpdate::Made { .. } => None,
+                };
+                same(now.as_ref(), seen) && taken.thing(Kind::ImportKey, id.0)
+            }
             Step::PutApproval { seen, record } => {
                 same(catalogue.approval(record.realm, record.id).as_ref(), seen.as_ref())
                     && taken.thing(Kind::Approval, record.id.0)
@@ -172,6 +185,18 @@ impl Committer {
             && bound_principals_go_too(catalogue, record.id, change)
             && taken.thing(Kind::Key, record.id.0)
             && taken.end(Kind::Key, record.id.0)
+    }
+
+    /// Who derives a key from one whose version goes must know of it, so that the key counts as
+    /// ended here.
+    fn destroy_version_is_current(&self, destroy: &DestroyVersion, taken: &mut Taken) -> bool {
+        let catalogue = &self.shared.catalogue;
+        let id = destroy.seen.record().id;
+        is_unchanged(catalogue, &destroy.seen)
+            && self.guards_still_hold(&destroy.seen, &destroy.preconditions, taken)
+            && catalogue.live_dependants(id) == destroy.preconditions.dependants
+            && taken.thing(Kind::Key, id.0)
+            && taken.end(Kind::Key, id.0)
     }
 
     /// Whether the key was not used since the guards looked at it, whoever asks has not reached a
@@ -359,8 +384,10 @@ fn bound_principals_go_too(catalogue: &Catalogue, key: KeyId, change: &Change) -
             Step::AddVersion { .. }
             | Step::CreateKey(_)
             | Step::DestroyKey(_)
+            | Step::DestroyVersion(_)
             | Step::PutApproval { .. }
             | Step::PutDocuments(_)
+            | Step::PutImportKey(_)
             | Step::PutJob(_)
             | Step::PutRealm { .. }
             | Step::PutRows(_)

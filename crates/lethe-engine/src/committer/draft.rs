@@ -1,5 +1,7 @@
 //! What one step writes: its record, other rows, and its entry in the log.
 
+mod versions;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -10,7 +12,7 @@ use lethe_log::{
 };
 use lethe_store::Write;
 use lethe_types::limits::HISTORY_CHANGES_MAX;
-use lethe_types::{PrincipalId, RealmId, Secret, SecretVec, Transition, UnixMillis};
+use lethe_types::{ImportKeyId, PrincipalId, RealmId, Secret, SecretVec, Transition, UnixMillis};
 
 use super::batch::{SOFTWARE, put, put_key};
 use super::outcome::Told;
@@ -21,8 +23,8 @@ use crate::record::codec::{
     encode_approval, encode_job, encode_principal, encode_realm, encode_vault,
 };
 use crate::record::{
-    ApprovalRecord, ChangedState, Destruction, Evidence, JobRecord, KeyRecord, KeyVersion,
-    OwnedSecret, PrincipalRecord, RealmRecord, VaultRecord,
+    ApprovalRecord, ChangedState, Destruction, Evidence, ImportKeyRecord, JobRecord, KeyRecord,
+    KeyVersion, OwnedSecret, PrincipalRecord, RealmRecord, VaultRecord, VersionState,
 };
 use crate::{EngineError, keys, lifecycle, seal};
 
@@ -42,6 +44,8 @@ pub(super) struct Drafted {
 /// What everybody sees once the step is durable.
 pub(super) enum Effect {
     Approval(Box<ApprovalRecord>),
+    ImportKey(Box<ImportKeyRecord>),
+    ImportKeyGone(ImportKeyId),
     Job(Box<JobRecord>),
     Key(Box<KeyRecord>),
     Nothing,
@@ -94,6 +98,8 @@ impl<'a> Draft<'a> {
         let due = match effect {
             Effect::Key(record) => record.state.due(),
             Effect::Approval(_)
+            | Effect::ImportKey(_)
+            | Effect::ImportKeyGone(_)
             | Effect::Job(_)
             | Effect::Nothing
             | Effect::Principal(_)
@@ -119,18 +125,23 @@ impl<'a> Draft<'a> {
         record_keys: &mut RecordKeys<'_>,
     ) -> Result<Drafted, EngineError> {
         match step {
-            Step::AddVersion { seen, material, retires } => {
+            Step::AddVersion { seen, material, rotation, retires } => {
                 let mut record = seen.record().clone();
                 let erases = !super::batch::retired(&record, retires).is_empty();
                 record.versions.retain(|version| !retires.contains(&version.number));
                 self.add_version(&mut record, material, record_keys)?;
+                if let Some(rotation) = rotation {
+                    record.life_mut().rotation = Some(*rotation);
+                }
                 record.changed = self.now;
                 self.key(EntryType::KeyRotated, record, &[], erases)
             }
             Step::CreateKey(new) => self.new_key(new, record_keys),
             Step::DestroyKey(destroy) => self.destroyed(destroy),
+            Step::DestroyVersion(destroy) => self.destroyed_version(destroy),
             Step::UpdateKey(update) => self.updated_key(update, record_keys),
             Step::PutApproval { seen, record } => self.approval(seen.is_none(), record),
+            Step::PutImportKey(update) => self.import_key(update, record_keys),
             Step::PutJob(update) => Ok(job(update)),
             Step::PutPrincipal(update) => self.principal(update, record_keys),
             Step::PutRealm { seen, record } => {
@@ -168,7 +179,7 @@ impl<'a> Draft<'a> {
         self.add_version(&mut record, &new.material, record_keys)?;
         self.seal_key_secrets(&mut record, &new.secrets, record_keys)?;
         let kind = if record.imported { EntryType::KeyImported } else { EntryType::KeyCreated };
-        self.key(kind, record, &[], false)
+        self.key(kind, record, &new.facts, false)
     }
 
     fn updated_key(
@@ -218,6 +229,7 @@ impl<'a> Draft<'a> {
         record.next_version += 1;
         record.versions.push(KeyVersion {
             number,
+            state: VersionState::Enabled,
             created: self.now,
             leaf,
             sealed: sealed.into(),
@@ -332,9 +344,14 @@ impl<'a> Draft<'a> {
         if let Some(details) = &mut record.details {
             details.secrets = Vec::new();
             details.holds = Vec::new();
+            if let Some(life) = &mut details.life {
+                life.rotation = None;
+                life.changed_versions.clear();
+            }
         }
         if !destroy.fingerprints.is_empty() {
-            record.details_mut().fingerprints.clone_from(&destroy.fingerprints);
+            // Those of versions that were destroyed before are there already.
+            record.details_mut().fingerprints.extend(&destroy.fingerprints);
         }
         let by = self.actor.id;
         push_history(&mut record, Transition::Destroy, self.now, by, self.door);
@@ -345,6 +362,7 @@ impl<'a> Draft<'a> {
             actor: self.actor.clone(),
             aliases: record.aliases.iter().map(|alias| alias.text.clone()).collect(),
             algorithm: record.algorithm.name().to_owned(),
+            derived_from: record.details().derivation.as_ref().map(|from| from.parent),
             evidence: destroy.evidence.iter().map(Evidence::to_statement).collect(),
             exported: record.exported,
             imported: record.imported,

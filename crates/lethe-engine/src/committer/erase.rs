@@ -9,7 +9,7 @@ use lethe_log::{ErasureNote, FullTile, Hash, Prover, StagedAppend, leaf_hash};
 use lethe_store::{Batch as StoreBatch, Revision, StoreError, Write};
 use lethe_types::{BatchId, RealmId};
 
-use super::batch::{Batch, leaves_that_come, leaves_that_go, put, set_closing};
+use super::batch::{Batch, leaves_that_come, leaves_that_go, put, reopen};
 use super::draft::Effect;
 use super::outcome::{Committed as Outcome, Made, ReceiptParts};
 use super::{Committer, Step};
@@ -340,6 +340,8 @@ impl Committer {
                 return Some(entry);
             }
             Effect::Approval(record) => catalogue.publish_approval(*record),
+            Effect::ImportKey(record) => catalogue.publish_import_key(*record),
+            Effect::ImportKeyGone(id) => catalogue.remove_import_key(id),
             Effect::Job(record) => catalogue.publish_job(*record),
             Effect::Principal(record) => {
                 catalogue
@@ -366,7 +368,7 @@ impl Committer {
                     let _forgotten = self.allocator.forget(realm, leaf);
                 }
                 // Nothing is durable: the keys are as live as before.
-                set_closing(&item.submission, false);
+                reopen(&item.submission);
             }
             if halted || alone {
                 item.submission.refuse(error.clone());
@@ -427,10 +429,12 @@ fn usage_of(step: &Step) -> Arc<Usage> {
     match step {
         Step::AddVersion { seen, .. } => seen.usage().clone(),
         Step::DestroyKey(destroy) => destroy.seen.usage().clone(),
+        Step::DestroyVersion(destroy) => destroy.seen.usage().clone(),
         Step::UpdateKey(update) => update.seen.usage().clone(),
         Step::CreateKey(_)
         | Step::PutApproval { .. }
         | Step::PutDocuments(_)
+        | Step::PutImportKey(_)
         | Step::PutJob(_)
         | Step::PutPrincipal(_)
         | Step::PutRealm { .. }

@@ -44,8 +44,8 @@ pub(crate) use draft::push_history;
 pub(crate) use outcome::{Committed, Made, ReceiptParts};
 use settle::Unsettled;
 pub(crate) use submission::{
-    Change, CommitError, Destroy, DocumentStep, JobUpdate, KeyUpdate, NewKey, Preconditions,
-    PrincipalUpdate, Rate, Step, Submission, Under,
+    Change, CommitError, Destroy, DestroyVersion, DocumentStep, ImportKeyUpdate, JobUpdate,
+    KeyUpdate, NewKey, Preconditions, PrincipalUpdate, Rate, Step, Submission, Under,
 };
 
 use crate::head_guard::{GuardedHead, HeadGuard};

@@ -14,8 +14,8 @@ use crate::catalogue::KeyEntry;
 use crate::idempotency::IdempotencyKey;
 use crate::ops::Expected;
 use crate::record::{
-    ApprovalRecord, DeletionPolicy, Evidence, JobRecord, KeyRecord, PrincipalRecord, RealmRecord,
-    VaultRecord,
+    ApprovalRecord, DeletionPolicy, Evidence, ImportKeyRecord, JobRecord, KeyRecord, KeyVersion,
+    PrincipalRecord, RealmRecord, Rotation, VaultRecord,
 };
 
 /// A change, authorised and planned against the entries that it names: all of its steps are made
@@ -47,12 +47,20 @@ impl Change {
 /// One record that changes, and its entry in the log.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// A further version. The versions of the numbers `retires` go with their material.
-    AddVersion { seen: Arc<KeyEntry>, material: Material, retires: Vec<u32> },
+    /// A further version; `rotation` is the automatic rotation as it goes on, if this is one. The
+    /// versions of the numbers `retires` go with their material.
+    AddVersion {
+        seen: Arc<KeyEntry>,
+        material: Material,
+        rotation: Option<Rotation>,
+        retires: Vec<u32>,
+    },
     /// A new key.
     CreateKey(Box<NewKey>),
     /// A key's material goes.
     DestroyKey(Box<Destroy>),
+    /// One version's material goes; the key goes on.
+    DestroyVersion(Box<DestroyVersion>),
     /// Everything about a key but its versions' material.
     UpdateKey(Box<KeyUpdate>),
     /// Documents of a door. The log does not tell of them.
@@ -61,6 +69,8 @@ pub(crate) enum Step {
     PutApproval { seen: Option<Arc<ApprovalRecord>>, record: Box<ApprovalRecord> },
     /// A bulk destruction, new or further on.
     PutJob(Box<JobUpdate>),
+    /// An import key, new or gone. The log does not tell of it, but of the key that it imports.
+    PutImportKey(Box<ImportKeyUpdate>),
     /// A principal, new or changed.
     PutPrincipal(Box<PrincipalUpdate>),
     /// A realm, new or changed.
@@ -79,6 +89,8 @@ pub(crate) struct NewKey {
     pub(crate) material: Material,
     /// The secrets that the record names and that are not sealed yet, in their order.
     pub(crate) secrets: Vec<SecretVec>,
+    /// How it came in, for the log entry's detail.
+    pub(crate) facts: Vec<(&'static str, String)>,
 }
 
 /// A key that is to be destroyed.
@@ -91,6 +103,26 @@ pub(crate) struct Destroy {
     /// Keyed digests of the material, where the policy wants to know it again.
     pub(crate) fingerprints: Vec<[u8; 32]>,
     pub(crate) preconditions: Preconditions,
+}
+
+/// A version that is to be destroyed while its key goes on.
+#[derive(Debug)]
+pub(crate) struct DestroyVersion {
+    pub(crate) seen: Arc<KeyEntry>,
+    pub(crate) number: u32,
+    pub(crate) requested: UnixMillis,
+    pub(crate) reason: Box<str>,
+    /// Keyed digest of the material, where the policy wants to know it again.
+    pub(crate) fingerprint: Option<[u8; 32]>,
+    pub(crate) preconditions: Preconditions,
+}
+
+impl DestroyVersion {
+    /// The version, as it was when the destruction was planned.
+    pub(crate) fn version(&self) -> Option<&KeyVersion> {
+        let versions = &self.seen.record().versions;
+        versions.iter().find(|version| version.number == self.number)
+    }
 }
 
 /// What the guards saw beside the record; a destruction for which one no longer holds is planned
@@ -157,6 +189,24 @@ pub(crate) struct PrincipalUpdate {
     pub(crate) secrets: Vec<SecretVec>,
 }
 
+/// An import key that is made, or that is gone because it was used or its time is over.
+#[derive(Debug)]
+pub(crate) enum ImportKeyUpdate {
+    /// Made; the record names its private half, which is not sealed yet.
+    Made { record: ImportKeyRecord, private: SecretVec },
+    /// Gone.
+    Gone { seen: Arc<ImportKeyRecord> },
+}
+
+impl ImportKeyUpdate {
+    pub(crate) fn record(&self) -> &ImportKeyRecord {
+        match self {
+            Self::Made { record, .. } => record,
+            Self::Gone { seen } => seen,
+        }
+    }
+}
+
 /// Documents that are written together, and what each of them must be before.
 #[derive(Debug)]
 pub(crate) struct DocumentStep {
@@ -199,7 +249,7 @@ pub(crate) struct JobUpdate {
 }
 
 impl Step {
-    /// Whether key material goes.
+    /// Whether a whole key goes.
     pub(crate) fn destroys(&self) -> bool {
         matches!(self, Self::DestroyKey(_))
     }
@@ -210,9 +260,11 @@ impl Step {
             Self::AddVersion { seen, .. } => Some(seen.record().id),
             Self::CreateKey(new) => Some(new.record.id),
             Self::DestroyKey(destroy) => Some(destroy.seen.record().id),
+            Self::DestroyVersion(destroy) => Some(destroy.seen.record().id),
             Self::UpdateKey(update) => Some(update.seen.record().id),
             Self::PutApproval { .. }
             | Self::PutDocuments(_)
+            | Self::PutImportKey(_)
             | Self::PutJob(_)
             | Self::PutPrincipal(_)
             | Self::PutRealm { .. }
@@ -230,7 +282,9 @@ impl Step {
             Self::AddVersion { .. }
             | Self::CreateKey(_)
             | Self::DestroyKey(_)
+            | Self::DestroyVersion(_)
             | Self::PutDocuments(_)
+            | Self::PutImportKey(_)
             | Self::PutJob(_)
             | Self::PutPrincipal(_)
             | Self::PutRealm { .. }
@@ -249,8 +303,10 @@ impl Step {
             Self::AddVersion { .. }
             | Self::CreateKey(_)
             | Self::DestroyKey(_)
+            | Self::DestroyVersion(_)
             | Self::PutApproval { .. }
             | Self::PutDocuments(_)
+            | Self::PutImportKey(_)
             | Self::PutJob(_)
             | Self::PutRows(_)
             | Self::UpdateKey(_) => None,

@@ -233,7 +233,7 @@ impl Engine {
             let update =
                 PrincipalUpdate { seen: Some(application), record, kind, secrets: Vec::new() };
             Ok(Some(Change::all(vec![
-                Step::AddVersion { seen: seen.clone(), material, retires },
+                Step::AddVersion { seen: seen.clone(), material, rotation: None, retires },
                 Step::PutPrincipal(Box::new(update)),
             ])))
         })

@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use lethe_crypto::registry::{Algorithm, Material};
+use lethe_crypto::registry::{Algorithm, Material, Uses};
 use lethe_types::limits::{DEPENDANTS_MAX, DERIVATION_PATH_BYTES_MAX};
 use lethe_types::{
     KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState, VaultId,
 };
 
+use super::import::{ImportSource, Opened};
+use super::rules;
 use super::update::{check_bounds, check_secret_names};
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, CreateKey, ImportKey};
 use crate::catalogue::KeyEntry;
-use crate::committer::{self as commit, Change, Committed, NewKey};
+use crate::committer::{self as commit, Change, Committed, ImportKeyUpdate, NewKey};
 use crate::idempotency::IdempotencyKey;
-use crate::record::{Alias, Derivation, KeyRecord, OwnedSecret};
+use crate::record::{Alias, Derivation, ImportKeyRecord, KeyRecord, OwnedSecret, Rotation};
 use crate::{Engine, EngineError};
 
 /// What a new key is to be.
@@ -41,8 +44,18 @@ pub struct CreateKeyRequest {
     pub secrets: Vec<(Box<str>, SecretVec)>,
     /// From which key it was derived, if it was.
     pub derivation: Option<Derivation>,
-    /// Its material, if it comes from outside or from a derivation.
+    /// Its material, if it comes from a door or from a derivation.
     pub material: Option<GivenMaterial>,
+    /// The key in a written form, if it comes from outside.
+    pub import: Option<ImportSource>,
+    /// What it may be used for; everything that its algorithm can if `None`.
+    pub uses: Option<Uses>,
+    /// Whether its material may leave the server. Never given later.
+    pub exportable: bool,
+    /// How often it gets a new version by itself.
+    pub rotation_period: Option<Duration>,
+    /// Whether that goes on while the key is suspended.
+    pub rotates_suspended: bool,
     /// Whether its versions go on after those of a destroyed key that had one of its aliases, so
     /// that no version number ever means two materials.
     pub continues_versions: bool,
@@ -75,6 +88,11 @@ impl CreateKeyRequest {
             secrets: Vec::new(),
             derivation: None,
             material: None,
+            import: None,
+            uses: None,
+            exportable: false,
+            rotation_period: None,
+            rotates_suspended: false,
             continues_versions: false,
             idempotency: None,
         }
@@ -86,6 +104,8 @@ impl CreateKeyRequest {
 #[must_use]
 pub struct PreparedKey {
     pub(super) step: Step,
+    /// The import key that is used up with it.
+    used: Option<Arc<ImportKeyRecord>>,
     idempotency: Option<IdempotencyKey>,
 }
 
@@ -116,7 +136,7 @@ impl Engine {
     pub(super) fn prepare_key_unaudited(
         &self,
         caller: &Caller,
-        request: CreateKeyRequest,
+        mut request: CreateKeyRequest,
     ) -> Result<PreparedKey, EngineError> {
         let realm = self
             .shared
@@ -125,7 +145,7 @@ impl Engine {
             .ok_or(EngineError::Internal("a caller without a realm"))?;
         let vault = request.vault.unwrap_or(realm.default_vault);
         authz::check_realm::<CreateKey>(caller, Some(vault))?;
-        if request.material.as_ref().is_some_and(|given| given.imported) {
+        if request.import.is_some() || request.material.as_ref().is_some_and(|m| m.imported) {
             authz::check_realm::<ImportKey>(caller, Some(vault))?;
         }
         let vault = self.shared.catalogue.vault(realm.id, vault);
@@ -134,35 +154,50 @@ impl Engine {
         if let Some(entry) = self.remembered(request.idempotency.as_ref())? {
             return Ok(PreparedKey {
                 step: Step::Existing(entry),
+                used: None,
                 idempotency: request.idempotency,
             });
         }
         let idempotency = request.idempotency.clone();
-        let new = self.new_key(caller, request, realm.id, vault.id)?;
+        let source = request.import.take();
+        let opened = source
+            .map(|source| self.open_import(realm.id, vault.id, request.algorithm, source))
+            .transpose()?;
+        let used = opened.as_ref().and_then(|opened| opened.used.clone());
+        let new = self.new_key(caller, request, (realm.id, vault.id), opened)?;
         let policy = self.policy_of(&new.record);
         if policy.refuse_reimport && new.record.imported {
             self.refuse_reimport(realm.id, new.record.algorithm, &new.material)?;
         }
         self.check_names(None, &new.record)?;
         self.check_derivation(caller, &new.record)?;
-        Ok(PreparedKey { step: Step::New(Box::new(new)), idempotency })
+        Ok(PreparedKey { step: Step::New(Box::new(new)), used, idempotency })
     }
 
     fn new_key(
         &self,
         caller: &Caller,
         request: CreateKeyRequest,
-        realm: RealmId,
-        vault: VaultId,
+        (realm, vault): (RealmId, VaultId),
+        opened: Option<Opened>,
     ) -> Result<NewKey, EngineError> {
         let now = self.shared.clock.now();
         let entropy = &*self.shared.entropy;
         let mut salt = Box::new([0; 32]);
         entropy.fill(salt.as_mut_slice())?;
         let algorithm = request.algorithm;
-        let (material, imported) = match request.material {
-            Some(given) => (algorithm.material(given.secret)?, given.imported),
-            None => (algorithm.generate(entropy)?, false),
+        let mut facts = Vec::new();
+        let (material, imported) = match (opened, request.material) {
+            (Some(opened), None) => {
+                facts = opened.facts;
+                (opened.material, true)
+            }
+            (Some(_), Some(_)) => {
+                let why = "comes from two places".to_owned();
+                return Err(EngineError::InvalidField { field: "import", why });
+            }
+            (None, Some(given)) => (algorithm.material(given.secret)?, given.imported),
+            (None, None) => (algorithm.generate(entropy)?, false),
         };
         let mut record = KeyRecord {
             id: KeyId::random(entropy)?,
@@ -205,8 +240,19 @@ impl Engine {
             details.secrets = names.iter().map(|name| OwnedSecret::unsealed(name, 1)).collect();
             details.derivation = request.derivation;
         }
+        let uses = rules::uses_of_new(request.uses, algorithm)?;
+        let period = request.rotation_period.map(rules::check_period).transpose()?;
+        if uses.is_some() || request.exportable || period.is_some() {
+            let life = record.life_mut();
+            life.uses = uses;
+            life.exportable = request.exportable;
+            life.rotation = period.map(|period| Rotation {
+                while_suspended: request.rotates_suspended,
+                ..Rotation::begun(period, now)
+            });
+        }
         check_bounds(&record)?;
-        Ok(NewKey { record, material, secrets })
+        Ok(NewKey { record, material, secrets, facts })
     }
 
     /// The number that the first version of a key gets if it goes on after the destroyed keys that
@@ -269,7 +315,7 @@ impl Engine {
         caller: &Caller,
         prepared: PreparedKey,
     ) -> Result<Arc<KeyEntry>, EngineError> {
-        let PreparedKey { step, idempotency } = prepared;
+        let PreparedKey { step, used, idempotency } = prepared;
         let mut new = match step {
             Step::Existing(entry) => {
                 let id = entry.record().id;
@@ -290,7 +336,12 @@ impl Engine {
                     return Ok(Planned::Change(change));
                 }
                 let new = new.take().ok_or(EngineError::Internal("a creation that vanished"))?;
-                Ok(Planned::Change(Change::one(commit::Step::CreateKey(new))))
+                let mut steps = vec![commit::Step::CreateKey(new)];
+                if let Some(seen) = used.clone() {
+                    let update = ImportKeyUpdate::Gone { seen };
+                    steps.push(commit::Step::PutImportKey(Box::new(update)));
+                }
+                Ok(Planned::Change(Change::all(steps)))
             })
             .await;
         let now = self.shared.clock.now();
@@ -320,6 +371,11 @@ impl Engine {
                 }
                 self.check_names(None, &new.record)?;
                 self.check_derivation(caller, &new.record)?;
+            }
+            if let commit::Step::PutImportKey(update) = step {
+                // Somebody else used it, or its time is over.
+                let known = self.shared.catalogue.import_key(caller.realm(), update.record().id);
+                known.ok_or(EngineError::ItemNotFound("import key"))?;
             }
         }
         Ok(())

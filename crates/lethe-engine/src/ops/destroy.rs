@@ -26,7 +26,7 @@ use crate::record::{
 use crate::{Engine, EngineError, lifecycle};
 
 /// What counts as an hour for the bound on destructions.
-const RATE_WINDOW: Duration = Duration::from_secs(3_600);
+pub(super) const RATE_WINDOW: Duration = Duration::from_secs(3_600);
 
 /// Which key is to go, when, and why.
 #[derive(Clone, Debug)]

@@ -115,6 +115,7 @@ impl Engine {
             created: now,
             default_vault: VaultId::random(entropy)?,
             policy: DeletionPolicy::default(),
+            plain_export: false,
             attributes: Default::default(),
             salt,
         };

@@ -7,6 +7,8 @@ use lethe_types::{
     HoldId, KeyId, LabelName, LabelValue, PrincipalId, StableState, Transition, UnixMillis,
 };
 
+use super::KeyLife;
+
 /// A vendor's identifier of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alias {
@@ -40,6 +42,8 @@ pub struct KeyDetails {
     pub fingerprints: Vec<[u8; 32]>,
     /// The destruction that waits, if one does.
     pub pending: Option<Pending>,
+    /// Rules and events of its life, if it has any.
+    pub life: Option<Box<KeyLife>>,
 }
 
 impl KeyDetails {
@@ -54,6 +58,7 @@ impl KeyDetails {
         secrets: Vec::new(),
         fingerprints: Vec::new(),
         pending: None,
+        life: None,
     };
 }
 

@@ -3,13 +3,14 @@
 
 pub(crate) mod codec;
 mod details;
+mod life;
 mod policy;
 mod principal;
 mod work;
 
 use std::collections::BTreeMap;
 
-use lethe_crypto::registry::Algorithm;
+use lethe_crypto::registry::{Algorithm, Uses};
 use lethe_types::{
     KeyId, KeyName, KeyState, LabelName, LabelValue, PrincipalId, RealmId, RealmName, UnixMillis,
     VaultId, VaultName,
@@ -18,6 +19,9 @@ use lethe_types::{
 pub use details::{
     Alias, ChangedState, Derivation, Evidence, EvidenceRole, Hold, HoldKind, KeyDetails,
     OwnedSecret, Pending,
+};
+pub use life::{
+    ChangedVersion, DestroyedVersion, FirstExport, ImportKeyRecord, KeyLife, Rotation, VersionState,
 };
 pub use policy::{ApprovalRule, DeletionPolicy, Dependants, NameRule, Window};
 pub use principal::{Credential, CredentialKind, Grant, PrincipalKind, PrincipalRecord, Scope};
@@ -84,10 +88,36 @@ impl KeyRecord {
         self.versions.iter().map(|version| version.leaf).chain(secrets)
     }
 
-    /// The version that protects new data.
+    /// Rules and events of its life beyond its state; empty for most.
+    #[must_use]
+    pub fn life(&self) -> &KeyLife {
+        static NONE: KeyLife = KeyLife::NONE;
+        self.details().life.as_deref().unwrap_or(&NONE)
+    }
+
+    /// The same, to change it.
+    pub fn life_mut(&mut self) -> &mut KeyLife {
+        self.details_mut().life.get_or_insert_default()
+    }
+
+    /// What it may be used for.
+    #[must_use]
+    pub fn uses(&self) -> Uses {
+        self.life().uses.unwrap_or(self.algorithm.uses())
+    }
+
+    /// Since when the version of that number has its state; `None` if it has no material.
+    #[must_use]
+    pub fn version_state_since(&self, number: u32) -> Option<UnixMillis> {
+        let version = self.versions.iter().find(|version| version.number == number)?;
+        let change = self.life().changed_versions.get(&number);
+        Some(change.map_or(version.created, |change| change.at))
+    }
+
+    /// The version that protects new data: the newest one that is enabled.
     #[must_use]
     pub fn current_version(&self) -> Option<&KeyVersion> {
-        self.versions.last()
+        self.versions.iter().rev().find(|version| version.state == VersionState::Enabled)
     }
 }
 
@@ -96,6 +126,8 @@ impl KeyRecord {
 pub struct KeyVersion {
     /// Counts from 1.
     pub number: u32,
+    /// Whether it can be used.
+    pub state: VersionState,
     /// When it was made.
     pub created: UnixMillis,
     /// Its slot in the erasure tree.
@@ -165,6 +197,8 @@ pub struct RealmRecord {
     pub default_vault: VaultId,
     /// When keys may be destroyed, in all its vaults; a vault's own policy can only add to it.
     pub policy: DeletionPolicy,
+    /// Whether material of exportable keys may leave in the clear, and not only wrapped.
+    pub plain_export: bool,
     /// What doors keep with it.
     pub attributes: BTreeMap<Box<str>, Box<[u8]>>,
     /// Opens the commitments of this realm's log entries.

@@ -16,7 +16,7 @@ use super::network::Network;
 use crate::authz::{Caller, PrincipalEntry};
 use crate::catalogue::KeyEntry;
 use crate::ops::Attempted;
-use crate::record::{CredentialKind, KeyVersion, PrincipalRecord};
+use crate::record::{CredentialKind, KeyVersion, PrincipalRecord, VersionState};
 use crate::{Engine, EngineError};
 
 /// The attribute of an application with the networks from which its secret and tokens can be used,
@@ -264,8 +264,10 @@ fn is_open(key: &KeyEntry) -> bool {
     key.record().state.may_protect() && !key.is_closing()
 }
 
+/// The version of that number, if it can be used.
 fn find_version(key: &KeyEntry, number: u32) -> Option<(usize, &KeyVersion)> {
-    key.record().versions.iter().enumerate().find(|(_, version)| version.number == number)
+    let mut versions = key.record().versions.iter().enumerate();
+    versions.find(|(_, version)| version.number == number && version.state == VersionState::Enabled)
 }
 
 /// Whether the application may be used from there.

@@ -16,8 +16,8 @@ use crate::idempotency::{Idempotency, Remembered};
 use crate::log_view::StoredTiles;
 use crate::record::KeyRecord;
 use crate::record::codec::{
-    Undecodable, decode_approval, decode_job, decode_key, decode_principal, decode_realm,
-    decode_vault,
+    Undecodable, decode_approval, decode_import_key, decode_job, decode_key, decode_principal,
+    decode_realm, decode_vault,
 };
 use crate::{PrincipalEntry, keys, system};
 
@@ -66,9 +66,15 @@ pub(super) fn load(parts: &Parts, tree: &Tree) -> Result<Loaded, StartError> {
     Ok(loaded)
 }
 
-/// Requests for approval, bulk destructions, and cuts that no tombstone lists.
+/// Import keys, requests for approval, bulk destructions, and cuts that no tombstone lists.
 fn load_work(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
-    let Loaded { catalogue, destructions, .. } = loaded;
+    let Loaded { catalogue, destructions, live_leaves, .. } = loaded;
+    rows(store, keys::IMPORT_KEY, |_, row| {
+        let record = decode_import_key(&row.value).map_err(|_| damaged("an import key"))?;
+        live_leaves.push((record.realm, record.secret.leaf));
+        catalogue.publish_import_key(record);
+        Ok(())
+    })?;
     rows(store, keys::APPROVAL, |_, row| {
         let record = decode_approval(&row.value);
         catalogue.publish_approval(record.map_err(|_| damaged("a request for approval"))?);

@@ -57,7 +57,7 @@ fn new_key(engine: &Engine, caller: &Caller) -> Box<Change> {
     };
     let material = algorithm.generate(&SystemEntropy).unwrap();
     let secrets = Vec::new();
-    Change::one(Step::CreateKey(Box::new(NewKey { record, material, secrets })))
+    Change::one(Step::CreateKey(Box::new(NewKey { record, material, secrets, facts: Vec::new() })))
 }
 
 fn destruction(entry: &Arc<KeyEntry>) -> Box<Change> {
@@ -149,7 +149,12 @@ fn a_rotation_that_loses_to_a_destroy_plans_again() {
     let (one, one_answer) = submission(&caller, destroy);
     let (two, two_answer) = submission(
         &caller,
-        Change::one(Step::AddVersion { seen: entry.clone(), material, retires: Vec::new() }),
+        Change::one(Step::AddVersion {
+            seen: entry.clone(),
+            material,
+            rotation: None,
+            retires: Vec::new(),
+        }),
     );
     committer.commit_batch(vec![one, two]);
     assert!(matches!(answer(one_answer).unwrap().made[..], [Made::Destroyed(_)]));

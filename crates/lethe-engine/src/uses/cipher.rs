@@ -13,11 +13,11 @@ use lethe_types::limits::{
 };
 use lethe_types::{KeyId, Permission, SecretVec};
 
-use super::{BoundContext, Way, bounded, find_version, in_field, may_use};
+use super::{BoundContext, Way, bounded, in_field, may_use};
 use crate::authz::{
     Authorized, Caller, Decrypt, Encrypt, MakeDataKey, Operation, ReEncryptFrom, ReEncryptTo,
 };
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, versions};
 
 /// First byte of every ciphertext of [`Engine::encrypt`]: the format.
 const CIPHERTEXT_FORMAT: u8 = 1;
@@ -392,7 +392,7 @@ impl Engine {
                     may_use::<Op>(proof, Use::Decrypt, Way::Process)?;
                     let (number, body) = parse_ciphertext(ciphertext)?;
                     // What names no version of this key was not made with it.
-                    let is_ours = find_version(proof, number).is_some()
+                    let is_ours = versions::to_process(proof.entry(), number)?.is_some()
                         && request.version.is_none_or(|wanted| wanted == number);
                     if !is_ours {
                         return Err(EngineError::CryptographicFailure);

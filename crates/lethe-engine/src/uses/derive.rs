@@ -4,11 +4,11 @@ use lethe_crypto::registry::{Algorithm, DerivationPath, Material, ObjectType, Us
 use lethe_types::limits::DERIVATION_PATH_BYTES_MAX;
 use lethe_types::{KeyId, SecretVec};
 
-use super::{Way, current_version, in_field, may_use};
+use super::{Way, in_field, may_use};
 use crate::authz::{Authorized, Caller, DeriveKey};
 use crate::ops::{CreateKeyRequest, GivenMaterial, PreparedKey};
 use crate::record::Derivation;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, versions};
 
 /// From which key another one is derived, and how.
 #[derive(Clone, Debug)]
@@ -116,8 +116,7 @@ impl Engine {
             }
             DeriveHow::Label(_) | DeriveHow::Path(_) => {}
         }
-        let (_, version) =
-            current_version(proof).ok_or(EngineError::Internal("a live key without a version"))?;
+        let (_, version) = versions::to_protect(proof.entry(), None)?;
         let material = self.shared.material(record, version)?;
         let derived: Result<Material, _> = match how {
             DeriveHow::Label(label) => {

@@ -12,7 +12,7 @@ use crate::authz::{
     self, Authorized, Caller, ComputeHash, DrawRandom, Operation, ReadPublicKey, TweakedKey,
     VerifyForeign,
 };
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, versions};
 
 impl Engine {
     /// `bytes` bytes of the server's random source, 1 to [`RANDOM_BYTES_MAX`]. For callers who may
@@ -175,11 +175,10 @@ fn stored_public_key<Op>(
     if record.state.is_destroyed() {
         return Err(EngineError::ObjectDestroyed(record.id));
     }
-    let found = match wanted {
-        Some(number) => super::find_version(proof, number),
-        None => super::current_version(proof),
+    let version = match wanted {
+        Some(number) => versions::find(record, number)?,
+        None => versions::to_protect(proof.entry(), None)?.1,
     };
-    let (_, version) = found.ok_or(EngineError::ItemNotFound("version"))?;
     let der = version.public_key_der.as_deref();
     Ok((version.number, der.ok_or(EngineError::ItemNotFound("public key"))?))
 }

@@ -46,7 +46,7 @@ entry_types! {
     KeyChanged = "key.changed", REVOCATION;
     /// A key was made.
     KeyCreated = "key.created", CHANGE;
-    /// A key's material is gone. The entry that receipts are made of.
+    /// A key's material is gone. One of the two entries that receipts are made of.
     KeyDestroyed = "key.destroyed", DESTRUCTION;
     /// A scheduled destruction was called off.
     KeyDestructionCancelled = "key.destruction_cancelled", CHANGE;
@@ -60,7 +60,8 @@ entry_types! {
     KeyRotated = "key.rotated", REVOCATION;
     /// A key was activated, suspended, resumed, deactivated or found compromised.
     KeyStateChanged = "key.state_changed", CHANGE;
-    /// The material of one version is gone; the key goes on with its others.
+    /// The material of one version is gone; the key goes on with its others. The other entry that
+    /// receipts are made of.
     KeyVersionDestroyed = "key.version_destroyed", DESTRUCTION;
     /// The log goes on under another signing key.
     LogKeyRotated = "log.key_rotated", SYSTEM;

@@ -26,6 +26,7 @@ pub struct Dialect {
 /// The dialects of this version.
 pub const DIALECTS: &[Dialect] = &[
     Dialect { name: "native", port_number: 0, dev_realm: "dev" },
+    Dialect { name: "ncloud", port_number: 2, dev_realm: "ncloud" },
     // An API key's secret signs in at the native door too.
     Dialect { name: "altostrat", port_number: 5, dev_realm: "dev" },
 ];

@@ -116,7 +116,7 @@ fn entries_that_are_not_in_the_log_are_refused() {
 #[test]
 fn entries_of_other_types_are_refused() {
     for entry_type in EntryType::ALL.iter().copied() {
-        if entry_type == EntryType::KeyDestroyed {
+        if [EntryType::KeyDestroyed, EntryType::KeyVersionDestroyed].contains(&entry_type) {
             continue;
         }
         let mut parts = parts();

@@ -57,6 +57,7 @@ fn realms_are_found_by_their_name_of_now() {
         created: UnixMillis(1),
         default_vault: VaultId([1; 16]),
         policy: Default::default(),
+        plain_export: false,
         attributes: Default::default(),
         salt: Box::new([0; 32]),
     };

@@ -5,6 +5,7 @@ use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 
 use super::key::{stable_code, stable_from_code};
+use super::life::{StoredLife, life_from_stored, life_to_stored};
 use super::{StoredAttribute, Undecodable, attributes_from_stored, attributes_to_stored};
 use crate::record::{
     ChangedState, Derivation, Evidence, EvidenceRole, Hold, HoldKind, KeyDetails, OwnedSecret,
@@ -32,6 +33,8 @@ pub(super) struct StoredDetails {
     fingerprints: Vec<ByteArray<32>>,
     #[n(8)]
     pending: Option<StoredPending>,
+    #[n(9)]
+    life: Option<StoredLife>,
 }
 
 #[derive(Encode, Decode)]
@@ -159,6 +162,7 @@ pub(super) fn details_to_stored(details: &KeyDetails) -> StoredDetails {
             cancel_to: pending.cancel_to.map(stable_code),
             evidence: pending.evidence.iter().map(evidence_to_stored).collect(),
         }),
+        life: details.life.as_deref().map(life_to_stored),
     }
 }
 
@@ -177,6 +181,7 @@ pub(super) fn details_from_stored(stored: StoredDetails) -> Result<KeyDetails, U
         secrets: stored.secrets.into_iter().map(secret_from_stored).collect(),
         fingerprints: stored.fingerprints.into_iter().map(|digest| *digest).collect(),
         pending: stored.pending.map(pending_from_stored).transpose()?,
+        life: stored.life.map(life_from_stored).transpose()?.map(Box::new),
     })
 }
 

@@ -6,6 +6,7 @@ use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 
 use super::details::{StoredDetails, details_from_stored, details_to_stored};
+use super::life::{version_state_from_stored, version_state_to_stored};
 use super::{Undecodable, decode, encode};
 use crate::record::{Alias, Destruction, KeyRecord, KeyVersion};
 
@@ -76,6 +77,8 @@ struct StoredVersion {
     sealed: ByteVec,
     #[n(4)]
     public_key_der: Option<ByteVec>,
+    #[n(5)]
+    state: Option<u8>,
 }
 
 #[derive(Encode, Decode)]
@@ -153,7 +156,7 @@ pub(crate) fn decode_key(bytes: &[u8]) -> Result<KeyRecord, Undecodable> {
             .into_iter()
             .map(|alias| Alias { door: alias.door, text: alias.text, reserved: alias.reserved })
             .collect(),
-        versions: stored.versions.into_iter().map(version_from_stored).collect(),
+        versions: stored.versions.into_iter().map(version_from_stored).collect::<Result<_, _>>()?,
         next_version: stored.next_version,
         imported: stored.imported,
         exported: stored.exported,
@@ -173,17 +176,19 @@ fn version_to_stored(version: &KeyVersion) -> StoredVersion {
         leaf: version.leaf,
         sealed: version.sealed.to_vec().into(),
         public_key_der: version.public_key_der.as_ref().map(|der| der.to_vec().into()),
+        state: version_state_to_stored(version.state),
     }
 }
 
-fn version_from_stored(stored: StoredVersion) -> KeyVersion {
-    KeyVersion {
+fn version_from_stored(stored: StoredVersion) -> Result<KeyVersion, Undecodable> {
+    Ok(KeyVersion {
         number: stored.number,
+        state: version_state_from_stored(stored.state)?,
         created: UnixMillis(stored.created),
         leaf: stored.leaf,
         sealed: Vec::from(stored.sealed).into(),
         public_key_der: stored.public_key_der.map(|der| Vec::from(der).into()),
-    }
+    })
 }
 
 fn destruction_to_stored(destruction: &Destruction) -> StoredDestruction {

@@ -5,6 +5,7 @@
 
 mod details;
 mod key;
+mod life;
 mod owner;
 mod policy;
 mod principal;
@@ -16,6 +17,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 pub(crate) use key::{decode_key, encode_key};
+pub(crate) use life::{decode_import_key, encode_import_key};
 pub(crate) use owner::{decode_realm, decode_vault, encode_realm, encode_vault};
 pub(crate) use principal::{decode_principal, encode_principal};
 pub(crate) use work::{decode_approval, decode_job, encode_approval, encode_job};

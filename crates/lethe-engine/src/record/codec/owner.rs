@@ -30,6 +30,8 @@ struct StoredRealm {
     attributes: Vec<StoredAttribute>,
     #[n(6)]
     salt: ByteArray<32>,
+    #[n(7)]
+    plain_export: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -70,6 +72,7 @@ pub(crate) fn encode_realm(record: &RealmRecord) -> Vec<u8> {
         policy: policy_to_stored(&record.policy),
         attributes: attributes_to_stored(&record.attributes),
         salt: (*record.salt).into(),
+        plain_export: record.plain_export.then_some(true),
     })
 }
 
@@ -87,6 +90,7 @@ pub(crate) fn decode_realm(bytes: &[u8]) -> Result<RealmRecord, Undecodable> {
         policy: policy_from_stored(&stored.policy)?,
         attributes: attributes_from_stored(stored.attributes),
         salt: Box::new(*stored.salt),
+        plain_export: stored.plain_export.unwrap_or(false),
     })
 }
 
