@@ -16,7 +16,10 @@ use crate::state::State;
 pub(crate) fn caller(state: &State, head: &RequestHead) -> Result<Caller, Refusal> {
     let request = head.request_id.to_bytes();
     match bearer_token(&head.headers) {
-        Some(token) => Ok(state.engine.authenticate_bearer(DOOR, request, token)?),
+        Some(token) => {
+            let from = head.peer.ip();
+            Ok(lethe_token::authenticate(&state.engine, DOOR, request, token, from)?)
+        }
         None => Err(state.engine.refuse_anonymous(DOOR, request)?.into()),
     }
 }

@@ -184,7 +184,8 @@ fn asks_for_code(record: &PrincipalRecord, credential: CredentialId) -> bool {
     let found = record.credentials.iter().find(|known| known.id == credential);
     found.is_some_and(|credential| match &credential.kind {
         CredentialKind::Passphrase { totp, .. } => totp.is_some(),
-        CredentialKind::Bearer { .. }
+        CredentialKind::ApiSecret { .. }
+        | CredentialKind::Bearer { .. }
         | CredentialKind::PublicKey { .. }
         | CredentialKind::SharedSecret { .. } => false,
     })

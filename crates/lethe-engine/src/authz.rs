@@ -48,6 +48,10 @@ operations! {
     MacVerify: KeysUseMac, "key.mac_verify", "check a message authentication code";
     Agree: KeysUseDerive, "key.agree", "agree on a shared secret";
     Destroy: KeysDestroy, "key.destroy", "destroy";
+    CreateApiKey: ApikeysManage, "api_key.create", "create an API key";
+    ChangeApiKey: ApikeysManage, "api_key.change", "change an API key";
+    RotateApiKey: ApikeysManage, "api_key.rotate", "rotate an API key";
+    DenyToken: PrincipalsManage, "token.deny", "deny a token";
     UpdateKey: KeysUpdate, "key.update", "change";
     ChangeState: KeysState, "key.state", "change the state of";
     ScheduleDestroy: KeysDestroySchedule, "key.destroy_schedule", "schedule the destruction of";
@@ -102,6 +106,10 @@ operations! {
     VerifyForeign: KeysUseVerify, "signature.verify", "verify a signature";
 }
 
+/// What no API key may do, whatever its creator gave it.
+const WITHHELD_FROM_API_KEYS: [Permission; 3] =
+    [Permission::ApikeysManage, Permission::PrincipalsDelegate, Permission::PrincipalsManage];
+
 /// A principal with its grants sorted for quick answers.
 #[derive(Debug)]
 pub struct PrincipalEntry {
@@ -114,6 +122,11 @@ pub struct PrincipalEntry {
 
 impl PrincipalEntry {
     pub(crate) fn new(record: PrincipalRecord, revision: Revision) -> Self {
+        // Whoever finds the secret of an API key must not be able to make its successor.
+        let withheld: Permissions = match record.is_application_of_key() {
+            true => WITHHELD_FROM_API_KEYS.iter().copied().collect(),
+            false => Permissions::NONE,
+        };
         let mut everywhere = Permissions::NONE;
         let mut vaults = BTreeMap::<VaultId, Permissions>::new();
         let mut keys = BTreeMap::<KeyId, Permissions>::new();
@@ -123,7 +136,7 @@ impl PrincipalEntry {
                 Scope::Vault(vault) => vaults.entry(vault).or_default(),
                 Scope::Key(key) => keys.entry(key).or_default(),
             };
-            *slot = slot.union(grant.permissions);
+            *slot = slot.union(grant.permissions.without(withheld));
         }
         Self { record, revision, everywhere, vaults, keys }
     }
@@ -160,9 +173,63 @@ pub struct Caller {
     pub(crate) credential: Option<CredentialId>,
     pub(crate) door: &'static str,
     pub(crate) request: [u8; 16],
+    pub(crate) bounds: Bounds,
+}
+
+/// What a token leaves of a principal's rights.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bounds {
+    /// Of the grants, only these permissions; all if `None`.
+    pub(crate) permissions: Option<Permissions>,
+    /// Not longer than until then.
+    pub(crate) until: Option<UnixMillis>,
 }
 
 impl Caller {
+    /// A principal that proved itself, with all its rights.
+    pub(crate) fn new(
+        principal: Arc<PrincipalEntry>,
+        credential: Option<CredentialId>,
+        door: &'static str,
+        request: [u8; 16],
+    ) -> Self {
+        Self { principal, credential, door, request, bounds: Bounds::default() }
+    }
+
+    /// The same caller with no more than `permissions` of its rights, and only until `until`.
+    #[must_use]
+    pub fn bounded(mut self, permissions: Permissions, until: Option<UnixMillis>) -> Self {
+        let Bounds { permissions: before, until: end } = self.bounds;
+        self.bounds = Bounds {
+            permissions: Some(before.map_or(permissions, |old| old.intersection(permissions))),
+            until: end.into_iter().chain(until).min(),
+        };
+        self
+    }
+
+    /// The credential that it came with.
+    #[must_use]
+    pub fn credential(&self) -> Option<CredentialId> {
+        self.credential
+    }
+
+    /// The record of who it is.
+    #[must_use]
+    pub fn record(&self) -> &PrincipalRecord {
+        self.principal.record()
+    }
+
+    /// Whether it has `permission` on the vault or key, or everywhere.
+    pub(crate) fn holds(
+        &self,
+        permission: Permission,
+        vault: Option<VaultId>,
+        key: Option<KeyId>,
+    ) -> bool {
+        let within = self.bounds.permissions.is_none_or(|bound| bound.contains(permission));
+        within && self.principal.may(permission, vault, key)
+    }
+
     /// The tenant that the caller acts in.
     #[must_use]
     pub fn realm(&self) -> RealmId {
@@ -178,7 +245,8 @@ impl Caller {
     /// What it may do everywhere in its realm.
     #[must_use]
     pub fn realm_permissions(&self) -> Permissions {
-        self.principal.everywhere
+        let all = self.principal.everywhere;
+        self.bounds.permissions.map_or(all, |bound| all.intersection(bound))
     }
 
     /// The door that the caller came through.
@@ -189,13 +257,12 @@ impl Caller {
 
     /// Whether the caller may do what `permission` permits, to the key of that record.
     pub(crate) fn may(&self, permission: Permission, record: &KeyRecord) -> bool {
-        record.realm == self.realm()
-            && self.principal.may(permission, Some(record.vault), Some(record.id))
+        record.realm == self.realm() && self.holds(permission, Some(record.vault), Some(record.id))
     }
 
     /// Whether the caller may do what `permission` permits everywhere in `vault`.
     pub(crate) fn may_in(&self, permission: Permission, vault: Option<VaultId>) -> bool {
-        self.principal.may(permission, vault, None)
+        self.holds(permission, vault, None)
     }
 
     /// The permissions that the caller lacks of `wanted` on `scope`: nobody may give away more than
@@ -206,7 +273,7 @@ impl Caller {
             Scope::Vault(vault) => (Some(vault), None),
             Scope::Key(key) => (None, Some(key)),
         };
-        wanted.iter().find(|&permission| !self.principal.may(permission, vault, key))
+        wanted.iter().find(|&permission| !self.holds(permission, vault, key))
     }
 }
 
@@ -238,7 +305,7 @@ pub(crate) fn check<Op: Operation>(
     if record.realm != caller.realm() {
         return Err(EngineError::ItemNotFound("key"));
     }
-    if caller.principal.may(Op::PERMISSION, Some(record.vault), Some(record.id)) {
+    if caller.holds(Op::PERMISSION, Some(record.vault), Some(record.id)) {
         Ok(Authorized { entry, operation: PhantomData })
     } else {
         Err(EngineError::PermissionDenied(Op::PERMISSION))
@@ -253,7 +320,7 @@ pub(crate) fn check_realm<Op: Operation>(
     caller: &Caller,
     vault: Option<VaultId>,
 ) -> Result<(), EngineError> {
-    if caller.principal.may(Op::PERMISSION, vault, None) {
+    if caller.holds(Op::PERMISSION, vault, None) {
         Ok(())
     } else {
         Err(EngineError::PermissionDenied(Op::PERMISSION))
@@ -265,13 +332,17 @@ impl Caller {
     pub(crate) fn credential_expires(&self) -> Option<UnixMillis> {
         let credentials = &self.principal.record.credentials;
         let used = credentials.iter().find(|credential| Some(credential.id) == self.credential);
-        used.and_then(|credential| credential.expires)
+        let end = used.and_then(|credential| credential.expires);
+        end.into_iter().chain(self.bounds.until).min()
     }
 
     /// Whether there is anything on which the caller has `permission`.
     pub(crate) fn holds_anywhere(&self, permission: Permission) -> bool {
         let PrincipalEntry { everywhere, vaults, keys, .. } = &*self.principal;
         let mut sets = vaults.values().chain(keys.values());
+        if !self.bounds.permissions.is_none_or(|bound| bound.contains(permission)) {
+            return false;
+        }
         everywhere.contains(permission) || sets.any(|set| set.contains(permission))
     }
 

@@ -46,15 +46,19 @@ pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use lethe_store::Revision;
 pub use ops::{
-    BulkRequest, Collection, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome,
-    DestroyRequest, DestroyVersionRequest, DestroyWhen, Destroyed, DestructionPreview, Document,
-    DocumentChange, DocumentPage, DoorOperation, EndedVersion, EventReader, Expected,
-    ExportRequest, ExportTo, Exported, GivenMaterial, HoldRequest, ImportKeyRequest, ImportSource,
-    KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, NumberedPage,
-    PlainExport, PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange, Selection,
-    SignedRequest, TokensChange, VaultChange, VaultRequest,
+    ApiKey, BulkRequest, Collection, CreateApiKeyRequest, CreateKeyRequest, CreatePrincipalRequest,
+    DestroyOutcome, DestroyRequest, DestroyVersionRequest, DestroyWhen, Destroyed,
+    DestructionPreview, Document, DocumentChange, DocumentPage, DoorOperation, EndedVersion,
+    EventReader, Expected, ExportRequest, ExportTo, Exported, GivenMaterial, HoldRequest,
+    ImportKeyRequest, ImportSource, KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind,
+    NewPrincipal, NumberedPage, PlainExport, PlainExportRule, PreparedKey, PreviewVerdict,
+    PrincipalChange, Selection, SignedRequest, TokensChange, VaultChange, VaultRequest,
+    api_key_algorithm,
 };
-pub use signin::{Proof, Rate, SignInLimits, Source};
+pub use signin::{
+    InvalidNetwork, NETWORKS, Network, Proof, Rate, SignInLimits, Source, TOKEN_REALM, TokenClaims,
+    TokenSubject,
+};
 pub use start::{Parts, StartError, StoreState, prepare};
 pub use uses::{
     AgreedForm, Binding, BoundContext, DecryptForm, DecryptRequest, DeriveFrom, DeriveHow,

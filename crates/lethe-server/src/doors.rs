@@ -1,6 +1,7 @@
 //! The front doors of this version: one file each, which opens the door and, for `serve --dev`,
 //! makes what a client of it needs.
 
+mod altostrat;
 mod native;
 mod ncloud;
 mod storedsafe;
@@ -26,6 +27,8 @@ pub(crate) struct Site<'a> {
     /// The clock of the engine.
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// Whether this is `serve --dev`.
+    pub(crate) is_dev: bool,
     /// `https://HOST:PORT` of the door's own listener: known an instant after it listens.
     pub(crate) url: Arc<OnceLock<String>>,
 }
@@ -55,6 +58,7 @@ impl Opened {
 /// needs.
 pub(crate) async fn open(site: &Site<'_>) -> Result<Opened, ServeError> {
     match site.config.dialect {
+        "altostrat" => altostrat::open(site).await,
         "native" => native::open(site),
         "ncloud" => ncloud::open(site).await,
         "storedsafe" => storedsafe::open(site),
@@ -69,6 +73,7 @@ pub(crate) async fn provision_dev(
     before: Option<&Value>,
 ) -> Result<Map<String, Value>, ServeError> {
     match site.config.dialect {
+        "altostrat" => altostrat::provision_dev(site, before).await,
         "native" => native::provision_dev(site, before).await,
         "ncloud" => ncloud::provision_dev(site, before).await,
         "storedsafe" => storedsafe::provision_dev(site, before).await,

@@ -142,6 +142,7 @@ async fn run(
             service: &service,
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
+            is_dev: options.dev,
             url: Arc::default(),
         };
         let door = doors::open(&site).await?;

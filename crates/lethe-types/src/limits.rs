@@ -218,6 +218,26 @@ pub const SIGN_IN_KNOWN_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600
 /// one, and two minutes later it may go.
 pub const ONE_TIME_ENTRIES_MAX: usize = 65_536;
 
+/// Bytes at the beginning of an API key's secret that may be shown and by which it is found.
+pub const API_SECRET_SHOWN_BYTES: usize = 13;
+
+/// Shortest secret of an API key, in bytes: beside what may be shown it holds 190 bits even in an
+/// alphabet of letters and digits.
+pub const API_SECRET_BYTES_MIN: usize = 45;
+
+/// Longest secret of an API key, in bytes.
+pub const API_SECRET_BYTES_MAX: usize = 256;
+
+/// Most access tokens of one application that are refused one by one; beyond it all that it was
+/// given so far are.
+pub const DENIED_TOKENS_MAX: usize = 256;
+
+/// Most networks from which one API key can be used.
+pub const NETWORK_ENTRIES_MAX: usize = 64;
+
+/// Most keys that are destroyed in one commit with a receipt for each in the answer.
+pub const DESTROY_TOGETHER_KEYS_MAX: usize = 256;
+
 /// Most names of the context that a ciphertext is bound to.
 pub const BOUND_CONTEXT_ENTRIES_MAX: usize = 64;
 

@@ -32,6 +32,24 @@ impl ConnectionArguments {
         let settings = Settings::find(self.directory.as_deref(), &|name| std::env::var_os(name))?;
         Client::new(settings)
     }
+
+    /// A client of the door for API keys: of a `serve --dev` the one in its `dev.json`, and else
+    /// what LETHE_URL names.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`].
+    pub(crate) fn connect_to_api_keys(&self) -> Result<Client, Failure> {
+        let environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let settings = Settings::find(self.directory.as_deref(), &environment)?;
+        let directory =
+            self.directory.clone().or_else(|| environment("LETHE_DATA").map(Into::into));
+        let Some(directory) = directory else { return Client::new(settings) };
+        let door = ApiKeysDoor::read(&directory).map_err(Failure::Configuration)?;
+        let given = token(environment("LETHE_TOKEN"), environment("LETHE_TOKEN_FILE"))?;
+        let token = given.unwrap_or(door.bearer);
+        let settings = Settings { base: door.url, token: Some(token), ..settings };
+        Client::new(settings.checked()?)
+    }
 }
 
 /// A server's address, what it is known by, and who asks.
@@ -149,6 +167,28 @@ impl DevServer {
     pub(crate) fn settings(self) -> Result<Settings, Failure> {
         let ca_pem = self.ca_file.as_deref().map(read_pem).transpose()?;
         Settings { base: self.url, ca_pem, token: Some(self.token) }.checked()
+    }
+}
+
+/// What `dev.json` says about the door for API keys.
+struct ApiKeysDoor {
+    url: String,
+    bearer: SecretVec,
+}
+
+impl ApiKeysDoor {
+    fn read(directory: &Path) -> Result<Self, String> {
+        let path = directory.join("dev.json");
+        let bytes = read_file(&path, DEV_JSON_BYTES_MAX)?;
+        let file: serde_json::Value = serde_json::from_slice(bytes.expose())
+            .map_err(|error| format!("`{}`: not a dev.json: {error}", path.display()))?;
+        let door = file.get("doors").and_then(|doors| doors.get("altostrat"));
+        let door = door.ok_or_else(|| format!("`{}` has no door for API keys", path.display()))?;
+        let text = |name: &str| {
+            let text = door.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+            text.ok_or_else(|| format!("`{}` has no `{name}`", path.display()))
+        };
+        Ok(Self { url: text("url")?, bearer: SecretVec::from_vec(text("bearer")?.into_bytes()) })
     }
 }
 

@@ -121,7 +121,8 @@ impl Problem {
 
     /// The server's explanation.
     pub(crate) fn detail(&self) -> Option<&str> {
-        self.member("detail").or_else(|| self.member("title"))
+        // The door for API keys says `message`.
+        self.member("detail").or_else(|| self.member("title")).or_else(|| self.member("message"))
     }
 
     fn member(&self, name: &str) -> Option<&str> {

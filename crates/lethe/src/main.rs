@@ -52,6 +52,8 @@ enum Command {
     Realm(cmd::realm::Arguments),
     /// Make, change and revoke principals and their credentials
     Principal(cmd::principal::Arguments),
+    /// Make, rotate and delete API keys, which programs sign in with
+    Apikey(cmd::apikey::Arguments),
     /// See what was changed, or follow it
     Events(cmd::events::Arguments),
     /// Draw random bytes of the server
@@ -112,6 +114,7 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Vault(arguments) => cmd::vault::run(arguments, output),
         Command::Realm(arguments) => cmd::realm::run(arguments, output),
         Command::Principal(arguments) => cmd::principal::run(arguments, output),
+        Command::Apikey(arguments) => cmd::apikey::run(arguments, output),
         Command::Events(arguments) => cmd::events::run(arguments, output),
         Command::Random(arguments) => cmd::random::run(&arguments, output),
         Command::Hash(arguments) => cmd::hash::run(&arguments, output),

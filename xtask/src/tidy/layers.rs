@@ -90,7 +90,7 @@ const LAYERS: [(u8, &[&str]); 8] = [
         3,
         &["lethe-engine", "lethe-store-embedded", "lethe-store-etcd", "lethe-slot", "lethe-verify"],
     ),
-    (4, &["lethe-http"]),
+    (4, &["lethe-http", "lethe-token"]),
     (DOOR_LAYER, &["lethe-console"]),
     (6, &["lethe-server"]),
     (7, &["lethe", "lethe-sim", "xtask"]),

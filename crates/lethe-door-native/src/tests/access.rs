@@ -61,6 +61,7 @@ async fn what_is_lacking_is_named() {
     let cases = [
         (Method::POST, "/v1/keys", r#"{"name":"a","algorithm":"ed25519"}"#, "keys.create"),
         (Method::POST, "/v1/keys/ID/encrypt", r#"{"plaintext":""}"#, "keys.use.encrypt"),
+        (Method::GET, "/v1/keys", "", "keys.read"),
         (Method::GET, "/v1/keys/ID", "", "keys.read"),
         (Method::GET, "/v1/keys/ID/receipt", "", "keys.read"),
         (Method::GET, "/v1/keys/ID/public-key", "", "keys.read"),
@@ -105,8 +106,6 @@ async fn what_is_lacking_is_named() {
         let refused = problem(&answer, 403, "permission-denied");
         assert_eq!(refused["permission"], permission, "{path}");
     }
-    let page = api.send(Method::GET, "/v1/keys", &headers, "").await;
-    assert_eq!(page.body, r#"{"keys":[],"next":null}"#);
 }
 
 #[tokio::test]

@@ -258,6 +258,7 @@ impl Credential {
     #[must_use]
     pub fn of(credential: &record::Credential) -> Self {
         let credential_type = match &credential.kind {
+            CredentialKind::ApiSecret { .. } => "api_secret",
             CredentialKind::Bearer { .. } => "bearer",
             CredentialKind::Passphrase { .. } => "passphrase",
             CredentialKind::PublicKey { .. } => "public_key",

@@ -22,6 +22,7 @@ mod work;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lethe_types::limits::LIST_ENTRIES_MAX;
 use lethe_types::{KeyId, PrincipalId, RealmId, UnixMillis, VaultId};
 use parking_lot::{Mutex, RwLock};
 
@@ -147,6 +148,38 @@ impl Catalogue {
         let aliases = indexes.realms.get(&realm)?.aliases.get(door)?;
         let held = aliases.before(aliases.gap(|held| entries.alias(held).0 <= text))?;
         (entries.alias(held).0 == text).then(|| entries.entry(held.key).clone())
+    }
+
+    /// Up to `limit` keys with material that have an alias at `door` before the text `before` (all
+    /// if `None`), the last text first. Looks at a bounded number of them: where to go on, if there
+    /// may be more.
+    pub(crate) fn aliased_backwards(
+        &self,
+        realm: RealmId,
+        door: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> (Vec<Arc<KeyEntry>>, Option<String>) {
+        let indexes = self.indexes.read();
+        let entries = &indexes.entries;
+        let Some(aliases) = indexes.realms.get(&realm).and_then(|realm| realm.aliases.get(door))
+        else {
+            return (Vec::new(), None);
+        };
+        let gap = aliases.gap(|held| before.is_none_or(|before| entries.alias(held).0 < before));
+        let mut found = Vec::new();
+        for (looked, held) in aliases.backwards(gap).enumerate() {
+            if found.len() >= limit || looked >= LIST_ENTRIES_MAX {
+                // Everything from here on stands before what was looked at last.
+                let text = entries.alias(held).0;
+                return (found, Some(format!("{text}\0")));
+            }
+            let entry = entries.entry(held.key);
+            if !entry.record().state.is_destroyed() {
+                found.push(entry.clone());
+            }
+        }
+        (found, None)
     }
 
     /// Up to `limit` keys of the vault that have their material, oldest first, without the first

@@ -116,6 +116,14 @@ impl<T: Copy + PartialEq> Ordered<T> {
         first.into_iter().chain(others.map(Vec::as_slice)).flatten().copied()
     }
 
+    /// The members before `gap`, the last first.
+    pub(super) fn backwards(&self, gap: Gap) -> impl Iterator<Item = T> {
+        let first = self.chunks.get(gap.chunk).and_then(|chunk| chunk.get(..gap.within));
+        let others = self.chunks.get(..gap.chunk).unwrap_or_default().iter().rev();
+        let pieces = first.into_iter().chain(others.map(Vec::as_slice));
+        pieces.flat_map(|piece| piece.iter().rev()).copied()
+    }
+
     /// The last member before `gap`.
     pub(super) fn before(&self, gap: Gap) -> Option<T> {
         match gap.within.checked_sub(1) {

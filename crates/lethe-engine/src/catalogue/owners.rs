@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use lethe_types::limits::API_SECRET_SHOWN_BYTES;
 use lethe_types::{CredentialId, KeyId, PrincipalId, RealmId, RealmName, VaultId, VaultName};
 
 use super::Catalogue;
 use crate::authz::PrincipalEntry;
-use crate::record::{PrincipalRecord, RealmRecord, VaultRecord};
+use crate::record::{CredentialKind, PrincipalRecord, RealmRecord, VaultRecord};
 
 /// Realms by identifier and by name.
 #[derive(Debug, Default)]
@@ -32,7 +33,12 @@ pub(super) struct Principals {
     logins: BTreeMap<RealmId, BTreeMap<Box<str>, PrincipalId>>,
     externals: BTreeMap<RealmId, BTreeMap<Box<str>, (PrincipalId, CredentialId)>>,
     bound: BTreeSet<(KeyId, PrincipalId)>,
+    /// Of secrets of API keys, by what of them may be shown. Not unique.
+    shown: BTreeMap<Shown, PrincipalId>,
 }
+
+/// The beginning of a secret, and which credential it belongs to.
+type Shown = ([u8; API_SECRET_SHOWN_BYTES], CredentialId);
 
 impl Principals {
     fn enter(&mut self, entry: &Arc<PrincipalEntry>) {
@@ -47,6 +53,9 @@ impl Principals {
         }
         for credential in &record.credentials {
             self.credentials.insert(credential.id, entry.clone());
+            if let CredentialKind::ApiSecret { shown, .. } = &credential.kind {
+                self.shown.insert((*shown, credential.id), record.id);
+            }
             if record.revoked.is_none()
                 && let Some(external) = credential.external()
             {
@@ -68,6 +77,9 @@ impl Principals {
         }
         for credential in &record.credentials {
             self.credentials.remove(&credential.id);
+            if let CredentialKind::ApiSecret { shown, .. } = &credential.kind {
+                self.shown.remove(&(*shown, credential.id));
+            }
             let externals = self.externals.get_mut(&record.realm);
             if let (Some(externals), Some(external)) = (externals, credential.external())
                 && externals.get(external) == Some(&(record.id, credential.id))
@@ -156,10 +168,37 @@ impl Catalogue {
         principals.by_id.get(&principal).filter(|entry| entry.record.realm == realm).cloned()
     }
 
+    /// The principals of the realm but for the applications of API keys, which are found by their
+    /// keys.
     pub(crate) fn principals(&self, realm: RealmId) -> Vec<Arc<PrincipalEntry>> {
         let principals = self.principals.read();
         let ids = principals.by_realm.get(&realm).into_iter().flatten();
         ids.filter_map(|id| principals.by_id.get(id).cloned()).collect()
+    }
+
+    /// How many [`Catalogue::principals`] there are.
+    pub(crate) fn principals_count(&self, realm: RealmId) -> usize {
+        self.principals.read().by_realm.get(&realm).map_or(0, BTreeSet::len)
+    }
+
+    /// Shows every principal of the realm to `look`, the applications of API keys too.
+    pub(crate) fn visit_principals(&self, realm: RealmId, mut look: impl FnMut(&PrincipalRecord)) {
+        let principals = self.principals.read();
+        let records = principals.by_id.values().map(|entry| entry.record());
+        records.filter(|record| record.realm == realm).for_each(&mut look);
+    }
+
+    /// The principals that have a secret of an API key which begins so, with its credential.
+    pub(crate) fn by_shown(
+        &self,
+        shown: [u8; API_SECRET_SHOWN_BYTES],
+    ) -> Vec<(Arc<PrincipalEntry>, CredentialId)> {
+        let principals = self.principals.read();
+        let range = (shown, CredentialId([0; 16]))..=(shown, CredentialId([255; 16]));
+        let found = principals.shown.range(range);
+        let entries =
+            found.filter_map(|((_, id), by)| Some((principals.by_id.get(by)?.clone(), *id)));
+        entries.collect()
     }
 
     pub(crate) fn by_credential(&self, credential: CredentialId) -> Option<Arc<PrincipalEntry>> {
@@ -192,13 +231,26 @@ impl Catalogue {
         found.filter(|entry| entry.record.revoked.is_none()).cloned().collect()
     }
 
+    /// The application of an API key, also after both have ended.
+    pub(crate) fn application_of(&self, key: KeyId) -> Option<Arc<PrincipalEntry>> {
+        let principals = self.principals.read();
+        let range = (key, PrincipalId([0; 16]))..=(key, PrincipalId([255; 16]));
+        let mut bound = principals.bound.range(range);
+        bound.find_map(|(_, principal)| {
+            let entry = principals.by_id.get(principal)?;
+            entry.record().is_application_of_key().then(|| entry.clone())
+        })
+    }
+
     pub(crate) fn publish_principal(&self, entry: Arc<PrincipalEntry>) {
         let (realm, id) = (entry.record().realm, entry.record().id);
         let mut principals = self.principals.write();
         if let Some(previous) = principals.by_id.insert(id, entry.clone()) {
             principals.leave(previous.record());
         }
-        principals.by_realm.entry(realm).or_default().insert(id);
+        if !entry.record().is_application_of_key() {
+            principals.by_realm.entry(realm).or_default().insert(id);
+        }
         principals.enter(&entry);
     }
 }

@@ -192,8 +192,8 @@ pub(super) fn leaves_that_go(step: &Step) -> Vec<u64> {
             }
             None => Vec::new(),
         },
-        Step::AddVersion { .. }
-        | Step::CreateKey(_)
+        Step::AddVersion { seen, retires, .. } => retired(seen.record(), retires),
+        Step::CreateKey(_)
         | Step::PutApproval { .. }
         | Step::PutDocuments(_)
         | Step::PutJob(_)
@@ -201,6 +201,12 @@ pub(super) fn leaves_that_go(step: &Step) -> Vec<u64> {
         | Step::PutRows(_)
         | Step::PutVault { .. } => Vec::new(),
     }
+}
+
+/// The leaves of the versions of these numbers.
+pub(super) fn retired(record: &KeyRecord, numbers: &[u32]) -> Vec<u64> {
+    let retired = record.versions.iter().filter(|version| numbers.contains(&version.number));
+    retired.map(|version| version.leaf).collect()
 }
 
 /// The leaves that an updated record no longer names.

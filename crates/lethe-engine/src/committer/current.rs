@@ -157,7 +157,7 @@ impl Committer {
                 same(now.as_ref(), update.seen.as_ref())
                     && taken.thing(Kind::Principal, record.id.0)
                     && principal_names_are_free(catalogue, record, taken)
-                    && bound_key_stands(catalogue, record, taken)
+                    && bound_key_stands(catalogue, record, change, taken)
             }
             Step::PutRealm { seen, record } => {
                 let named = catalogue.realm_by_name(&record.name);
@@ -351,10 +351,19 @@ fn principal_names_are_free(
 
 /// Whether the key that a principal acts for is there, and stays: whoever destroys it must know of
 /// the principal.
-fn bound_key_stands(catalogue: &Catalogue, record: &PrincipalRecord, taken: &mut Taken) -> bool {
+fn bound_key_stands(
+    catalogue: &Catalogue,
+    record: &PrincipalRecord,
+    change: &Change,
+    taken: &mut Taken,
+) -> bool {
     let Some(key) = record.bound_to.filter(|_| record.revoked.is_none()) else { return true };
-    catalogue.key(key).is_some_and(|key| !key.record().state.is_destroyed())
-        && taken.extend(Kind::Key, key.0)
+    let is_made = |step: &Step| matches!(step, Step::CreateKey(new) if new.record.id == key);
+    let stands = match catalogue.key(key) {
+        Some(key) => !key.record().state.is_destroyed(),
+        None => change.steps.iter().any(is_made),
+    };
+    stands && taken.extend(Kind::Key, key.0)
 }
 
 fn vault_is_current(catalogue: &Catalogue, record: &VaultRecord, taken: &mut Taken) -> bool {

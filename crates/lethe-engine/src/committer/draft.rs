@@ -125,14 +125,16 @@ impl<'a> Draft<'a> {
         record_keys: &mut RecordKeys<'_>,
     ) -> Result<Drafted, EngineError> {
         match step {
-            Step::AddVersion { seen, material, rotation } => {
+            Step::AddVersion { seen, material, rotation, retires } => {
                 let mut record = seen.record().clone();
+                let erases = !super::batch::retired(&record, retires).is_empty();
+                record.versions.retain(|version| !retires.contains(&version.number));
                 self.add_version(&mut record, material, record_keys)?;
                 if let Some(rotation) = rotation {
                     record.life_mut().rotation = Some(*rotation);
                 }
                 record.changed = self.now;
-                self.key(EntryType::KeyRotated, record, &[], false)
+                self.key(EntryType::KeyRotated, record, &[], erases)
             }
             Step::CreateKey(new) => self.new_key(new, record_keys),
             Step::DestroyKey(destroy) => self.destroyed(destroy),

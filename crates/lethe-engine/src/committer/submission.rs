@@ -47,8 +47,14 @@ impl Change {
 /// One record that changes, and its entry in the log.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// A further version; `rotation` is the automatic rotation as it goes on, if this is one.
-    AddVersion { seen: Arc<KeyEntry>, material: Material, rotation: Option<Rotation> },
+    /// A further version; `rotation` is the automatic rotation as it goes on, if this is one. The
+    /// versions of the numbers `retires` go with their material.
+    AddVersion {
+        seen: Arc<KeyEntry>,
+        material: Material,
+        rotation: Option<Rotation>,
+        retires: Vec<u32>,
+    },
     /// A new key.
     CreateKey(Box<NewKey>),
     /// A key's material goes.

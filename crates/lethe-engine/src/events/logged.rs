@@ -106,11 +106,10 @@ fn resolve(
     for vault in shared.catalogue.all_vaults(realm) {
         look(&vault.salt, Subject::Vault { realm, vault: vault.id }, of(vault.id.0));
     }
-    for entry in shared.catalogue.principals(realm) {
-        let record = entry.record();
+    shared.catalogue.visit_principals(realm, |record| {
         let subject = Subject::Principal { principal: record.id, realm };
         look(&record.salt, subject, of(record.id.0));
-    }
+    });
     shared.catalogue.visit(realm, |entry| {
         let record = entry.record();
         let destroyed = record.destruction.as_deref().map(|end| (end.log_index, end.by));

@@ -73,7 +73,7 @@ impl Engine {
         let now = self.shared.clock.now();
         match self.find_bearer(token, now) {
             Some((principal, credential)) => {
-                Ok(Caller { principal, credential: Some(credential), door, request })
+                Ok(Caller::new(principal, Some(credential), door, request))
             }
             None => Err(self.refuse_authentication(door, request, now)?),
         }
@@ -140,7 +140,8 @@ impl Engine {
         let credential = record.credentials.iter().find(|credential| credential.id == id)?;
         let genuine = match &credential.kind {
             CredentialKind::Bearer { hash } => self.shared.pepper.verify(secret.as_slice(), hash),
-            CredentialKind::Passphrase { .. }
+            CredentialKind::ApiSecret { .. }
+            | CredentialKind::Passphrase { .. }
             | CredentialKind::PublicKey { .. }
             | CredentialKind::SharedSecret { .. } => false,
         };
@@ -155,11 +156,6 @@ impl Engine {
     /// [`EngineError::ItemNotFound`] if there is no such realm.
     pub fn system_caller(&self, realm: RealmId, door: &'static str) -> Result<Caller, EngineError> {
         self.shared.catalogue.realm(realm).ok_or(EngineError::ItemNotFound("realm"))?;
-        Ok(Caller {
-            principal: Arc::new(crate::system::principal(realm)),
-            credential: None,
-            door,
-            request: [0; 16],
-        })
+        Ok(Caller::new(Arc::new(crate::system::principal(realm)), None, door, [0; 16]))
     }
 }

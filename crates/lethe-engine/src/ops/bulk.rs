@@ -95,6 +95,10 @@ impl Engine {
         request: BulkRequest,
     ) -> Result<Arc<JobRecord>, EngineError> {
         lifecycle::check_reason(&request.reason)?;
+        // The work goes on in the name of the principal, whatever bounds its token had.
+        if caller.bounds.permissions.is_some() {
+            authz::check_realm::<StartJob>(caller, None)?;
+        }
         let jobs = self.shared.catalogue.all_jobs();
         let open = jobs.iter().filter(|job| job.state == JobState::Running).count();
         if open >= OPEN_JOBS_MAX {
@@ -376,12 +380,8 @@ impl Engine {
         }
         let principal = self.shared.catalogue.principal(job.realm, job.by)?;
         let door = door_of(&job.door);
-        principal.record().is_live(now).then_some(Caller {
-            principal,
-            credential: None,
-            door,
-            request: job.id.0,
-        })
+        let is_live = principal.record().is_live(now);
+        is_live.then(|| Caller::new(principal, None, door, job.id.0))
     }
 
     async fn fail_job(&self, job: &Arc<JobRecord>, why: &str) -> Result<(), EngineError> {

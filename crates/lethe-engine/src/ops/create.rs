@@ -107,14 +107,14 @@ impl CreateKeyRequest {
 #[derive(Debug)]
 #[must_use]
 pub struct PreparedKey {
-    step: Step,
+    pub(super) step: Step,
     /// The import key that is used up with it.
     used: Option<Arc<ImportKeyRecord>>,
     idempotency: Option<IdempotencyKey>,
 }
 
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     Existing(Arc<KeyEntry>),
     New(Box<NewKey>),
 }
@@ -172,7 +172,7 @@ impl Engine {
         result
     }
 
-    fn prepare_key_unaudited(
+    pub(super) fn prepare_key_unaudited(
         &self,
         caller: &Caller,
         mut request: CreateKeyRequest,
@@ -392,7 +392,11 @@ impl Engine {
     }
 
     /// Whether what a creation wants is still to be had.
-    fn still_free(&self, caller: &Caller, change: &mut Change) -> Result<(), EngineError> {
+    pub(super) fn still_free(
+        &self,
+        caller: &Caller,
+        change: &mut Change,
+    ) -> Result<(), EngineError> {
         for step in &mut change.steps {
             if let commit::Step::CreateKey(new) = step {
                 let vault = self.shared.catalogue.vault(new.record.realm, new.record.vault);

@@ -187,7 +187,7 @@ impl Engine {
         Ok((self.outcome_of(committed)?, log_index))
     }
 
-    fn outcome_of(&self, committed: Committed) -> Result<DestroyOutcome, EngineError> {
+    pub(super) fn outcome_of(&self, committed: Committed) -> Result<DestroyOutcome, EngineError> {
         let mut destroyed = Vec::new();
         for made in committed.made {
             match made {

@@ -190,6 +190,7 @@ fn renew(shared: &Shared, caller: &Caller) -> Result<Caller, EngineError> {
             && record.is_live(now)
             && credential.is_some_and(|credential| credential.is_live(now))
     });
+    let principal = principal.filter(|_| caller.bounds.until.is_none_or(|end| now < end));
     let principal = principal.ok_or(EngineError::AuthenticationNotSuccessful)?;
     Ok(Caller { principal, ..caller.clone() })
 }
@@ -217,16 +218,16 @@ fn may_see(shared: &Shared, caller: &Caller, event: &Event) -> bool {
     match (event.key, event.subject, event.kind.split('.').next()) {
         (Some(key), _, _) => match shared.catalogue.key(key) {
             Some(entry) => caller.may_read(entry.record()),
-            None => caller.principal.may(Permission::KeysRead, None, Some(key)),
+            None => caller.holds(Permission::KeysRead, None, Some(key)),
         },
         (None, Some(vault), Some("vault")) => {
-            caller.principal.may(Permission::VaultsRead, Some(VaultId(vault)), None)
+            caller.holds(Permission::VaultsRead, Some(VaultId(vault)), None)
         }
-        (None, Some(_), Some("realm")) => caller.principal.may(Permission::VaultsRead, None, None),
+        (None, Some(_), Some("realm")) => caller.holds(Permission::VaultsRead, None, None),
         (None, Some(_), Some("principal" | "grant")) => {
-            caller.principal.may(Permission::PrincipalsRead, None, None)
+            caller.holds(Permission::PrincipalsRead, None, None)
         }
-        (None, _, _) => caller.principal.may(Permission::KeysRead, None, None),
+        (None, _, _) => caller.holds(Permission::KeysRead, None, None),
     }
 }
 

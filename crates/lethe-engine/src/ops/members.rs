@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use lethe_log::EntryType;
 use lethe_types::limits::GRANTS_MAX;
-use lethe_types::{CredentialId, Permission, Permissions, PrincipalId, RealmId, VaultId};
+use lethe_types::{Permission, Permissions, PrincipalId, RealmId, VaultId};
 
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, GrantOnVault, PrincipalEntry, ReadMembers};
-use crate::catalogue::KeyEntry;
 use crate::committer::{Change, PrincipalUpdate, Step};
 use crate::record::{Grant, PrincipalRecord, Scope, VaultRecord};
 use crate::{Engine, EngineError};
@@ -185,28 +184,9 @@ impl Engine {
         };
         all.filter(fits).collect()
     }
-
-    /// Whose the identifier is at a door: the key that has its material, or the newest that had.
-    /// Asks nobody's permission: whoever calls this asks for an operation on it next.
-    #[must_use]
-    pub fn key_with_alias(&self, realm: RealmId, door: &str, text: &str) -> Option<Arc<KeyEntry>> {
-        self.shared.catalogue.alias(realm, door, text)
-    }
 }
 
 impl Caller {
-    /// The record of who it is, as it was when it proved itself.
-    #[must_use]
-    pub fn record(&self) -> &PrincipalRecord {
-        self.principal.record()
-    }
-
-    /// The credential that it came with.
-    #[must_use]
-    pub fn credential(&self) -> Option<CredentialId> {
-        self.credential
-    }
-
     /// What it may do everywhere in a vault.
     #[must_use]
     pub fn permissions_in(&self, vault: VaultId) -> Permissions {

@@ -1,5 +1,6 @@
 //! The operations, one file each: load, authorise, plan, commit, answer.
 
+mod api_keys;
 mod approvals;
 mod authenticate;
 mod bulk;
@@ -27,6 +28,7 @@ mod usage;
 mod vaults;
 mod versions;
 
+pub use api_keys::{ApiKey, CreateApiKeyRequest, api_key_algorithm};
 pub(crate) use authenticate::Attempted;
 pub use bulk::{BulkRequest, LeftKey, Selection};
 pub use create::{CreateKeyRequest, GivenMaterial, PreparedKey};

@@ -113,7 +113,7 @@ impl Engine {
         request: CreatePrincipalRequest,
     ) -> Result<NewPrincipal, EngineError> {
         authz::check_realm::<CreatePrincipal>(caller, None)?;
-        if self.shared.catalogue.principals(caller.realm()).len() >= PRINCIPALS_MAX {
+        if self.shared.catalogue.principals_count(caller.realm()) >= PRINCIPALS_MAX {
             return Err(EngineError::ServerLimitExceeded("principals of one realm"));
         }
         self.check_grants(caller, &[], &request.grants)?;
@@ -164,7 +164,7 @@ impl Engine {
         Ok(NewPrincipal { entry, tokens })
     }
 
-    fn still_named(&self, change: &Change) -> Result<(), EngineError> {
+    pub(super) fn still_named(&self, change: &Change) -> Result<(), EngineError> {
         for step in &change.steps {
             if let Step::PutPrincipal(update) = step {
                 self.check_principal_names(&update.record)?;
@@ -202,7 +202,7 @@ impl Engine {
 
     /// Whether the caller may give somebody who has the grants `before` the new ones: what stays is
     /// not given.
-    fn check_grants(
+    pub(super) fn check_grants(
         &self,
         caller: &Caller,
         before: &[Grant],
@@ -382,7 +382,7 @@ impl Engine {
 /// A principal as it is to be, its entry in the log, and the secrets that are to be sealed.
 pub(super) type PrincipalPlan = (PrincipalRecord, EntryType, Vec<SecretVec>);
 
-fn check_principal(record: &PrincipalRecord) -> Result<(), EngineError> {
+pub(super) fn check_principal(record: &PrincipalRecord) -> Result<(), EngineError> {
     let sizes = record.attributes.iter().map(|(name, value)| name.len() + value.len());
     if record.credentials.len() > CREDENTIALS_MAX {
         return Err(EngineError::ServerLimitExceeded("credentials of one principal"));

@@ -10,7 +10,7 @@ use lethe_crypto::kdf::hkdf_sha256;
 use lethe_types::limits::PAGE_KEYS_MAX;
 use lethe_types::{Entropy, KeyId, RealmId, Secret};
 
-use crate::authz::{self, Caller, ReadKey};
+use crate::authz::{self, Caller, Operation as _, ReadKey};
 use crate::catalogue::{KeyEntry, KeyFilter, Position};
 use crate::{Engine, EngineError};
 
@@ -81,13 +81,14 @@ impl Engine {
     /// Up to `limit` (at most [`PAGE_KEYS_MAX`]) keys that the filter shows and the caller may see,
     /// from the start or on from `cursor`, which is [`KeyPage::next`] of a page of the same filter.
     ///
-    /// Keys that the caller may not see are left out, as if they were not there. A key that is
+    /// Keys that the caller may not see are left out, as if they were not there; a caller who may
+    /// see none, whatever there is, is refused. A key that is
     /// there all the time is on exactly one page, whatever is added and destroyed between pages; a
     /// key that is renamed meanwhile may be missed or come twice where names are the order.
     ///
     /// # Errors
     /// [`EngineError::InvalidField`] for a limit of 0 or over the bound, for a cursor of another
-    /// filter or realm, and for too many labels.
+    /// filter or realm, and for too many labels; [`EngineError::PermissionDenied`].
     pub fn list_keys(
         &self,
         caller: &Caller,
@@ -113,6 +114,10 @@ impl Engine {
             return Err(EngineError::InvalidField { field: "limit", why });
         }
         filter.check()?;
+        // Whoever may see no key at all is told so, and does not take the realm for empty.
+        if !caller.holds_anywhere(ReadKey::PERMISSION) {
+            return Err(EngineError::PermissionDenied(ReadKey::PERMISSION));
+        }
         let shared = &self.shared;
         let realm = caller.realm();
         let refused = || {

@@ -40,7 +40,12 @@ impl Engine {
                 return Err(EngineError::ServerLimitExceeded(VERSIONS_LIMIT));
             }
             let material = seen.record().algorithm.generate(&*self.shared.entropy)?;
-            Ok(Some(Change::one(Step::AddVersion { seen: seen.clone(), material, rotation: None })))
+            Ok(Some(Change::one(Step::AddVersion {
+                seen: seen.clone(),
+                material,
+                rotation: None,
+                retires: Vec::new(),
+            })))
         })
         .await
     }
@@ -111,7 +116,12 @@ impl Engine {
                 }
                 let material = seen.record().algorithm.generate(&*self.shared.entropy)?;
                 let rotation = Some(rotation.carried_out(now));
-                Ok(Planned::Change(Change::one(Step::AddVersion { seen, material, rotation })))
+                Ok(Planned::Change(Change::one(Step::AddVersion {
+                    seen,
+                    material,
+                    rotation,
+                    retires: Vec::new(),
+                })))
             })
             .await?;
         if let Some(log_index) = committed.log_index() {

@@ -139,12 +139,7 @@ impl Engine {
         };
         let id = realm.id;
         let vault = self.new_vault(id, realm.default_vault, "default".parse().expect("a name"))?;
-        let caller = Caller {
-            principal: Arc::new(system::principal(id)),
-            credential: None,
-            door: "server",
-            request: [0; 16],
-        };
+        let caller = Caller::new(Arc::new(system::principal(id)), None, "server", [0; 16]);
         let mut change = Some(Change::all(vec![
             Step::PutRealm { seen: None, record: Box::new(realm) },
             Step::PutVault { seen: None, record: Box::new(vault) },

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lethe_types::limits::API_SECRET_SHOWN_BYTES;
 use lethe_types::{
     CredentialId, KeyId, Permissions, PrincipalId, PrincipalName, RealmId, UnixMillis, VaultId,
 };
@@ -73,6 +74,12 @@ impl PrincipalRecord {
     #[must_use]
     pub fn is_live(&self, now: UnixMillis) -> bool {
         !self.suspended && self.revoked.is_none_or(|revoked| now < revoked)
+    }
+
+    /// Whether it is the application of an API key: there may be millions, each found by its key.
+    #[must_use]
+    pub fn is_application_of_key(&self) -> bool {
+        self.kind == PrincipalKind::Application && self.bound_to.is_some()
     }
 
     /// The slots of the erasure tree that hold secrets of its credentials.
@@ -157,6 +164,16 @@ pub struct Credential {
 /// Which proof a credential is.
 #[derive(Clone, Debug)]
 pub enum CredentialKind {
+    /// The secret of an API key, kept as a digest that is keyed with a version of the key which the
+    /// principal acts for: when the version goes, the digest says nothing about any secret.
+    ApiSecret {
+        /// The beginning of the secret, by which it is found and which may be shown.
+        shown: [u8; API_SECRET_SHOWN_BYTES],
+        /// HMAC-SHA-256 of the whole secret.
+        digest: [u8; 32],
+        /// The version of the key that keys the digest.
+        version: u32,
+    },
     /// A bearer secret of Lethe's own form, kept as a keyed hash. The id is part of the token.
     Bearer {
         /// Keyed hash of the secret.
@@ -194,7 +211,9 @@ impl Credential {
         match &self.kind {
             CredentialKind::Passphrase { totp, .. } => totp.as_ref(),
             CredentialKind::SharedSecret { secret, .. } => Some(secret),
-            CredentialKind::Bearer { .. } | CredentialKind::PublicKey { .. } => None,
+            CredentialKind::ApiSecret { .. }
+            | CredentialKind::Bearer { .. }
+            | CredentialKind::PublicKey { .. } => None,
         }
     }
 
@@ -203,7 +222,9 @@ impl Credential {
         match &mut self.kind {
             CredentialKind::Passphrase { totp, .. } => totp.as_mut(),
             CredentialKind::SharedSecret { secret, .. } => Some(secret),
-            CredentialKind::Bearer { .. } | CredentialKind::PublicKey { .. } => None,
+            CredentialKind::ApiSecret { .. }
+            | CredentialKind::Bearer { .. }
+            | CredentialKind::PublicKey { .. } => None,
         }
     }
 
@@ -213,7 +234,9 @@ impl Credential {
         match &self.kind {
             CredentialKind::PublicKey { external, .. }
             | CredentialKind::SharedSecret { external, .. } => Some(external),
-            CredentialKind::Bearer { .. } | CredentialKind::Passphrase { .. } => None,
+            CredentialKind::ApiSecret { .. }
+            | CredentialKind::Bearer { .. }
+            | CredentialKind::Passphrase { .. } => None,
         }
     }
 

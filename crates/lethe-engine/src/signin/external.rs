@@ -73,12 +73,9 @@ impl Engine {
         let now = self.shared.clock.now();
         let found = self.find_external(realm, external);
         let subject = found.as_ref().map(|(entry, _)| entry.record().id);
-        let result = self.check_external(found, check, now).map(|(entry, id)| Caller {
-            principal: entry,
-            credential: Some(id),
-            door,
-            request,
-        });
+        let result = self
+            .check_external(found, check, now)
+            .map(|(entry, id)| Caller::new(entry, Some(id), door, request));
         let caller = result.as_ref().ok();
         let told = Attempted { door, request, now, realm: Some(realm), caller, subject };
         self.audit_attempt(&told, result.as_ref().err())?;
@@ -107,7 +104,9 @@ impl Engine {
             CredentialKind::PublicKey { scheme, spki_der, .. } => {
                 check(&Proof::PublicKey { scheme, spki_der })
             }
-            CredentialKind::Bearer { .. } | CredentialKind::Passphrase { .. } => false,
+            CredentialKind::ApiSecret { .. }
+            | CredentialKind::Bearer { .. }
+            | CredentialKind::Passphrase { .. } => false,
         };
         let is_live = credential.is_live(now) && entry.record().is_live(now);
         if is_right && is_live { Ok((entry, id)) } else { Err(refused) }
@@ -146,7 +145,8 @@ impl Engine {
                             && verify(by, spki_der, message, signature)
                     })
                 }
-                CredentialKind::Bearer { .. }
+                CredentialKind::ApiSecret { .. }
+                | CredentialKind::Bearer { .. }
                 | CredentialKind::Passphrase { .. }
                 | CredentialKind::SharedSecret { .. } => false,
             })
@@ -210,7 +210,8 @@ impl Engine {
         match found.map(|credential| &credential.kind) {
             Some(CredentialKind::SharedSecret { secret, .. }) => self.open_owned(id, secret),
             Some(
-                CredentialKind::Bearer { .. }
+                CredentialKind::ApiSecret { .. }
+                | CredentialKind::Bearer { .. }
                 | CredentialKind::Passphrase { .. }
                 | CredentialKind::PublicKey { .. },
             )

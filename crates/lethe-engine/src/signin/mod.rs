@@ -13,9 +13,11 @@
 //! What is remembered here (debts, known sources, one-time passwords) is memory of the process: a
 //! restart forgets it. The catalogue alone says who is live.
 
+mod api_key;
 mod external;
 mod gate;
 mod limiter;
+mod network;
 mod passphrase;
 mod session;
 mod source;
@@ -27,7 +29,10 @@ use lethe_crypto::kdf::Argon2Params;
 use lethe_crypto::token::Pepper;
 use parking_lot::Mutex;
 
+pub(crate) use api_key::{DENIED_TOKENS, DeniedTokens};
+pub use api_key::{NETWORKS, TOKEN_REALM, TokenClaims, TokenSubject};
 pub use external::Proof;
+pub use network::{InvalidNetwork, Network};
 pub use source::Source;
 
 use gate::Gate;

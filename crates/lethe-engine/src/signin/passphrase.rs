@@ -95,12 +95,8 @@ impl Engine {
         let mut subject = None;
         let result = self.check_claim(claim, source, &mut subject);
         let now = self.shared.clock.now();
-        let result = result.map(|(entry, credential)| Caller {
-            principal: entry,
-            credential: Some(credential),
-            door,
-            request,
-        });
+        let result =
+            result.map(|(entry, credential)| Caller::new(entry, Some(credential), door, request));
         let caller = result.as_ref().ok();
         let told = Attempted { door, request, now, realm: Some(realm), caller, subject };
         self.audit_attempt(&told, result.as_ref().err())?;
@@ -249,7 +245,8 @@ fn stored_passphrase(entry: Arc<PrincipalEntry>, now: UnixMillis) -> Option<Stor
 fn passphrases(entry: &PrincipalEntry) -> impl Iterator<Item = (&Credential, &str)> {
     entry.record().credentials.iter().filter_map(|credential| match &credential.kind {
         CredentialKind::Passphrase { hash, .. } => Some((credential, &**hash)),
-        CredentialKind::Bearer { .. }
+        CredentialKind::ApiSecret { .. }
+        | CredentialKind::Bearer { .. }
         | CredentialKind::PublicKey { .. }
         | CredentialKind::SharedSecret { .. } => None,
     })

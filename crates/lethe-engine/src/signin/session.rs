@@ -43,7 +43,7 @@ impl Engine {
             entry.record().is_live(now) && is_credential_live
         });
         if let Some(principal) = live {
-            return Ok(Caller { principal, credential, door, request });
+            return Ok(Caller::new(principal, credential, door, request));
         }
         let refused = EngineError::AuthenticationNotSuccessful;
         let realm = Some(realm);

@@ -151,7 +151,12 @@ fn a_rotation_that_loses_to_a_destroy_plans_again() {
     let (one, one_answer) = submission(&caller, destroy);
     let (two, two_answer) = submission(
         &caller,
-        Change::one(Step::AddVersion { seen: entry.clone(), material, rotation: None }),
+        Change::one(Step::AddVersion {
+            seen: entry.clone(),
+            material,
+            rotation: None,
+            retires: Vec::new(),
+        }),
     );
     committer.commit_batch(vec![one, two]);
     assert!(matches!(answer(one_answer).unwrap().made[..], [Made::Destroyed(_)]));

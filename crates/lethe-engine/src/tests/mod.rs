@@ -1,4 +1,5 @@
 mod access;
+mod api_keys;
 mod batch;
 mod bulk;
 mod bulk_crash;

@@ -56,8 +56,8 @@ entry_types! {
     KeyExported = "key.exported", CHANGE;
     /// Key material came from outside.
     KeyImported = "key.imported", CHANGE;
-    /// A key got a further version.
-    KeyRotated = "key.rotated", CHANGE;
+    /// A key got a further version. Older ones may be erased with it.
+    KeyRotated = "key.rotated", REVOCATION;
     /// A key was activated, suspended, resumed, deactivated or found compromised.
     KeyStateChanged = "key.state_changed", CHANGE;
     /// The material of one version is gone; the key goes on with its others. The other entry that

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use std::path::PathBuf;
 
+use lethe_engine::TOKEN_REALM;
 use lethe_types::RealmName;
 use rustls_pki_types::ServerName;
 use serde::Deserialize;
@@ -27,6 +28,8 @@ pub const DIALECTS: &[Dialect] = &[
     Dialect { name: "native", port_number: 0, dev_realm: "dev" },
     Dialect { name: "ncloud", port_number: 2, dev_realm: "ncloud" },
     Dialect { name: "storedsafe", port_number: 3, dev_realm: "dev-storedsafe" },
+    // An API key's secret signs in at the native door too.
+    Dialect { name: "altostrat", port_number: 5, dev_realm: "dev" },
 ];
 
 /// The port of the first dialect, unless the configuration says otherwise.
@@ -217,6 +220,10 @@ fn find_dialect(written: &Spanned<String>) -> Result<Dialect, Invalid> {
 
 fn realm(written: Option<&Spanned<String>>) -> Result<RealmName, Invalid> {
     match written {
+        // Nobody may sign in where the keys of tokens are.
+        Some(name) if name.get_ref() == TOKEN_REALM => {
+            Err(Invalid::new(name, "this realm is the server's own"))
+        }
         Some(name) => name.get_ref().parse().map_err(|error| Invalid::new(name, error)),
         None => Ok(REALM_DEFAULT.parse().expect("the default is a name")),
     }

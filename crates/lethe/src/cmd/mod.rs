@@ -1,5 +1,6 @@
 //! The commands.
 
+pub(crate) mod apikey;
 pub(crate) mod approval;
 pub(crate) mod audit;
 pub(crate) mod bench;

@@ -154,7 +154,9 @@ fn a_trail_holds_over_kills_and_rotations() {
     assert!(server.terminate().success());
     let report = holds(&data);
     assert!(report["files"].as_u64().expect("a number") >= 3, "{report}");
-    let lines = tail(&data, &["-n", "100000", "--operation", "key.create"]);
+    let mut lines = tail(&data, &["-n", "100000", "--operation", "key.create"]);
+    // Other doors make what they need at the start.
+    lines.retain(|line| line["door"] == "native");
     assert_eq!(lines.len(), 3);
 }
 

@@ -21,12 +21,12 @@ use crate::process::{Folder, LETHE, NotReady, Process, Server, child, run_cli};
 const SOON: Duration = Duration::from_secs(15);
 
 /// A raw client of a stream: what the server sends, line by line.
-struct Stream(BufReader<TcpStream>);
+pub(crate) struct Stream(BufReader<TcpStream>);
 
 impl Stream {
     /// Asks for the stream at `path` and waits until it has begun.
     #[track_caller]
-    fn open(server: &Server, token: &str, path: &str, last: Option<u64>) -> Self {
+    pub(crate) fn open(server: &Server, token: &str, path: &str, last: Option<u64>) -> Self {
         let address = server.door("native", "http_url").trim_start_matches("http://");
         let mut socket = TcpStream::connect(address.trim_end_matches('/')).expect("it listens");
         socket.set_read_timeout(Some(SOON)).expect("a socket has timeouts");
@@ -157,7 +157,7 @@ fn a_stream_ends_with_its_credential_and_with_the_server() {
 
 impl Stream {
     /// What comes until the stream ends; the connection stays open.
-    fn rest_or_close(mut self) -> String {
+    pub(crate) fn rest_or_close(mut self) -> String {
         let mut rest = String::new();
         loop {
             match self.line() {

@@ -2,6 +2,7 @@
 //!
 //! A test starts its own server in its own folder and shares neither with any other test.
 
+mod altostrat;
 mod audit;
 mod client;
 mod coverage;

@@ -1,5 +1,6 @@
 //! Principals, their grants and credentials.
 
+use lethe_types::limits::API_SECRET_SHOWN_BYTES;
 use lethe_types::{CredentialId, KeyId, Permissions, PrincipalId, RealmId, UnixMillis, VaultId};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
@@ -77,6 +78,15 @@ struct StoredCredential {
 
 #[derive(Encode, Decode)]
 enum StoredKind {
+    #[n(5)]
+    ApiSecret {
+        #[n(0)]
+        shown: ByteArray<API_SECRET_SHOWN_BYTES>,
+        #[n(1)]
+        digest: ByteArray<32>,
+        #[n(2)]
+        version: u32,
+    },
     #[n(1)]
     Bearer {
         #[n(0)]
@@ -197,6 +207,11 @@ fn credential_to_stored(credential: &Credential) -> StoredCredential {
         suspended: credential.suspended,
         attributes: attributes_to_stored(&credential.attributes),
         kind: match &credential.kind {
+            CredentialKind::ApiSecret { shown, digest, version } => StoredKind::ApiSecret {
+                shown: (*shown).into(),
+                digest: (*digest).into(),
+                version: *version,
+            },
             CredentialKind::Bearer { hash } => StoredKind::Bearer { hash: (*hash).into() },
             CredentialKind::Passphrase { hash, totp } => StoredKind::Passphrase {
                 hash: hash.to_string(),
@@ -224,6 +239,9 @@ fn credential_from_stored(stored: StoredCredential) -> Credential {
         suspended: stored.suspended,
         attributes: attributes_from_stored(stored.attributes),
         kind: match stored.kind {
+            StoredKind::ApiSecret { shown, digest, version } => {
+                CredentialKind::ApiSecret { shown: *shown, digest: *digest, version }
+            }
             StoredKind::Bearer { hash } => CredentialKind::Bearer { hash: *hash },
             StoredKind::Passphrase { hash, totp } => {
                 CredentialKind::Passphrase { hash: hash.into(), totp: totp.map(secret_from_stored) }

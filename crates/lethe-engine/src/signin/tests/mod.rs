@@ -1,6 +1,7 @@
 mod external;
 mod gate;
 mod limiter;
+mod network;
 mod passphrase;
 mod permissions;
 mod session;
