@@ -49,10 +49,10 @@ pub use ops::{
     BulkRequest, Collection, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome,
     DestroyRequest, DestroyVersionRequest, DestroyWhen, Destroyed, DestructionPreview, Document,
     DocumentChange, DocumentPage, DoorOperation, EndedVersion, EventReader, Expected,
-    ExportRequest, ExportTo, Exported, GivenMaterial, HoldRequest, ImportKeyRequest, ImportSource,
-    KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, PlainExport,
-    PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange, Selection, SignedRequest,
-    VaultChange, VaultRequest,
+    ExportRequest, ExportTo, Exported, GivenMaterial, GivenVersion, HoldRequest, ImportKeyRequest,
+    ImportSource, KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal,
+    PlainExport, PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange, Selection,
+    SignedRequest, VaultChange, VaultRequest,
 };
 pub use signin::{Proof, Rate, SignInLimits, Source};
 pub use start::{Parts, StartError, StoreState, prepare};

@@ -104,7 +104,8 @@ async fn every_form_of_the_request_deletes() {
     let slash = format!("{plain}/");
     let questioned = format!("{plain}?");
     let form = [header[0], ("content-type", "application/x-www-form-urlencoded")];
-    let cases: [(&str, &[(&str, &str)], &str); 8] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 8] = [
         (&plain, &header, ""),
         (&plain, &[header[0], ("content-length", "0")], ""),
         (&plain, &header, "{}"),

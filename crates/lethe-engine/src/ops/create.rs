@@ -10,6 +10,7 @@ use lethe_types::{
     KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState, VaultId,
 };
 
+use super::given::{GivenVersion, GivenVersions};
 use super::import::{ImportSource, Opened};
 use super::rules;
 use super::update::{check_bounds, check_secret_names};
@@ -46,6 +47,8 @@ pub struct CreateKeyRequest {
     pub derivation: Option<Derivation>,
     /// Its material, if it comes from a door or from a derivation.
     pub material: Option<GivenMaterial>,
+    /// All its versions, oldest first, if it comes from a backup of a door.
+    pub versions: Vec<GivenVersion>,
     /// The key in a written form, if it comes from outside.
     pub import: Option<ImportSource>,
     /// What it may be used for; everything that its algorithm can if `None`.
@@ -73,6 +76,13 @@ pub struct GivenMaterial {
 }
 
 impl CreateKeyRequest {
+    /// Whether copies of its material are outside.
+    fn comes_from_outside(&self) -> bool {
+        self.import.is_some()
+            || !self.versions.is_empty()
+            || self.material.as_ref().is_some_and(|given| given.imported)
+    }
+
     /// A key in the default vault that can be used at once and has nothing but a name.
     #[must_use]
     pub fn new(name: KeyName, algorithm: Algorithm) -> Self {
@@ -88,6 +98,7 @@ impl CreateKeyRequest {
             secrets: Vec::new(),
             derivation: None,
             material: None,
+            versions: Vec::new(),
             import: None,
             uses: None,
             exportable: false,
@@ -96,6 +107,22 @@ impl CreateKeyRequest {
             fresh_aliases: false,
             idempotency: None,
         }
+    }
+}
+
+/// Where a new key's material comes from.
+struct Origin {
+    material: Material,
+    /// The number of the first version.
+    number: u32,
+    later: Vec<(u32, Material)>,
+    imported: bool,
+    facts: Vec<(&'static str, String)>,
+}
+
+impl Origin {
+    fn of(material: Material, imported: bool) -> Self {
+        Self { material, number: 1, later: Vec::new(), imported, facts: Vec::new() }
     }
 }
 
@@ -145,7 +172,7 @@ impl Engine {
             .ok_or(EngineError::Internal("a caller without a realm"))?;
         let vault = request.vault.unwrap_or(realm.default_vault);
         authz::check_realm::<CreateKey>(caller, Some(vault))?;
-        if request.import.is_some() || request.material.as_ref().is_some_and(|m| m.imported) {
+        if request.comes_from_outside() {
             authz::check_realm::<ImportKey>(caller, Some(vault))?;
         }
         let vault = self.shared.catalogue.vault(realm.id, vault);
@@ -167,7 +194,9 @@ impl Engine {
         let new = self.new_key(caller, request, (realm.id, vault.id), opened)?;
         let policy = self.policy_of(&new.record);
         if policy.refuse_reimport && new.record.imported {
-            self.refuse_reimport(realm.id, new.record.algorithm, &new.material)?;
+            for material in new.materials() {
+                self.refuse_reimport(realm.id, new.record.algorithm, material)?;
+            }
         }
         self.check_new_names(&new)?;
         self.check_derivation(caller, &new.record)?;
@@ -186,19 +215,9 @@ impl Engine {
         let mut salt = Box::new([0; 32]);
         entropy.fill(salt.as_mut_slice())?;
         let algorithm = request.algorithm;
-        let mut facts = Vec::new();
-        let (material, imported) = match (opened, request.material) {
-            (Some(opened), None) => {
-                facts = opened.facts;
-                (opened.material, true)
-            }
-            (Some(_), Some(_)) => {
-                let why = "comes from two places".to_owned();
-                return Err(EngineError::InvalidField { field: "import", why });
-            }
-            (None, Some(given)) => (algorithm.material(given.secret)?, given.imported),
-            (None, None) => (algorithm.generate(entropy)?, false),
-        };
+        let given = GivenVersions::of(algorithm, request.versions)?;
+        let Origin { material, number, later, imported, facts } =
+            self.origin(algorithm, opened, request.material, given)?;
         let mut record = KeyRecord {
             id: KeyId::random(entropy)?,
             realm,
@@ -216,7 +235,7 @@ impl Engine {
             salt,
             aliases: request.aliases,
             versions: Vec::new(),
-            next_version: 1,
+            next_version: number,
             imported,
             exported: false,
             details: None,
@@ -253,7 +272,33 @@ impl Engine {
             life.rotation = period.map(|period| Rotation::begun(period, now));
         }
         check_bounds(&record)?;
-        Ok(NewKey { record, material, secrets, history, facts })
+        Ok(NewKey { record, material, secrets, later, history, facts })
+    }
+
+    /// The material of a new key: from one place, or drawn.
+    fn origin(
+        &self,
+        algorithm: Algorithm,
+        opened: Option<Opened>,
+        given: Option<GivenMaterial>,
+        versions: Option<GivenVersions>,
+    ) -> Result<Origin, EngineError> {
+        Ok(match (opened, given, versions) {
+            (Some(opened), None, None) => {
+                Origin { facts: opened.facts, ..Origin::of(opened.material, true) }
+            }
+            (None, Some(given), None) => {
+                Origin::of(algorithm.material(given.secret)?, given.imported)
+            }
+            (None, None, Some(GivenVersions { first: (number, material), later })) => {
+                Origin { number, later, ..Origin::of(material, true) }
+            }
+            (None, None, None) => Origin::of(algorithm.generate(&*self.shared.entropy)?, false),
+            (Some(_) | None, _, _) => {
+                let why = "comes from two places".to_owned();
+                return Err(EngineError::InvalidField { field: "import", why });
+            }
+        })
     }
 
     /// Whether a new key may carry its name and aliases.

@@ -11,6 +11,7 @@ mod documents;
 pub(crate) mod due;
 mod events;
 mod export;
+mod given;
 mod holds;
 mod import;
 mod members;
@@ -34,6 +35,7 @@ pub use destroy::{DestroyOutcome, DestroyRequest, DestroyWhen, Destroyed, Signed
 pub use documents::{Collection, Document, DocumentChange, DocumentPage, DoorOperation, Expected};
 pub use events::EventReader;
 pub use export::{ExportRequest, ExportTo, Exported, PlainExport, PlainExportRule};
+pub use given::GivenVersion;
 pub use holds::HoldRequest;
 pub use import::{ImportKeyRequest, ImportSource};
 pub use preview::{DestructionPreview, PreviewVerdict};
