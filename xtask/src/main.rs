@@ -1,11 +1,13 @@
 //! The chores of the repository: `cargo xtask test` runs everything that a change must pass,
-//! `cargo xtask tidy` only the rules about the shape of the repository.
+//! `cargo xtask tidy` only the rules about the shape of the repository, `cargo xtask vectors` only
+//! the tests of the cryptography, with the published vectors counted.
 //!
 //! It depends on nothing of Lethe and on no network, so that it builds in seconds and works while
 //! the rest does not compile.
 
 mod steps;
 mod tidy;
+mod vectors;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ fn main() -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => steps::test(),
         ["tidy"] => steps::tidy(),
+        ["vectors"] => vectors::print(),
+        ["vectors", "--check"] => vectors::check(),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -49,5 +53,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  test   format, tidy, lints, tests and documentation: what CI runs
-  tidy   the rules about layers, sizes, words, documents and dependencies";
+  test   format, tidy, lints, tests, vectors and documentation: what CI runs
+  tidy   the rules about layers, sizes, words, documents and dependencies
+  vectors [--check]
+         runs the published vectors and counts them; against docs/algorithms.md";

@@ -4,7 +4,7 @@ use std::env;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::{cargo, tidy};
+use crate::{cargo, tidy, vectors};
 
 /// Runs every step. On a developer's machine the first failure ends the run; in CI (`CI` is set)
 /// the others still run, so that one run shows everything that is wrong.
@@ -35,11 +35,13 @@ struct Step {
 }
 
 /// Clippy and rustdoc share their type-checked dependencies; the tests need compiled ones.
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step { name: "format", run: |_| succeeds(cargo(&["fmt", "--all", "--check"])) },
     Step { name: "tidy", run: run_tidy },
     Step { name: "lints", run: run_clippy },
     Step { name: "tests", run: run_tests },
+    // The tests have just passed: what is checked is the document.
+    Step { name: "vectors", run: |_| vectors::is_document_right() },
     Step { name: "documentation", run: run_rustdoc },
 ];
 

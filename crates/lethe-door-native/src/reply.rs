@@ -1,12 +1,9 @@
 //! The three ways in which handlers answer, with their refusals turned into problems.
 
 use core::future::Future;
-use core::pin::pin;
-use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
-use std::task::Wake;
-use std::thread::{self, Thread};
 
+pub(crate) use lethe_http::block_on;
 use lethe_http::{Reply, Request, Response};
 
 use crate::error::Refusal;
@@ -48,33 +45,5 @@ pub(crate) fn by_size(
         work(&request).map(Reply::Ready)
     } else {
         Ok(blocking(request, work))
-    }
-}
-
-/// The output of `future`, for which this thread waits. Only on the pool for blocking work: for a
-/// change that begins with slow computation.
-pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let waker = Waker::from(Arc::new(Unparker(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            // A wake-up between the poll and here is not lost: `park` then returns at once. One
-            // without cause only polls once more.
-            Poll::Pending => thread::park(),
-        }
-    }
-}
-
-struct Unparker(Thread);
-
-impl Wake for Unparker {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
     }
 }

@@ -63,6 +63,7 @@ operations! {
     ReadJob: KeysRead, "job.read", "read a bulk destruction";
     CancelJob: KeysDestroy, "job.cancel", "cancel a bulk destruction";
     ImportKey: KeysImport, "key.import", "import";
+    ManageTokens: ApikeysManage, "key.tokens", "manage the tokens of";
     MakeImportKey: KeysImport, "import_key.create", "make an import key";
     ReadImportKey: KeysImport, "import_key.read", "read an import key";
     RemoveImportKey: KeysImport, "import_key.remove", "remove an import key";
@@ -272,6 +273,19 @@ impl Caller {
         let PrincipalEntry { everywhere, vaults, keys, .. } = &*self.principal;
         let mut sets = vaults.values().chain(keys.values());
         everywhere.contains(permission) || sets.any(|set| set.contains(permission))
+    }
+
+    /// The keys that grants name of which one has `permission`.
+    pub(crate) fn keys_with(&self, permission: Permission) -> impl Iterator<Item = KeyId> {
+        let keys = self.principal.keys.iter();
+        keys.filter(move |(_, held)| held.contains(permission)).map(|(key, _)| *key)
+    }
+
+    /// Whether the caller has `permission` on this key: for what a door decides itself, beside
+    /// [`crate::Engine::decide`].
+    #[must_use]
+    pub fn may_on(&self, permission: Permission, entry: &KeyEntry) -> bool {
+        self.may(permission, entry.record())
     }
 
     /// Whether the caller may see the key.

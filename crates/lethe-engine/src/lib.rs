@@ -51,8 +51,8 @@ pub use ops::{
     DocumentChange, DocumentPage, DoorOperation, EndedVersion, EventReader, Expected,
     ExportRequest, ExportTo, Exported, GivenMaterial, GivenVersion, HoldRequest, ImportKeyRequest,
     ImportSource, KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal,
-    PlainExport, PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange, Selection,
-    SignedRequest, VaultChange, VaultRequest,
+    NumberedPage, PlainExport, PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange,
+    Selection, SignedRequest, TokensChange, VaultChange, VaultRequest,
 };
 pub use signin::{Proof, Rate, SignInLimits, Source};
 pub use start::{Parts, StartError, StoreState, prepare};

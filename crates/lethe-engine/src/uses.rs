@@ -105,11 +105,8 @@ impl Engine {
                 None => Ok(None),
             };
         }
-        for version in entry.record().versions.iter().rev() {
-            // What may not be used has not made anything that counts.
-            if let Ok(Some((position, version))) = versions::to_process(entry, version.number)
-                && let Some(found) = attempt(&*self.shared.usable(entry, position, version)?)?
-            {
+        for (position, version) in versions::all_to_process(entry) {
+            if let Some(found) = attempt(&*self.shared.usable(entry, position, version)?)? {
                 return Ok(Some(found));
             }
         }

@@ -113,7 +113,8 @@ pub(crate) fn to_process(
     number: u32,
 ) -> Result<Option<(usize, &KeyVersion)>, EngineError> {
     let record = entry.record();
-    let mut all = record.versions.iter().enumerate();
+    // From the newest: it is nearly always the one.
+    let mut all = record.versions.iter().enumerate().rev();
     let Some((position, version)) = all.find(|(_, version)| version.number == number) else {
         return if was_destroyed(record, number) {
             Err(EngineError::VersionRefused { version: number, why: VersionFault::Destroyed })
@@ -123,6 +124,14 @@ pub(crate) fn to_process(
     };
     may_be_used(entry, version, record.life().process_from)?;
     Ok(Some((position, version)))
+}
+
+/// The versions that may process data, the newest first: for data that does not name its version.
+/// Those that may not have made nothing that counts.
+pub(crate) fn all_to_process(entry: &KeyEntry) -> impl Iterator<Item = (usize, &KeyVersion)> {
+    let minimum = entry.record().life().process_from;
+    let all = entry.record().versions.iter().enumerate().rev();
+    all.filter(move |(_, version)| may_be_used(entry, version, minimum).is_ok())
 }
 
 /// The oldest version that may protect new data. What may not be opened any more is not worth

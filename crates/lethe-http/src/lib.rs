@@ -15,6 +15,7 @@
 //! Read in this order: `door.rs` (what a door gives), `dispatch.rs` (the way of one request),
 //! `connection.rs`, `serve.rs`.
 
+mod block_on;
 mod body;
 mod connection;
 mod decode;
@@ -33,6 +34,7 @@ mod serve;
 pub mod testing;
 pub mod tls;
 
+pub use block_on::block_on;
 pub use body::{Body, BodySender, BrokenBody, ClientGone, Response};
 pub use decode::{InvalidEncoding, Query, QueryPair, percent_decode};
 pub use door::{

@@ -99,6 +99,7 @@ fn detail(versions: u32, approvals: u8) -> DestroyedDetail {
         actor: Actor { id: PrincipalId([0xa1; 16]), name: "billing service".to_owned() },
         aliases: vec!["customer/0000-1111-2222-3333".to_owned()],
         algorithm: "aes256-gcm".to_owned(),
+        derived_from: None,
         evidence: (0..approvals).map(approval).collect(),
         exported: false,
         imported: false,

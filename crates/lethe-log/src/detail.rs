@@ -5,7 +5,7 @@
 
 mod evidence;
 
-use lethe_types::{PrincipalId, UnixMillis, VaultId};
+use lethe_types::{KeyId, PrincipalId, UnixMillis, VaultId};
 
 pub use evidence::{
     EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX,
@@ -28,6 +28,9 @@ pub struct DestroyedDetail {
     pub aliases: Vec<String>,
     /// Its algorithm, as in `aes256-gcm`.
     pub algorithm: String,
+    /// The key that its material was derived from: as long as that one lives, whoever may use it
+    /// can derive the same material again. Not in the JSON if there is none.
+    pub derived_from: Option<KeyId>,
     /// Who signed what about exactly this destruction: approvals, and the request itself. At most
     /// [`EVIDENCE_STATEMENTS_MAX`]. Not in the JSON if there is none.
     pub evidence: Vec<SignedStatement>,
@@ -110,6 +113,11 @@ impl DestroyedDetail {
             actor: Actor::read(members.object("actor")?)?,
             aliases: members.texts("aliases")?,
             algorithm: members.text("algorithm")?,
+            derived_from: if members.has("derived_from") {
+                Some(members.parsed("derived_from")?)
+            } else {
+                None
+            },
             evidence: evidence::read(&mut members)?,
             exported: members.boolean("exported")?,
             imported: members.boolean("imported")?,
@@ -145,6 +153,7 @@ impl DestroyedDetail {
         object.object("actor", |object| self.actor.write(object));
         object.text("algorithm", &self.algorithm);
         object.texts("aliases", self.aliases.iter().map(String::as_str));
+        self.write_derived_from(object);
         if !self.evidence.is_empty() {
             object.objects("evidence", &self.evidence, |object, signed| signed.write(object));
         }
@@ -158,6 +167,12 @@ impl DestroyedDetail {
         object.time("unusable_since", self.unusable_since);
         object.plain("vault", self.vault);
         object.objects("versions", &self.versions, |object, version| version.write(object));
+    }
+
+    pub(crate) fn write_derived_from(&self, object: &mut ObjectWriter<'_>) {
+        if let Some(parent) = self.derived_from {
+            object.plain("derived_from", parent);
+        }
     }
 
     /// The two members that a plain destruction lacks and that statements of receipts have too.

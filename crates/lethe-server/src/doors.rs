@@ -2,6 +2,7 @@
 //! makes what a client of it needs.
 
 mod native;
+mod ncloud;
 mod storedsafe;
 
 use std::sync::{Arc, OnceLock};
@@ -9,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use lethe_door_native::ServiceView;
 use lethe_engine::Engine;
 use lethe_http::{Door, ListenerOptions};
-use lethe_types::{Clock, RealmId};
+use lethe_types::{Clock, Entropy, RealmId};
 use serde_json::{Map, Value};
 
 use crate::ServeError;
@@ -22,7 +23,9 @@ pub(crate) struct Site<'a> {
     pub(crate) realm: RealmId,
     pub(crate) engine: &'a Arc<Engine>,
     pub(crate) service: &'a Arc<dyn ServiceView>,
-    pub(crate) clock: &'a Arc<dyn Clock>,
+    /// The clock of the engine.
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     /// `https://HOST:PORT` of the door's own listener: known an instant after it listens.
     pub(crate) url: Arc<OnceLock<String>>,
 }
@@ -50,10 +53,10 @@ impl Opened {
 /// # Errors
 /// [`ServeError::Door`] if it does not take its settings; the engine's if it cannot make what it
 /// needs.
-#[expect(clippy::unused_async, reason = "doors keep what they need as documents of the engine")]
 pub(crate) async fn open(site: &Site<'_>) -> Result<Opened, ServeError> {
     match site.config.dialect {
         "native" => native::open(site),
+        "ncloud" => ncloud::open(site).await,
         "storedsafe" => storedsafe::open(site),
         other => Err(ServeError::Door { dialect: other, why: "not in this version".to_owned() }),
     }
@@ -67,6 +70,7 @@ pub(crate) async fn provision_dev(
 ) -> Result<Map<String, Value>, ServeError> {
     match site.config.dialect {
         "native" => native::provision_dev(site, before).await,
+        "ncloud" => ncloud::provision_dev(site, before).await,
         "storedsafe" => storedsafe::provision_dev(site, before).await,
         _ => Ok(Map::new()),
     }

@@ -132,12 +132,18 @@ async fn run(
     });
     let certificates = certificates(config)?;
     let before = if options.dev { dev::last_time(&data) } else { Map::new() };
-    let door_clock: Arc<dyn Clock> = clock.clone();
     let (mut listeners, mut opened, mut provided) = (Vec::new(), Vec::new(), Vec::new());
     for door_config in &config.doors {
         let realm = engine.ensure_realm(&door_config.realm).await?;
-        let (clock, service, url) = (&door_clock, &service, Arc::default());
-        let site = Site { config: door_config, realm, engine, service, clock, url };
+        let site = Site {
+            config: door_config,
+            realm,
+            engine,
+            service: &service,
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+            url: Arc::default(),
+        };
         let door = doors::open(&site).await?;
         if options.dev {
             let before = before.get(door_config.dialect);

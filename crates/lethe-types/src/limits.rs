@@ -219,7 +219,7 @@ pub const SIGN_IN_KNOWN_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600
 pub const ONE_TIME_ENTRIES_MAX: usize = 65_536;
 
 /// Most names of the context that a ciphertext is bound to.
-pub const BOUND_CONTEXT_PAIRS_MAX: usize = 64;
+pub const BOUND_CONTEXT_ENTRIES_MAX: usize = 64;
 
 /// Most bytes of the context that a ciphertext is bound to, names and values together.
 pub const BOUND_CONTEXT_BYTES_MAX: usize = 8_192;

@@ -3,7 +3,7 @@
 
 use core::fmt;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// `N` secret bytes in a heap box of their own, so that moves leave no copies behind.
 ///
@@ -65,19 +65,19 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 /// Secret bytes whose length is known only at run time. Same rules as [`Secret`].
 ///
 /// The buffer never grows in place (growing would leave an unwiped copy behind).
-pub struct SecretVec(Zeroizing<Vec<u8>>);
+pub struct SecretVec(Vec<u8>);
 
 impl SecretVec {
     /// Takes ownership of `bytes`; they are wiped when the value is dropped.
     #[must_use]
     pub fn from_vec(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(bytes)
     }
 
     /// Copies `bytes` into a buffer of exactly their size.
     #[must_use]
     pub fn copy_from(bytes: &[u8]) -> Self {
-        Self(Zeroizing::new(bytes.to_vec()))
+        Self(bytes.to_vec())
     }
 
     /// `len` bytes that `fill` writes in place; they start as zero.
@@ -88,9 +88,9 @@ impl SecretVec {
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let mut bytes = Zeroizing::new(vec![0_u8; len]);
-        fill(&mut bytes)?;
-        Ok(Self(bytes))
+        let mut secret = Self(vec![0_u8; len]);
+        fill(&mut secret.0)?;
+        Ok(secret)
     }
 
     /// The bytes. Keep the borrow short.
@@ -118,8 +118,21 @@ impl SecretVec {
     }
 
     /// Wipes the bytes now and leaves the value empty.
+    ///
+    /// All that the buffer has room for is overwritten. `Zeroize` writes byte by byte, which for a
+    /// plaintext of 4 KiB takes longer than its decryption: this fills, and shows the compiler a
+    /// reader of what it filled, as `Zeroize` itself does for whole structures.
     pub fn wipe(&mut self) {
-        self.0.zeroize();
+        self.0.clear();
+        self.0.resize(self.0.capacity(), 0);
+        zeroize::optimization_barrier(self.0.as_slice());
+        self.0.clear();
+    }
+}
+
+impl Drop for SecretVec {
+    fn drop(&mut self) {
+        self.wipe();
     }
 }
 

@@ -49,18 +49,19 @@ fn write(verified: &Verified, out: &mut String) -> fmt::Result {
         detail.requested, detail.unusable_since, entry.time,
     )?;
     write_evidence(&verified.approvals, &verified.requests, out)?;
+    let stored = if detail.derived_from.is_some() { "what was stored of it" } else { "it" };
     match verified.recoverable_from_backups_until() {
         None => writeln!(
             out,
-            "Nobody can recover it since {}: that is when the root of epoch {} was erased \
+            "Nobody can recover {stored} since {}: that is when the root of epoch {} was erased \
              (slot `{}`, class `{}`).",
             erasure.irrecoverable_since, facts.epoch_from, erasure.slot.kind, erasure.slot.class,
         )?,
         Some(until) => writeln!(
             out,
             "The root of epoch {} was erased at {} (slot `{}`, class `{}`), but a backup whose \
-             root was kept could bring the key back until {until}. Nobody can recover it after \
-             that.",
+             root was kept could bring the key back until {until}. Nobody can recover {stored} \
+             after that.",
             facts.epoch_from, erasure.irrecoverable_since, erasure.slot.kind, erasure.slot.class,
         )?,
     }
@@ -71,6 +72,13 @@ fn write(verified: &Verified, out: &mut String) -> fmt::Result {
         (true, true) => "The key was imported and exported: copies may exist outside.",
     };
     writeln!(out, "{copies}")?;
+    if let Some(parent) = detail.derived_from {
+        writeln!(
+            out,
+            "But it was derived from key {parent}: who holds the disks and the root can derive it \
+             again until that key is destroyed too."
+        )?;
+    }
     writeln!(
         out,
         "Entry {} of {} in the log {:?}, whose signed checkpoint covers it.",

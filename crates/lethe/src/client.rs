@@ -258,6 +258,8 @@ pub(crate) enum Member<'a> {
     Number(u32),
     /// Text.
     Text(&'a str),
+    /// JSON as it is.
+    Written(&'a [u8]),
 }
 
 /// A JSON object. Bytes are often secret, so that it is written once into a buffer of its size.
@@ -271,6 +273,7 @@ pub(crate) fn object(members: &[(&str, Member<'_>)]) -> SecretVec {
                 Member::Json(json) => json.len(),
                 Member::Number(_) => 10,
                 Member::Text(text) => text.len() * 6,
+                Member::Written(json) => json.len(),
             }
     };
     let mut out = Vec::with_capacity(2 + members.iter().map(room).sum::<usize>());
@@ -292,6 +295,7 @@ pub(crate) fn object(members: &[(&str, Member<'_>)]) -> SecretVec {
             Member::Json(json) => out.extend_from_slice(json.as_bytes()),
             Member::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
             Member::Text(text) => quote(&mut out, text),
+            Member::Written(json) => out.extend_from_slice(json),
         }
     }
     out.push(b'}');

@@ -85,6 +85,22 @@ fn check_public(raw: &[u8]) -> Result<VerifyingKey, CryptoError> {
     if is_canonical && bool::from(point.is_torsion_free()) { Ok(key) } else { Err(REFUSED_PUBLIC) }
 }
 
+/// Whether `R` of a signature is a coordinate below the prime with a bit of sign behind it (RFC
+/// 8032 section 5.2.3). The library passes over the seven bits between them, and reduces.
+fn has_canonical_point(signature: &[u8]) -> bool {
+    let Some((coordinate, [sign, ..])) = signature.split_at_checked(PRIME.len()) else {
+        return false;
+    };
+    sign & 0x7f == 0 && coordinate.iter().rev().lt(PRIME.iter().rev())
+}
+
+/// 2^448 - 2^224 - 1, little-endian.
+const PRIME: [u8; KEY_BYTES - 1] = {
+    let mut prime = [0xff; KEY_BYTES - 1];
+    prime[28] = 0xfe;
+    prime
+};
+
 struct Ed448Key {
     signing: Option<SigningKey>,
     verifying: VerifyingKey,
@@ -167,7 +183,8 @@ impl ExpandedKey for Ed448Key {
     ) -> Result<bool, CryptoError> {
         let context = context_of(request)?;
         // Reading refuses `S` that is not below the order, and `R` that is no point.
-        let read = LibrarySignature::from_slice(signature);
+        let read = Some(signature).filter(|signature| has_canonical_point(signature));
+        let read = read.and_then(|signature| LibrarySignature::from_slice(signature).ok());
         let verified = if scheme == SignatureScheme::Ed448 {
             let message = message_of(request.input)?;
             read.map(|read| self.verifying.verify_ctx(&read, context, message))
@@ -177,6 +194,6 @@ impl ExpandedKey for Ed448Key {
         } else {
             return Err(NO_SUCH_SCHEME);
         };
-        Ok(verified.is_ok_and(|result| result.is_ok()))
+        Ok(verified.is_some_and(|result| result.is_ok()))
     }
 }

@@ -250,3 +250,18 @@ impl ExpandedKey for MlDsaKey {
         Ok(self.verifier.verify_sig(message, signature).is_ok())
     }
 }
+
+/// The expanded key of a seed, for tests.
+#[cfg(test)]
+pub(crate) fn expanded(name: &str, seed: &[u8]) -> SecretVec {
+    let family = match name {
+        "ml-dsa-44" => &ML_DSA_44,
+        "ml-dsa-65" => &ML_DSA_65,
+        other => {
+            assert_eq!(other, "ml-dsa-87");
+            &ML_DSA_87
+        }
+    };
+    let pair = family.pair(seed).expect("a seed");
+    SecretVec::copy_from(pair.private_key().as_raw_bytes().expect("a pair has a key").as_ref())
+}

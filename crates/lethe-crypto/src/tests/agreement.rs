@@ -1,45 +1,39 @@
-//! Key agreement: Wycheproof, RFC 7748, and what must be refused.
+//! Key agreement: NIST CAVP, RFC 7748, and what must be refused.
 
 use lethe_types::SecretVec;
 
-use super::{Line, algorithm, altered, hex, lines, quick_key};
+use super::tally::Tally;
+use super::{algorithm, altered, hex, lines, quick_key};
 use crate::CryptoError;
 use crate::registry::{KeyFormat, PublicFormat};
 
-/// The secret, or `None` if the peer's key is refused.
-fn agreed(line: &Line) -> Option<SecretVec> {
-    let algorithm = algorithm(line.head("algorithm"));
-    let private = algorithm.import(KeyFormat::Raw, &line.bytes(1)).unwrap();
-    let key = algorithm.load(private.secret()).unwrap();
-    let peer = line.bytes(2);
-    let peer = match line.head("form") {
-        "raw" => peer,
-        _ => algorithm.import_public(PublicFormat::SpkiDer, &peer).ok()?.raw().to_vec(),
-    };
-    match key.agree(&peer) {
-        Ok(secret) => Some(secret),
-        Err(CryptoError::Invalid(_)) => None,
-        Err(error) => panic!("{error}"),
-    }
-}
-
 #[test]
-fn of_wycheproof() {
-    let vectors = lines(include_str!("../../vectors/agreement.txt"), &["algorithm", "form"]);
-    let mut refused = 0;
-    for line in &vectors {
-        let context = format!("{:?} {:?}", line.head, line.fields);
-        match (agreed(line), line.verdict()) {
-            (Some(secret), Some(true) | None) => assert!(secret.ct_eq(&line.bytes(3)), "{context}"),
-            (None, Some(false) | None) => refused += 1,
-            (Some(_), Some(false)) | (None, Some(true)) => panic!("{context}"),
+fn ecdh_of_nist() {
+    let mut tally = Tally::new("NIST CAVP");
+    for line in lines(include_str!("../../vectors/ecdh.txt"), &["algorithm"]) {
+        let algorithm = algorithm(line.head("algorithm"));
+        let private = algorithm.import(KeyFormat::Raw, &line.bytes(1));
+        let key = private.and_then(|private| algorithm.load(private.secret()));
+        let made = key.and_then(|key| key.agree(&line.bytes(2)));
+        match line.fields[0] {
+            "valid" => assert!(made.unwrap().ct_eq(&line.bytes(3)), "{:?}", line.fields),
+            "wrong" => match made {
+                Ok(made) => assert!(!made.ct_eq(&line.bytes(3)), "{:?}", line.fields),
+                // A private key that was altered may have been altered to none.
+                Err(error) => {
+                    assert_eq!(error, CryptoError::Invalid("elliptic-curve private key"));
+                }
+            },
+            _ => assert!(matches!(made.map(drop), Err(CryptoError::Invalid(_)))),
         }
+        tally.ran(algorithm, line.fields[0] == "valid");
     }
-    assert_eq!((vectors.len(), refused), (196, 92));
+    assert_eq!(tally.totals(), (54, 24));
 }
 
 #[track_caller]
 fn check_x448(scalar: &str, point: &str, want: &str) {
+    Tally::new("RFC 7748").accepted("x448");
     let key = algorithm("x448").load(&SecretVec::from_vec(hex(scalar))).unwrap();
     assert!(key.agree(&hex(point)).unwrap().ct_eq(&hex(want)));
 }
@@ -88,6 +82,7 @@ fn x448_of_rfc_7748_section_6_2() {
         "22c5d9bbc836647241d953d40c5b12da88120d53177f80e532c41fa0",
     );
     assert_eq!(key.public_key().unwrap().raw(), hex(public));
+    Tally::new("RFC 7748").accepted("x448");
 }
 
 #[test]
@@ -154,6 +149,7 @@ fn hashed_points_of_secp256k1() {
     let point = key.agree_with_hashed(&domain, &seed).unwrap();
     let want = "03345aed0be746a5f1f5898904f58964e82be6edecbd47db99c48f3b51118b17a1";
     assert!(point.ct_eq(&hex(want)));
+    Tally::new("second implementations").accepted("ecdh-secp256k1");
     let refused = key.agree_with_hashed(b"", &seed).map(drop);
     assert_eq!(refused, Err(CryptoError::Invalid("domain of the hash to the curve")));
 }

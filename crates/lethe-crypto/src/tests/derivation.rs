@@ -2,6 +2,7 @@
 
 use lethe_types::SecretVec;
 
+use super::tally::Tally;
 use super::{algorithm, hex, lines, quick_key, quick_material};
 use crate::CryptoError;
 use crate::registry::{Algorithm, DerivationPath, KeyFormat, PublicKey, Use};
@@ -13,8 +14,10 @@ fn path(text: &str) -> DerivationPath {
 #[test]
 fn paths_of_bip_32_and_slip_0010() {
     let vectors = lines(include_str!("../../vectors/derivation.txt"), &[]);
+    let mut tallies = [Tally::new("BIP-32"), Tally::new("SLIP-0010")];
     for line in &vectors {
         let algorithm = algorithm(line.fields[0]);
+        tallies[usize::from(algorithm.name().starts_with("slip10"))].accepted(algorithm);
         let master = algorithm.master(&line.bytes(1)).unwrap();
         let child = algorithm.derive_child(master.secret(), &path(line.fields[2])).unwrap();
         let want = [line.bytes(4), line.bytes(3)].concat();

@@ -1,9 +1,11 @@
 //! Tests of the crate: the table, published vectors, and what must be refused.
 
 mod agreement;
+mod bad_input;
 mod ciphers;
 mod convergent;
 mod derivation;
+mod document;
 mod encodings;
 mod forms;
 mod otp;
@@ -13,6 +15,7 @@ mod primitives;
 mod refused;
 mod registry;
 mod requests;
+mod round_trips;
 mod rsa;
 mod sealed;
 mod secp256k1;
@@ -21,6 +24,7 @@ mod signing_key;
 #[cfg(feature = "stark")]
 mod stark;
 mod symmetric;
+pub(crate) mod tally;
 mod token;
 mod vectors;
 mod wycheproof;

@@ -1,4 +1,5 @@
 use super::records;
+use super::tally::Tally;
 use crate::otp::{OtpDigest, hotp, totp_code, totp_step, totp_verify};
 
 fn digest(name: &str) -> OtpDigest {
@@ -13,6 +14,7 @@ fn digest(name: &str) -> OtpDigest {
 #[test]
 fn codes_of_rfc_4226_and_rfc_6238() {
     let vectors = records(include_str!("../testdata/otp.txt"));
+    let mut tallies = [Tally::new("RFC 4226"), Tally::new("RFC 6238")];
     for vector in &vectors {
         let number = |name| vector.0.get(name).map(|text| text.parse::<u64>().unwrap());
         let counter = number("counter").or_else(|| number("time").map(totp_step)).unwrap();
@@ -20,6 +22,8 @@ fn codes_of_rfc_4226_and_rfc_6238() {
         if let Some(want) = number("truncated") {
             assert_eq!(u64::from(truncated), want);
         }
+        let (at, name) = if vector.has("time") { (1, "totp") } else { (0, "hotp") };
+        tallies[at].accepted(format!("{name}-{}", vector.text("digest")));
         let code = vector.text("code");
         assert!(format!("{truncated:010}").ends_with(code), "{truncated} {code}");
         if vector.text("digest") == "sha1" {

@@ -2,6 +2,7 @@
 
 use lethe_types::SecretVec;
 
+use super::tally::Tally;
 use super::{algorithm, hex, lines, quick_key, request_by};
 use crate::CryptoError;
 use crate::hash::sha256;
@@ -10,9 +11,11 @@ use crate::registry::{Algorithm, PssSalt, SignInput, SignRequest, SignatureSchem
 #[test]
 fn eddsa_with_context_and_prehashed_of_rfc_8032() {
     let vectors = lines(include_str!("../../vectors/rfc8032.txt"), &[]);
+    let mut tally = Tally::new("RFC 8032");
     for line in &vectors {
         let scheme: SignatureScheme = line.fields[0].parse().unwrap();
         let name = if scheme.as_str().starts_with("ed448") { "ed448" } else { "ed25519" };
+        tally.accepted(name);
         let key = algorithm(name).load(&SecretVec::from_vec(line.bytes(1))).unwrap();
         assert_eq!(key.public_key().unwrap().raw(), line.bytes(2));
         let (message, context, want) = (line.bytes(3), line.bytes(4), line.bytes(5));
@@ -52,6 +55,7 @@ fn expanded_keys_sign_as_the_seed_they_come_from() {
         assert_eq!(plain.verify_with(&request, &signature.bytes), Ok(true));
         assert_eq!(expanded.verify_with(&request, &signature.bytes), Ok(true));
     }
+    Tally::new("RFC 8032").accepted("ed25519-expanded");
 }
 
 /// Signs by message and by its digest, and checks each signature by the other way.
@@ -118,6 +122,7 @@ fn p256_with_every_hash_of_rfc_6979() {
         let scheme = Some(scheme.parse().unwrap());
         assert_eq!(key.verify(scheme, message, &signature), Ok(true));
         assert_eq!(key.verify(scheme, b"other", &signature), Ok(false));
+        Tally::new("RFC 6979").accepted("ecdsa-p256");
     };
     check(
         "ecdsa-sha384-p1363",

@@ -1,54 +1,11 @@
-//! RSA: OAEP and PSS of Wycheproof, salts of any length, keys that must be refused.
+//! RSA: OAEP, salts of any length, keys that must be refused.
 
-use super::{Counting, algorithm, altered, hex, lines, quick_key, stored_key};
+use super::{Counting, algorithm, altered, hex, quick_key, stored_key};
 use crate::CryptoError;
 use crate::registry::{
     BlockPadding, CipherParts, DecryptParams, EncryptParams, KeyFormat, Nonce, OaepHash, PssSalt,
-    PublicFormat, SignRequest, SignatureScheme, UsableKey,
+    PublicFormat, SignRequest, SignatureScheme,
 };
-
-fn oaep_hash(name: &str) -> OaepHash {
-    match name {
-        "sha1" => OaepHash::Sha1,
-        "sha256" => OaepHash::Sha256,
-        "sha384" => OaepHash::Sha384,
-        "sha512" => OaepHash::Sha512,
-        other => panic!("{other}"),
-    }
-}
-
-#[test]
-fn oaep_of_wycheproof() {
-    let vectors = lines(include_str!("../../vectors/oaep.txt"), &["hash", "pkcs8"]);
-    let mut valid = 0;
-    let mut last: Option<(&str, UsableKey)> = None;
-    for line in &vectors {
-        let pkcs8 = line.head("pkcs8");
-        if last.as_ref().is_none_or(|(text, _)| *text != pkcs8) {
-            let algorithm = algorithm("rsa-2048");
-            let material = algorithm.import(KeyFormat::Pkcs8Der, &hex(pkcs8)).unwrap();
-            last = Some((pkcs8, algorithm.load(material.secret()).unwrap()));
-        }
-        let (_, key) = last.as_ref().unwrap();
-        let (message, label, ciphertext) = (line.bytes(1), line.bytes(2), line.bytes(3));
-        let hash = oaep_hash(line.head("hash"));
-        let opened = key.decrypt_oaep(hash, &label, &ciphertext);
-        match line.verdict() {
-            Some(true) => {
-                assert!(opened.unwrap().ct_eq(&message));
-                let again = key.encrypt_oaep(hash, &label, &message).unwrap();
-                assert!(key.decrypt_oaep(hash, &label, &again).unwrap().ct_eq(&message));
-                valid += 1;
-            }
-            Some(false) => {
-                let refused = opened.map(drop);
-                assert_eq!(refused, Err(CryptoError::Authentication), "{:?}", line.fields);
-            }
-            None => panic!("{:?}", line.fields),
-        }
-    }
-    assert_eq!((vectors.len(), valid), (43, 23));
-}
 
 #[test]
 fn encryption_with_parameters_is_oaep_with_sha256() {
@@ -122,29 +79,6 @@ fn oaep_refuses_what_it_did_not_make() {
     assert!(matches!(refused, Err(CryptoError::Unsupported(_))));
     let other = quick_key(algorithm("ecdsa-p256")).encrypt_oaep(OaepHash::Sha256, b"", b"");
     assert!(matches!(other, Err(CryptoError::Unsupported(_))));
-}
-
-#[test]
-fn pss_of_wycheproof() {
-    let names = ["algorithm", "scheme", "salt", "public"];
-    let vectors = lines(include_str!("../../vectors/pss.txt"), &names);
-    let mut valid = 0;
-    for line in &vectors {
-        let algorithm = algorithm(line.head("algorithm"));
-        let key = algorithm.load_public(&hex(line.head("public"))).unwrap();
-        let (message, signature) = (line.bytes(1), line.bytes(2));
-        let scheme: SignatureScheme = line.head("scheme").parse().unwrap();
-        let request = SignRequest::message(&message).by(scheme);
-        let salt: u16 = line.head("salt").parse().unwrap();
-        let by = |salt| key.verify_with(&request.with_pss_salt(salt), &signature).unwrap();
-        assert_eq!(Some(by(PssSalt::Exactly(salt))), line.verdict(), "{:?}", line.fields);
-        if line.verdict() == Some(true) {
-            assert!(by(PssSalt::Any), "{:?}", line.fields);
-            assert!(!by(PssSalt::Exactly(salt + 1)));
-            valid += 1;
-        }
-    }
-    assert_eq!((vectors.len(), valid), (54, 38));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use lethe_types::SecretVec;
 use proptest::prelude::{ProptestConfig, any, proptest};
 use secp256k1::{Message, PublicKey as OtherPublicKey, SecretKey, ecdh, ecdsa, schnorr};
 
+use super::tally::Tally;
 use super::{algorithm, hex, lines};
 use crate::CryptoError;
 use crate::registry::{
@@ -25,12 +26,14 @@ fn with_x(x: &[u8]) -> Option<UsableKey> {
 #[test]
 fn schnorr_of_bip_340() {
     let vectors = lines(include_str!("../../vectors/bip340.txt"), &[]);
+    let mut tally = Tally::new("BIP-340");
     for line in &vectors {
         let (message, signature) = (line.bytes(4), line.bytes(5));
         let request = SignRequest::message(&message);
         let accepted = with_x(&line.bytes(2))
             .is_some_and(|key| key.verify_with(&request, &signature).unwrap());
         assert_eq!(Some(accepted), line.verdict(), "{:?}", line.fields);
+        tally.ran("bip340-secp256k1", accepted);
         if line.fields[1] != "-" {
             let key = load("bip340-secp256k1", &line.bytes(1)).unwrap();
             let aux: [u8; 32] = line.bytes(3).try_into().unwrap();
@@ -45,7 +48,9 @@ fn schnorr_of_bip_340() {
 #[test]
 fn taproot_of_bip_341() {
     let vectors = lines(include_str!("../../vectors/bip341.txt"), &[]);
+    let mut tally = Tally::new("BIP-341");
     for line in &vectors {
+        tally.accepted("bip340-secp256k1");
         if line.fields[0] == "output" {
             let key = with_x(&line.bytes(1)).unwrap();
             assert_eq!(key.taproot_output_key(&line.bytes(2)).unwrap().to_vec(), line.bytes(3));
@@ -78,6 +83,7 @@ fn check_recoverable(input: SignInput<'_>, scheme: SignatureScheme, want: &str, 
     let signature = key.sign_with(&request).unwrap();
     assert_eq!(signature.bytes, hex(want));
     assert_eq!(signature.recovery_id, Some(recovery));
+    Tally::new("second implementations").accepted("secp256k1");
     assert_eq!(key.verify_with(&request, &signature.bytes), Ok(true));
 }
 
@@ -123,6 +129,7 @@ fn check_taproot(root: &str, output: &str, want: &str) {
     assert_eq!(key.taproot_output_key(&root).unwrap().to_vec(), hex(output));
     let request = SignRequest::digest(&hash).by(SignatureScheme::Bip340Taproot).with_context(&root);
     assert_eq!(key.sign_with(&request).unwrap().bytes, hex(want));
+    Tally::new("second implementations").accepted("secp256k1");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use lethe_types::SecretVec;
 
-use super::{Record, algorithm, hex, records, stored_key};
-use crate::registry::{Algorithm, SignatureScheme};
+use super::tally::Tally;
+use super::{Line, Record, algorithm, hex, lines, records, stored_key};
+use crate::registry::{Algorithm, PssSalt, SignRequest, SignatureScheme};
 
 /// Whether the public key loads and the signature is valid under it.
 fn is_accepted(
@@ -20,7 +21,10 @@ fn is_accepted(
 #[test]
 fn ed25519_of_rfc_8032() {
     let vectors = records(include_str!("../testdata/ed25519.txt"));
-    for vector in &vectors {
+    let mut tallies = [Tally::new("RFC 8032"), Tally::new("Ed25519, its authors")];
+    for (at, vector) in vectors.iter().enumerate() {
+        // The first three of the authors are in the RFC.
+        tallies[usize::from(at >= 3)].accepted("ed25519");
         check_ed25519(
             &vector.bytes("seed"),
             &vector.bytes("public"),
@@ -30,6 +34,7 @@ fn ed25519_of_rfc_8032() {
     }
     assert_eq!(vectors.len(), 65);
     // Section 7.1, TEST SHA(abc).
+    tallies[0].accepted("ed25519");
     check_ed25519(
         &hex("833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42"),
         &hex("ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf"),
@@ -63,6 +68,7 @@ fn spki_of_point(algorithm: Algorithm, point: &[u8]) -> Vec<u8> {
 
 #[test]
 fn ecdsa_of_nist_at_fixed_length() {
+    let mut tally = Tally::new("NIST CAVP");
     let vectors = records(include_str!("../testdata/ecdsa-cavp.txt"));
     for vector in &vectors {
         let algorithm = vector.algorithm();
@@ -72,6 +78,7 @@ fn ecdsa_of_nist_at_fixed_length() {
         let (message, signature) = (vector.bytes("message"), vector.bytes("signature"));
         let accepted = is_accepted(algorithm, &spki_der, Some(scheme), &message, &signature);
         assert_eq!(accepted, vector.is_valid(), "{:?}", vector.0);
+        tally.ran(algorithm, accepted);
         // The same bytes are never valid as DER.
         assert!(!is_accepted(algorithm, &spki_der, None, &message, &signature));
     }
@@ -81,12 +88,14 @@ fn ecdsa_of_nist_at_fixed_length() {
 
 #[test]
 fn ecdsa_of_rfc_6979_in_der() {
+    let mut tally = Tally::new("RFC 6979");
     let vectors = records(include_str!("../testdata/ecdsa-rfc6979.txt"));
     for vector in &vectors {
         let (spki_der, message) = (vector.bytes("spki"), vector.bytes("message"));
         let signature = vector.bytes("signature");
         let accepted = is_accepted(vector.algorithm(), &spki_der, None, &message, &signature);
         assert_eq!(accepted, vector.is_valid(), "{:?}", vector.0);
+        tally.ran(vector.algorithm(), accepted);
     }
     assert_eq!(vectors.len(), 12);
 }
@@ -117,6 +126,7 @@ fn spki_of_rsa(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
 
 #[test]
 fn rsa_pkcs1_of_nist() {
+    let mut tally = Tally::new("NIST CAVP");
     let vectors = records(include_str!("../testdata/rsa-pkcs1-cavp.txt"));
     for vector in &vectors {
         let spki_der = spki_of_rsa(&vector.bytes("modulus"), &vector.bytes("exponent"));
@@ -125,6 +135,7 @@ fn rsa_pkcs1_of_nist() {
         let accepts =
             |scheme| is_accepted(vector.algorithm(), &spki_der, Some(scheme), &message, &signature);
         assert_eq!(accepts(scheme), vector.is_valid(), "{:?}", vector.0);
+        tally.ran(vector.algorithm(), vector.is_valid());
         // A signature is valid by the scheme that made it alone.
         let others = vector.algorithm().schemes().iter().filter(|&&other| other != scheme);
         assert!(others.copied().all(|other| !accepts(other)));
@@ -134,7 +145,33 @@ fn rsa_pkcs1_of_nist() {
 }
 
 #[test]
+fn rsa_pss_of_nist() {
+    let mut tally = Tally::new("NIST CAVP");
+    let heads = ["algorithm", "scheme", "salt", "modulus"];
+    for line in lines(include_str!("../../vectors/pss.txt"), &heads) {
+        let algorithm = algorithm(line.head("algorithm"));
+        let accepted = is_accepted_pss(algorithm, &line);
+        assert_eq!(Some(accepted), line.verdict(), "{:?}", line.fields);
+        tally.ran(algorithm, accepted);
+    }
+    assert_eq!(tally.totals(), (9, 45));
+}
+
+/// Whether the public key loads and the signature is valid, by a salt of that length and by any.
+fn is_accepted_pss(algorithm: Algorithm, line: &Line) -> bool {
+    let spki_der = spki_of_rsa(&hex(line.head("modulus")), &line.bytes(1));
+    let Ok(key) = algorithm.load_public(&spki_der) else { return false };
+    let message = line.bytes(2);
+    let request = SignRequest::message(&message).by(line.head("scheme").parse().unwrap());
+    let by = |salt| key.verify_with(&request.with_pss_salt(salt), &line.bytes(3)).unwrap();
+    let accepted = by(PssSalt::Exactly(line.head("salt").parse().unwrap()));
+    assert!(!accepted || by(PssSalt::Any));
+    accepted
+}
+
+#[test]
 fn rsa_pss_of_openssl_with_a_salt_as_long_as_the_hash_alone() {
+    let mut tally = Tally::new("OpenSSL");
     let vectors = records(include_str!("../testdata/rsa-pss.txt"));
     for vector in &vectors {
         let spki_der = stored_key(vector.text("algorithm"), "spki");
@@ -143,6 +180,7 @@ fn rsa_pss_of_openssl_with_a_salt_as_long_as_the_hash_alone() {
         let accepted =
             is_accepted(vector.algorithm(), &spki_der, scheme, b"lethe signs this", &signature);
         assert_eq!(accepted, vector.is_valid(), "{:?}", vector.0);
+        tally.ran(vector.algorithm(), accepted);
     }
     assert_eq!(vectors.len(), 27);
     assert_eq!(vectors.iter().filter(|vector| vector.is_valid()).count(), 9);

@@ -2,6 +2,7 @@
 
 use lethe_types::SecretVec;
 
+use super::tally::Tally;
 use super::{algorithm, altered, hex, quick_key};
 use crate::CryptoError;
 use crate::registry::{KeyFormat, PublicFormat, SignRequest, UsableKey};
@@ -28,6 +29,7 @@ fn a_signature_made_elsewhere() {
     assert_eq!(key.verify_with(&SignRequest::digest(&hash), &signature.bytes), Ok(true));
     let alone = key.algorithm().load_public(key.public_key().unwrap().spki_der()).unwrap();
     assert_eq!(alone.verify_with(&SignRequest::digest(&hash), &signature.bytes), Ok(true));
+    Tally::new("second implementations").accepted("stark");
 }
 
 #[test]
@@ -102,4 +104,60 @@ fn the_public_key_carries_its_curve() {
     assert!(spki.ends_with(key.public_key().unwrap().raw()));
     let digest = crate::hash::sha256(&[spki]);
     assert_eq!(digest[..4], [0xeb, 0x07, 0x54, 0xcb]);
+}
+
+/// The key with this `x`, if there is one, with either `y`: a signature does not say which.
+fn with_x(x: &str) -> Vec<UsableKey> {
+    let stark = algorithm("stark");
+    let import = |tag: u8| {
+        let point = [&[tag], hex(x).as_slice()].concat();
+        let public = stark.import_public(PublicFormat::Raw, &point).ok()?;
+        Some(stark.load_public(public.spki_der()).unwrap())
+    };
+    [2, 3].into_iter().filter_map(import).collect()
+}
+
+#[track_caller]
+fn check_starkware(x: &str, hash: &str, r: &str, s: &str, is_valid: bool) {
+    let signature = [hex(r), hex(s)].concat();
+    let hash = hex(hash);
+    let verify =
+        |key: &UsableKey| key.verify_with(&SignRequest::digest(&hash), &signature).unwrap();
+    assert_eq!(with_x(x).iter().any(verify), is_valid, "{x}");
+    Tally::new("StarkWare").ran("stark", is_valid);
+}
+
+/// Of crypto-cpp of StarkWare (95864fbe, `crypto_lib_test.go`), as starknet-crypto 0.8.1 ships
+/// them.
+#[test]
+fn signatures_of_starkware() {
+    check_starkware(
+        "01ef15c18599971b7beced415a40f0c7deacfd9b0d1819e03d723d8bc943cfca",
+        "0000000000000000000000000000000000000000000000000000000000000002",
+        "0411494b501a98abd8262b0da1351e17899a0c4ef23dd2f96fec5ba847310b20",
+        "0405c3191ab3883ef2b763af35bc5f5d15b3b4e99461d70e84c654a351a7c81b",
+        true,
+    );
+    let hash = "0397e76d1667c4454bfb83514e120583af836f8e32a516765497823eabe16a3f";
+    let r = "0173fd03d8b008ee7432977ac27d1e9d1a1f6c98b1a2f05fa84a21c84c44e882";
+    let s = "01f2c44a7798f55192f153b4c48ea5c1241fbb69e6132cc8a0da9c5b62a4286e";
+    let x = "077a4b314db07c45076d11f62b6f9e748a39790441823307743cf00d6597ea43";
+    check_starkware(x, hash, r, s, false);
+    let x = "03ee9bffffffffff26ffffffff60ffffffffffffffffffffffffffff004accff";
+    assert!(with_x(x).is_empty());
+    check_starkware(x, hash, r, s, false);
+    for (scalar, x) in [
+        (
+            "03c1e9550e66958296d11b60f8e8e7a7ad990d07fa65d5f7652c4a6c87d4e3cc",
+            "077a3b314db07c45076d11f62b6f9e748a39790441823307743cf00d6597ea43",
+        ),
+        (
+            "0000000000000000000000000000000000000000000000000000000000000012",
+            "019661066e96a8b9f06a1d136881ee924dfb6a885239caa5fd3f87a54c6b25c4",
+        ),
+    ] {
+        let key = load(scalar).unwrap();
+        assert_eq!(key.public_key().unwrap().raw()[1..33], hex(x));
+        Tally::new("StarkWare").accepted("stark");
+    }
 }

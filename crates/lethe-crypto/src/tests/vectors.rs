@@ -3,11 +3,13 @@
 use lethe_types::SecretVec;
 use proptest::prelude::{ProptestConfig, any, proptest};
 
+use super::tally::Tally;
 use super::{Counting, Exactly, Record, algorithm, hex, quick_key, records};
 use crate::CryptoError;
 use crate::registry::Algorithm;
 
-fn check_cipher(algorithm: Algorithm, vector: &Record) {
+fn check_cipher(algorithm: Algorithm, vector: &Record, tally: &mut Tally) {
+    tally.ran(algorithm, vector.is_valid());
     let key = algorithm.load(&SecretVec::from_vec(vector.bytes("key"))).unwrap();
     let (nonce, aad) = (vector.bytes("nonce"), vector.bytes("aad"));
     let data = [nonce.clone(), vector.bytes("ciphertext"), vector.bytes("tag")].concat();
@@ -25,25 +27,31 @@ fn check_cipher(algorithm: Algorithm, vector: &Record) {
 
 #[test]
 fn aes_gcm_of_nist() {
-    let vectors = records(include_str!("../testdata/aes-gcm.txt"));
+    let mut tally = Tally::new("NIST CAVP");
+    let mut vectors = records(include_str!("../testdata/aes-gcm.txt"));
+    vectors.extend(records(include_str!("../../vectors/gcm-192.txt")));
     for vector in &vectors {
-        check_cipher(vector.algorithm(), vector);
+        check_cipher(vector.algorithm(), vector, &mut tally);
     }
-    assert_eq!(vectors.len(), 300);
-    assert_eq!(vectors.iter().filter(|vector| vector.is_valid()).count(), 150);
+    assert_eq!(tally.totals(), (175, 175));
 }
 
 #[test]
-fn chacha20_poly1305_of_rfc_8439() {
+fn chacha20_poly1305_of_rfc_8439_and_boringssl() {
     let vectors = records(include_str!("../testdata/chacha20-poly1305.txt"));
-    for vector in &vectors {
-        check_cipher(algorithm("chacha20-poly1305"), vector);
+    let (of_the_rfc, others) = vectors.split_at(1);
+    for (suite, vectors) in [("RFC 8439", of_the_rfc), ("BoringSSL", others)] {
+        let mut tally = Tally::new(suite);
+        for vector in vectors {
+            check_cipher(algorithm("chacha20-poly1305"), vector, &mut tally);
+        }
     }
     assert_eq!(vectors.len(), 66);
 }
 
 #[test]
 fn hmac_of_rfc_4231() {
+    let mut tally = Tally::new("RFC 4231");
     let vectors = records(include_str!("../testdata/hmac.txt"));
     for vector in &vectors {
         let algorithm = algorithm(&format!("hmac-{}", vector.text("hash")));
@@ -52,27 +60,32 @@ fn hmac_of_rfc_4231() {
         if material == b"Jefe" {
             // Four bytes are no key; `primitives.rs` runs this case below the registry.
             assert_eq!(loaded.map(drop), Err(CryptoError::Invalid("length of the key material")));
+            tally.skipped(algorithm, "a key below 112 bits is refused");
             continue;
         }
         let key = loaded.unwrap();
         let tag = vector.bytes("tag");
         assert_eq!(key.mac(&message).unwrap(), tag);
         assert_eq!(key.mac_verify(&message, &tag), Ok(true));
+        tally.accepted(algorithm);
     }
-    assert_eq!(vectors.len(), 18);
+    assert_eq!((vectors.len(), tally.totals()), (18, (15, 0)));
 }
 
 #[test]
-fn truncated_hmac_of_rfc_4231_section_4_6_is_refused() {
+fn truncated_hmac_of_rfc_4231_section_4_6_is_refused_unless_agreed_on() {
     let key = algorithm("hmac-sha256").load(&SecretVec::from_vec(vec![0x0c; 20])).unwrap();
     let tag = hex("a3b6167473100ee06e0c796c2955552b");
     let message = b"Test With Truncation";
     assert!(key.mac(message).unwrap().starts_with(&tag));
     assert_eq!(key.mac_verify(message, &tag), Ok(false));
+    assert_eq!(key.mac_verify_truncated(message, &tag, 16), Ok(true));
+    Tally::new("RFC 4231").accepted("hmac-sha256");
 }
 
 #[track_caller]
 fn check_agreement(scalar: &str, point: &str, want: &str) {
+    Tally::new("RFC 7748").accepted("x25519");
     let key = algorithm("x25519").load(&SecretVec::from_vec(hex(scalar))).unwrap();
     assert!(key.agree(&hex(point)).unwrap().ct_eq(&hex(want)));
 }
@@ -119,6 +132,7 @@ fn x25519_iterated_of_rfc_7748_section_5_2() {
         }
     }
     assert_eq!(scalar, hex("684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51"));
+    Tally::new("RFC 7748").accepted("x25519");
 }
 
 fn few_cases() -> ProptestConfig {

@@ -216,9 +216,9 @@ pub(super) fn due(record: &KeyRecord) -> Option<UnixMillis> {
     }
 }
 
-/// When the key gets its next version by itself; not while it is not active.
+/// When the key gets its next version by itself, if it does in its state.
 pub(super) fn next_rotation(record: &KeyRecord) -> Option<UnixMillis> {
-    let rotation = record.life().rotation.filter(|_| record.state.may_protect());
+    let rotation = record.life().rotation.filter(|rotation| rotation.goes_on_in(record.state));
     rotation.map(|rotation| rotation.next)
 }
 

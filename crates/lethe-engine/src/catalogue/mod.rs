@@ -149,6 +149,34 @@ impl Catalogue {
         (entries.alias(held).0 == text).then(|| entries.entry(held.key).clone())
     }
 
+    /// Up to `limit` keys of the vault that have their material, oldest first, without the first
+    /// `from`, together with all of the same milliseconds as the first and the last; how many stand
+    /// before them, and how many there are.
+    pub(crate) fn numbered(
+        &self,
+        realm: RealmId,
+        vault: VaultId,
+        from: usize,
+        limit: usize,
+    ) -> (Vec<Arc<KeyEntry>>, usize, usize) {
+        let indexes = self.indexes.read();
+        let index = indexes.realms.get(&realm).and_then(|realm| realm.vaults.get(&vault));
+        let Some(live) = index.map(|index| &index.live) else { return (Vec::new(), 0, 0) };
+        let made = |key| indexes.entries.age(key).0;
+        let start = live.nth(from);
+        let Some(first) = live.after(start).next() else { return (Vec::new(), 0, live.len()) };
+        let same = live.gap(|key| made(key) < made(first));
+        let before = live.about_between(same, start).min(from);
+        let mut keys: Vec<_> = live.after(same).take(before + limit).collect();
+        if let Some(&last) = keys.last() {
+            let rest = live.after(same).skip(keys.len());
+            let more: Vec<_> = rest.take_while(|key| made(*key) == made(last)).collect();
+            keys.extend(more);
+        }
+        let entries = keys.into_iter().map(|key| indexes.entries.entry(key).clone());
+        (entries.collect(), before, live.len())
+    }
+
     /// A key of the realm whose material has the keyed digest, a destroyed one if there is one.
     pub(crate) fn fingerprint(&self, realm: RealmId, digest: &[u8; 32]) -> Option<Arc<KeyEntry>> {
         let indexes = self.indexes.read();

@@ -97,6 +97,18 @@ impl<T: Copy + PartialEq> Ordered<T> {
         self.length -= 1;
     }
 
+    /// The gap after the first `members`, or after all.
+    pub(super) fn nth(&self, members: usize) -> Gap {
+        let mut within = members;
+        for (chunk, of_chunk) in self.chunks.iter().enumerate() {
+            if within < of_chunk.len() {
+                return Gap { chunk, within };
+            }
+            within -= of_chunk.len();
+        }
+        Gap { chunk: self.chunks.len(), within: 0 }
+    }
+
     /// The members after `gap`, in order.
     pub(super) fn after(&self, gap: Gap) -> impl Iterator<Item = T> {
         let first = self.chunks.get(gap.chunk).and_then(|chunk| chunk.get(gap.within..));

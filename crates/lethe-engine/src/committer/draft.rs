@@ -364,6 +364,7 @@ impl<'a> Draft<'a> {
             actor: self.actor.clone(),
             aliases: record.aliases.iter().map(|alias| alias.text.clone()).collect(),
             algorithm: record.algorithm.name().to_owned(),
+            derived_from: record.details().derivation.as_ref().map(|from| from.parent),
             evidence: destroy.evidence.iter().map(Evidence::to_statement).collect(),
             exported: record.exported,
             imported: record.imported,

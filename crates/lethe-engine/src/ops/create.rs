@@ -7,7 +7,8 @@ use std::time::Duration;
 use lethe_crypto::registry::{Algorithm, Material, Uses};
 use lethe_types::limits::{DEPENDANTS_MAX, DERIVATION_PATH_BYTES_MAX};
 use lethe_types::{
-    KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState, VaultId,
+    Entropy, KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState,
+    VaultId,
 };
 
 use super::given::{GivenVersion, GivenVersions};
@@ -57,6 +58,8 @@ pub struct CreateKeyRequest {
     pub exportable: bool,
     /// How often it gets a new version by itself.
     pub rotation_period: Option<Duration>,
+    /// Whether that goes on while the key is suspended.
+    pub rotates_suspended: bool,
     /// Whether its versions go on after those of a destroyed key that had one of its aliases, so
     /// that no version number ever means two materials.
     pub continues_versions: bool,
@@ -103,26 +106,11 @@ impl CreateKeyRequest {
             uses: None,
             exportable: false,
             rotation_period: None,
+            rotates_suspended: false,
             continues_versions: false,
             fresh_aliases: false,
             idempotency: None,
         }
-    }
-}
-
-/// Where a new key's material comes from.
-struct Origin {
-    material: Material,
-    /// The number of the first version.
-    number: u32,
-    later: Vec<(u32, Material)>,
-    imported: bool,
-    facts: Vec<(&'static str, String)>,
-}
-
-impl Origin {
-    fn of(material: Material, imported: bool) -> Self {
-        Self { material, number: 1, later: Vec::new(), imported, facts: Vec::new() }
     }
 }
 
@@ -140,6 +128,53 @@ pub struct PreparedKey {
 enum Step {
     Existing(Arc<KeyEntry>),
     New(Box<NewKey>),
+}
+
+/// The material that a new key begins with.
+struct FirstMaterial {
+    material: Material,
+    /// The number of the first version.
+    number: u32,
+    /// Versions after it, with their numbers.
+    later: Vec<(u32, Material)>,
+    imported: bool,
+    /// What the log entry says of its origin.
+    facts: Vec<(&'static str, String)>,
+}
+
+impl FirstMaterial {
+    /// From one place, or drawn.
+    fn of(
+        algorithm: Algorithm,
+        entropy: &dyn Entropy,
+        opened: Option<Opened>,
+        given: Option<GivenMaterial>,
+        versions: Option<GivenVersions>,
+    ) -> Result<Self, EngineError> {
+        let one = |material, imported| Self {
+            material,
+            number: 1,
+            later: Vec::new(),
+            imported,
+            facts: Vec::new(),
+        };
+        match (opened, given, versions) {
+            (Some(Opened { material, facts, .. }), None, None) => {
+                Ok(Self { facts, ..one(material, true) })
+            }
+            (None, Some(GivenMaterial { secret, imported }), None) => {
+                Ok(one(algorithm.material(secret)?, imported))
+            }
+            (None, None, Some(GivenVersions { first: (number, material), later })) => {
+                Ok(Self { number, later, ..one(material, true) })
+            }
+            (None, None, None) => Ok(one(algorithm.generate(entropy)?, false)),
+            (Some(_) | None, _, _) => {
+                let why = "comes from two places".to_owned();
+                Err(EngineError::InvalidField { field: "import", why })
+            }
+        }
+    }
 }
 
 impl Engine {
@@ -216,8 +251,8 @@ impl Engine {
         entropy.fill(salt.as_mut_slice())?;
         let algorithm = request.algorithm;
         let given = GivenVersions::of(algorithm, request.versions)?;
-        let Origin { material, number, later, imported, facts } =
-            self.origin(algorithm, opened, request.material, given)?;
+        let FirstMaterial { material, number, later, imported, facts } =
+            FirstMaterial::of(algorithm, entropy, opened, request.material, given)?;
         let mut record = KeyRecord {
             id: KeyId::random(entropy)?,
             realm,
@@ -269,36 +304,13 @@ impl Engine {
             let life = record.life_mut();
             life.uses = uses;
             life.exportable = request.exportable;
-            life.rotation = period.map(|period| Rotation::begun(period, now));
+            life.rotation = period.map(|period| Rotation {
+                while_suspended: request.rotates_suspended,
+                ..Rotation::begun(period, now)
+            });
         }
         check_bounds(&record)?;
         Ok(NewKey { record, material, secrets, later, history, facts })
-    }
-
-    /// The material of a new key: from one place, or drawn.
-    fn origin(
-        &self,
-        algorithm: Algorithm,
-        opened: Option<Opened>,
-        given: Option<GivenMaterial>,
-        versions: Option<GivenVersions>,
-    ) -> Result<Origin, EngineError> {
-        Ok(match (opened, given, versions) {
-            (Some(opened), None, None) => {
-                Origin { facts: opened.facts, ..Origin::of(opened.material, true) }
-            }
-            (None, Some(given), None) => {
-                Origin::of(algorithm.material(given.secret)?, given.imported)
-            }
-            (None, None, Some(GivenVersions { first: (number, material), later })) => {
-                Origin { number, later, ..Origin::of(material, true) }
-            }
-            (None, None, None) => Origin::of(algorithm.generate(&*self.shared.entropy)?, false),
-            (Some(_) | None, _, _) => {
-                let why = "comes from two places".to_owned();
-                return Err(EngineError::InvalidField { field: "import", why });
-            }
-        })
     }
 
     /// Whether a new key may carry its name and aliases.

@@ -52,7 +52,7 @@ impl Engine {
 
 /// Automatic rotations.
 impl Engine {
-    /// Rotates the active keys whose time has come, up to a bound; whether there is more. A key
+    /// Rotates the keys whose time has come, up to a bound; whether there is more. A key
     /// that has no room for a version stays as it is; the refusal is in the audit trail once.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl Engine {
         Ok(false)
     }
 
-    /// Rotates one key, if its time has come and it is active.
+    /// Rotates one key, if its time has come and its rotation goes on in its state.
     pub(crate) async fn rotate_one_due(
         &self,
         key: KeyId,
@@ -102,7 +102,8 @@ impl Engine {
                 let seen = self.load(key)?;
                 let rotation = seen.record().life().rotation;
                 let rotation = rotation.filter(|rotation| rotation.next <= now);
-                let Some(rotation) = rotation.filter(|_| seen.record().state.may_protect()) else {
+                let state = seen.record().state;
+                let Some(rotation) = rotation.filter(|rotation| rotation.goes_on_in(state)) else {
                     return Ok(Planned::Done(Committed::nothing()));
                 };
                 if !lifecycle::has_room_for_a_version(seen.record()) {
@@ -149,7 +150,7 @@ impl Engine {
                 return Ok(Planned::Done(Committed::nothing()));
             };
             let mut record = seen.record().clone();
-            let rotation = Rotation::begun(rotation.period, now);
+            let rotation = Rotation { next: now.saturating_add(rotation.period), ..rotation };
             record.life_mut().rotation = Some(rotation);
             let update = KeyUpdate {
                 seen,

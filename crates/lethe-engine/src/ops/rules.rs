@@ -40,12 +40,47 @@ pub(super) fn apply(
     if let Some(period) = change.rotation_period {
         let period = period.map(check_period).transpose()?;
         if period != record.life().rotation.map(|rotation| rotation.period) {
-            record.life_mut().rotation = period.map(|period| Rotation::begun(period, now));
+            let before = record.life().rotation.is_some_and(|rotation| rotation.while_suspended);
+            record.life_mut().rotation = period
+                .map(|period| Rotation { while_suspended: before, ..Rotation::begun(period, now) });
             let text = period.map_or("off".to_owned(), |period| format!("{}s", period.as_secs()));
             told.push(("rotation_period", text));
         }
     }
+    told.extend(apply_rhythm(record, change, now)?);
     told.extend(apply_minimums(record, change)?);
+    Ok(told)
+}
+
+fn apply_rhythm(
+    record: &mut KeyRecord,
+    change: &KeyChange,
+    now: UnixMillis,
+) -> Result<Told, EngineError> {
+    let mut told = Told::new();
+    if change.rotation_next.is_none() && change.rotates_suspended.is_none() {
+        return Ok(told);
+    }
+    let refused =
+        |why: &str| Err(EngineError::InvalidField { field: "rotation_next", why: why.to_owned() });
+    let Some(before) = record.life().rotation else {
+        return refused("the key is not rotated by itself");
+    };
+    let mut rotation = before;
+    if let Some(next) = change.rotation_next {
+        rotation.next = next.max(now);
+        if rotation.is_too_far(now) {
+            return refused("is at most one period from now");
+        }
+    }
+    rotation.while_suspended = change.rotates_suspended.unwrap_or(before.while_suspended);
+    if rotation.next != before.next {
+        told.push(("rotation_next", rotation.next.to_string()));
+    }
+    if rotation.while_suspended != before.while_suspended {
+        told.push(("rotates_suspended", rotation.while_suspended.to_string()));
+    }
+    record.life_mut().rotation = Some(rotation);
     Ok(told)
 }
 

@@ -11,10 +11,10 @@ use lethe_store::Revision;
 use lethe_types::limits::{
     ALIAS_BYTES_MAX, ALIASES_MAX, ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, LABELS_MAX,
 };
-use lethe_types::{KeyId, KeyName, LabelName, LabelValue, SecretVec};
+use lethe_types::{KeyId, KeyName, LabelName, LabelValue, SecretVec, UnixMillis};
 
 use super::rules;
-use crate::authz::{Caller, UpdateKey};
+use crate::authz::{Caller, Operation, UpdateKey};
 use crate::catalogue::KeyEntry;
 use crate::committer::{Change, KeyUpdate, Preconditions, Step, alias_is_free, name_is_free};
 use crate::lifecycle;
@@ -43,6 +43,11 @@ pub struct KeyChange {
     pub exportable: Option<bool>,
     /// How often it gets a new version by itself, from now on; `None` inside ends that.
     pub rotation_period: Option<Option<Duration>>,
+    /// When the next version that it gets by itself is due, if not a whole period from now: at most
+    /// that, and at once for a time that has passed.
+    pub rotation_next: Option<UnixMillis>,
+    /// Whether it gets versions by itself while it is suspended, too.
+    pub rotates_suspended: Option<bool>,
     /// The oldest version that may protect new data; 0 for no such rule.
     pub protect_from: Option<u32>,
     /// The oldest version that may process data that is protected; 0 for no such rule.
@@ -61,7 +66,17 @@ impl Engine {
         change: &KeyChange,
         expected: Option<Revision>,
     ) -> Result<Arc<KeyEntry>, EngineError> {
-        self.change_key::<UpdateKey>(caller, key, |seen| {
+        self.update_key_as::<UpdateKey>(caller, key, change, expected).await
+    }
+
+    pub(super) async fn update_key_as<Op: Operation>(
+        &self,
+        caller: &Caller,
+        key: KeyId,
+        change: &KeyChange,
+        expected: Option<Revision>,
+    ) -> Result<Arc<KeyEntry>, EngineError> {
+        self.change_key::<Op>(caller, key, |seen| {
             lifecycle::expect_revision(seen, expected)?;
             check_secret_names(change.secrets.iter().map(|(name, _)| &**name))?;
             let mut record = seen.record().clone();

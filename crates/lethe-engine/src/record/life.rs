@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lethe_crypto::registry::{Algorithm, Uses};
-use lethe_types::{ImportKeyId, PrincipalId, RealmId, UnixMillis, VaultId};
+use lethe_types::{ImportKeyId, KeyState, PrincipalId, RealmId, StableState, UnixMillis, VaultId};
 
 use super::OwnedSecret;
 
@@ -83,13 +83,22 @@ pub struct Rotation {
     pub period: Duration,
     /// When the next version is due. A rotation by hand does not move it.
     pub next: UnixMillis,
+    /// Whether it goes on while the key is suspended.
+    pub while_suspended: bool,
 }
 
 impl Rotation {
-    /// Begins at `now`.
+    /// Begins at `now`; for active keys alone.
     #[must_use]
     pub fn begun(period: Duration, now: UnixMillis) -> Self {
-        Self { period, next: now.saturating_add(period) }
+        Self { period, next: now.saturating_add(period), while_suspended: false }
+    }
+
+    /// Whether it is carried out for a key in this state.
+    #[must_use]
+    pub fn goes_on_in(self, state: KeyState) -> bool {
+        let is_suspended = state == KeyState::Stable(StableState::Suspended);
+        state.may_protect() || (self.while_suspended && is_suspended)
     }
 
     /// After a version that was made at `now`: the first moment of its rhythm that is still to

@@ -71,7 +71,7 @@ impl Engine {
         check: impl FnOnce(&Proof<'_>) -> bool,
     ) -> Result<Caller, EngineError> {
         let now = self.shared.clock.now();
-        let found = self.find_external(realm, external, now);
+        let found = self.find_external(realm, external);
         let subject = found.as_ref().map(|(entry, _)| entry.record().id);
         let result = self.check_external(found, check, now).map(|(entry, id)| Caller {
             principal: entry,
@@ -236,27 +236,16 @@ impl Engine {
         }))
     }
 
-    /// The credential of that name: of several, one that can prove something.
+    /// The credential of that name, which no other one has.
     fn find_external(
         &self,
         realm: RealmId,
         external: &str,
-        now: UnixMillis,
     ) -> Option<(Arc<PrincipalEntry>, CredentialId)> {
         if external.len() > EXTERNAL_NAME_BYTES_MAX {
             return None;
         }
-        let mut found: Option<(Arc<PrincipalEntry>, CredentialId)> = None;
-        for entry in self.shared.catalogue.principals(realm) {
-            for credential in &entry.record().credentials {
-                let is_match = credential.external() == Some(external);
-                let is_live = credential.is_live(now) && entry.record().is_live(now);
-                if is_match && (found.is_none() || is_live) {
-                    found = Some((entry.clone(), credential.id));
-                }
-            }
-        }
-        found
+        self.shared.catalogue.by_external(realm, external)
     }
 }
 

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::support::{World, admin, create, encrypt, wait, works};
 use crate::committer::Queue;
-use crate::{DestroyRequest, Engine, EngineError};
+use crate::{DestroyRequest, DestroyVersionRequest, Engine, EngineError};
 
 /// What is done at a step of store or slot.
 type Hook = Box<dyn Fn(&'static str) + Send + Sync>;
@@ -187,5 +187,50 @@ fn a_destruction_that_came_to_nothing_leaves_the_key_in_use() {
         assert!(refusals.iter().all(|(_, error)| *error == refused), "{refusals:?}");
         assert!(!refusals.iter().any(|(step, _)| step.ends_with("erase")), "{refusals:?}");
         assert_eq!(engine.key_counts(), (1, 0));
+    }
+}
+
+/// A version that goes is closed alone: the key's others are in use at every step.
+#[test]
+fn no_use_of_a_version_succeeds_while_it_goes_and_the_others_are_in_use() {
+    for fault in [None, Some(CommitFault::ApplyThenFail), Some(CommitFault::Fail)] {
+        let watched = Watched::default();
+        let faulty = Arc::new(FaultyStore::new(Arc::new(MemStore::new())));
+        let store = Arc::new(WatchedStore { inner: faulty.clone(), watched: watched.clone() });
+        let world = World::over(store);
+        let slot = WatchedSlot { inner: world.slot.clone(), watched: watched.clone() };
+        let (shared, committer) = Engine::assemble(world.parts(Box::new(slot))).unwrap();
+        let queue = Arc::new(Queue::start(committer).unwrap());
+        let engine = Arc::new(Engine::over(shared, queue));
+        let caller = admin(&engine, "acme");
+        let key = create(&engine, &caller, "aes256-gcm").unwrap().record().id;
+        let old = encrypt(&engine, &caller, key).unwrap();
+        wait(engine.rotate_key(&caller, key, None)).unwrap();
+        let new = encrypt(&engine, &caller, key).unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let (user, by, sealed, told) =
+            (engine.clone(), caller.clone(), [old.clone(), new.clone()], said.clone());
+        watched.watch(Some(Box::new(move |step| {
+            assert!(works(&user, &by, key, &sealed[1]), "{step}: of the other version");
+            assert!(encrypt(&user, &by, key).is_ok(), "{step}: by the other version");
+            let refused = user.decrypt(&by, key, &sealed[0], b"").map(drop);
+            told.lock().push((step, refused.expect_err("no use while it goes")));
+        })));
+        if let Some(fault) = fault {
+            faulty.fail_next_commit(fault);
+        }
+        let answer = wait(engine.destroy_version(&caller, &DestroyVersionRequest::new(key, 1)));
+        watched.watch(None);
+        let lost = fault == Some(CommitFault::Fail);
+        assert_eq!(answer.is_err(), lost, "{fault:?}: {answer:?}");
+        assert_eq!(works(&engine, &caller, key, &old), lost, "{fault:?}");
+        let said = std::mem::take(&mut *said.lock());
+        let erased = said.iter().rposition(|(step, _)| *step == "after erase");
+        let during = erased.map_or(said.len(), |at| at + 1);
+        let refused = EngineError::DestructionInProgress(key);
+        assert!(said[..during].iter().all(|(_, error)| *error == refused), "{said:?}");
+        assert_eq!(erased.is_none(), lost, "{fault:?}");
+        assert!(during >= 2, "{said:?}");
+        engine.close();
     }
 }

@@ -5,6 +5,7 @@ mod bulk_crash;
 mod closing;
 mod crash;
 mod documents;
+mod door_keys;
 mod events;
 mod export_import;
 mod guards;

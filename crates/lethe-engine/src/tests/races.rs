@@ -101,6 +101,22 @@ const RACES: &[Race] = &[
     race("revoke", "revoke", ["ok", "ok"], ["ok", "ok"], ["ok", "ok"]),
     race("destroy by carol", "revoke",
         ["destroyed", "ok"], ["authentication_not_successful", "ok"], ["destroyed", "ok"]),
+    race("destroy version", "use version", ["ok", "version_destroyed"], ["ok", "ok"], ["ok", "ok"]),
+    race("destroy version", "rotate two", ["ok", "ok"], ["ok", "ok"], ["ok", "ok"]),
+    race("destroy version", "destroy two",
+        ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
+    race("destroy version", "destroy version",
+        ["ok", "version_destroyed"], ["version_destroyed", "ok"], ["ok", "ok"]),
+    race("destroy version", "destroy version 2",
+        ["ok", "version_last_enabled"], ["version_last_enabled", "ok"], ["ok", "ok"]),
+    race("destroy version", "suspend version 2",
+        ["ok", "version_last_enabled"], ["version_last_enabled", "ok"], ["ok", "ok"]),
+    race("hold two", "destroy version", ["ok", "held"], ["ok", "ok"], ["ok", "ok"]),
+    race("export two", "destroy two",
+        ["ok", "destroyed"], [GONE, "destroyed"], ["ok", "destroyed"]),
+    race("rotation due", "rotation due", ["ok", "ok"], ["ok", "ok"], ["ok", "ok"]),
+    race("rotation due", "destroy version", ["ok", "ok"], ["ok", "ok"], ["ok", "ok"]),
+    race("import", "import", ["ok", "item_not_found"], ["item_not_found", "ok"], ["ok", "ok"]),
     race("last of rate", "last of rate 2",
         ["destroyed", "rate_limited"], ["rate_limited", "destroyed"], ["destroyed", "destroyed"]),
     race("schedule last of rate", "last of rate 2",
@@ -261,7 +277,7 @@ pub(super) fn seen(engine: &Engine) -> Vec<String> {
                 record.aliases.iter().map(|alias| alias.text.as_str()).collect();
             format!(
                 "key {} {:?} versions {} next {} holds {} protected {} labels {} secrets {} \
-                 waits {} {aliases:?}",
+                 waits {} {aliases:?} {}",
                 record.name,
                 record.state,
                 record.versions.len(),
@@ -271,9 +287,11 @@ pub(super) fn seen(engine: &Engine) -> Vec<String> {
                 details.labels.len(),
                 details.secrets.len(),
                 details.pending.is_some(),
+                life_seen(record),
             )
         })
         .collect();
+    lines.push(format!("import keys {}", engine.shared.catalogue.import_keys().len()));
     for vault in engine.list_vaults(&caller).unwrap() {
         lines.push(format!("vault {}", vault.name));
     }
@@ -296,12 +314,25 @@ pub(super) fn seen(engine: &Engine) -> Vec<String> {
     lines
 }
 
+/// What is set and what became of a key's versions, uses and ways out.
+fn life_seen(record: &crate::record::KeyRecord) -> String {
+    let life = record.life();
+    let gone: Vec<u32> = life.destroyed_versions.iter().map(|version| version.number).collect();
+    let states: Vec<&str> = record.versions.iter().map(|version| version.state.as_str()).collect();
+    let (exported, rotation) = (record.exported, life.rotation.map(|rotation| rotation.next));
+    format!("gone {gone:?} states {states:?} exported {exported} rotation {rotation:?}")
+}
+
 /// Nothing is both there and gone: live keys work, tombstones prove their end, nobody acts for a
 /// key that is gone, and one root is alive.
 pub(super) fn intact(rig: &Rig) {
     let caller = acme(&rig.engine);
     for entry in rig.keys() {
         let record = entry.record();
+        for version in &record.life().destroyed_versions {
+            let receipt = rig.engine.version_receipt(&caller, record.id, version.number).unwrap();
+            assert!(verified(&rig.engine, &receipt), "of version {}", version.number);
+        }
         let used = encrypt(&rig.engine, &caller, record.id);
         if record.state.is_destroyed() {
             assert_eq!(used.unwrap_err(), crate::EngineError::ObjectDestroyed(record.id));

@@ -3,19 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lethe_crypto::SystemEntropy;
+use lethe_crypto::registry::{Algorithm, KeyFormat};
+use lethe_crypto::transport::Recipient;
 use lethe_types::{
-    ApprovalId, JobId, KeyId, Permission, PrincipalId, RealmId, Transition, VaultId,
+    ApprovalId, ImportKeyId, JobId, KeyId, Permission, PrincipalId, RealmId, Transition, VaultId,
 };
 
 use super::rig::{
     Rig, START_MS, Signer, Turn, acme, aes, alias, as_principal, create, on, said, said_of,
 };
 use super::support::{TestClock, encrypt};
-use crate::record::{ApprovalRule, DeletionPolicy, Derivation, HoldKind, NameRule, Scope};
+use crate::record::{
+    ApprovalRule, DeletionPolicy, Derivation, HoldKind, NameRule, Scope, VersionState,
+};
 use crate::{
-    BulkRequest, Caller, CreatePrincipalRequest, DestroyRequest, DestroyWhen, Engine, HoldRequest,
-    KeyChange, NewCredential, NewCredentialKind, PrincipalChange, Selection, VaultChange,
-    VaultRequest,
+    BulkRequest, Caller, CreatePrincipalRequest, DestroyRequest, DestroyVersionRequest,
+    DestroyWhen, Engine, ExportRequest, ExportTo, HoldRequest, ImportKeyRequest, ImportSource,
+    KeyChange, NewCredential, NewCredentialKind, PlainExport, PrincipalChange, Selection,
+    VaultChange, VaultRequest,
 };
 
 pub(super) type Operation = for<'a> fn(&'a Engine, &'a Cast, &'a Arc<TestClock>) -> Turn<'a>;
@@ -42,6 +48,11 @@ pub(super) struct Cast {
     bob: Signer,
     carol: PrincipalId,
     job: JobId,
+    /// An exportable key with two versions and a rotation, and what the first version made.
+    two: KeyId,
+    text: Vec<u8>,
+    /// For one import.
+    import_key: ImportKeyId,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -91,6 +102,8 @@ impl Cast {
             let carol = as_principal(engine, realm, carol).unwrap();
             engine.start_bulk_destroy(&carol, request).await.unwrap().id
         });
+        let (two, text) = two_versions(&mut rig, None);
+        let import_key = import_key(&mut rig);
         let cast = Self {
             realm,
             key,
@@ -106,6 +119,9 @@ impl Cast {
             bob,
             carol,
             job,
+            two,
+            text,
+            import_key,
         };
         rig.run(async |engine| approve(engine, &cast, cast.approved).await.unwrap());
         (rig, cast)
@@ -114,6 +130,41 @@ impl Cast {
     fn carol(&self, engine: &Engine) -> Caller {
         as_principal(engine, self.realm, self.carol).unwrap()
     }
+}
+
+/// An exportable key with two versions and a rotation, and what the first version made.
+pub(super) fn two_versions(rig: &mut Rig, vault: Option<VaultId>) -> (KeyId, Vec<u8>) {
+    let rotation_period = Some(DAY);
+    let request =
+        crate::CreateKeyRequest { exportable: true, rotation_period, vault, ..aes("two") };
+    let two = rig.key(request).unwrap();
+    let text = encrypt(&rig.engine, &acme(&rig.engine), two).unwrap();
+    rig.run(async |engine| engine.rotate_key(&acme(engine), two, None).await).unwrap();
+    (two, text)
+}
+
+/// A fresh import key.
+pub(super) fn import_key(rig: &mut Rig) -> ImportKeyId {
+    let algorithm = Algorithm::from_name("x25519").unwrap();
+    let request = ImportKeyRequest { algorithm, vault: None, lifetime: None };
+    rig.run(async |engine| engine.make_import_key(&acme(engine), &request).await).unwrap().id
+}
+
+/// A key that is wrapped for the import key.
+pub(super) fn wrapped_for(engine: &Engine, import_key: ImportKeyId) -> crate::CreateKeyRequest {
+    let caller = acme(engine);
+    let record = engine.shared.catalogue.import_key(caller.realm(), import_key).unwrap();
+    let recipient = Recipient::of_spki(&record.public_key_der).unwrap();
+    let secret = lethe_types::SecretVec::from_vec(vec![5; 32]);
+    let wrapped = recipient.seal(&SystemEntropy, &record.info(), &secret).unwrap();
+    let import = Some(ImportSource::Wrapped { import_key, format: KeyFormat::Raw, wrapped });
+    crate::CreateKeyRequest { import, ..aes("imported") }
+}
+
+/// An export in the clear.
+pub(super) fn leaves(key: KeyId) -> ExportRequest {
+    let to = ExportTo::Caller(PlainExport::AllowedByDoor);
+    ExportRequest { key, version: None, format: KeyFormat::Raw, to, expected: None }
 }
 
 async fn approve(
@@ -220,6 +271,36 @@ pub(super) const OPERATIONS: &[(&str, Operation)] = &[
         let caller = acme(engine);
         Turn::Asks(Box::pin(async move { said(engine.rotate_key(&caller, cast.key, None).await) }))
     }),
+    ("rotate two", |engine, cast, _| {
+        let caller = acme(engine);
+        Turn::Asks(Box::pin(async move { said(engine.rotate_key(&caller, cast.two, None).await) }))
+    }),
+    ("destroy two", |engine, cast, _| {
+        destroys(engine, acme(engine), DestroyRequest::new(cast.two))
+    }),
+    ("destroy version", |engine, cast, _| ends_version(engine, cast.two, 1)),
+    ("destroy version 2", |engine, cast, _| ends_version(engine, cast.two, 2)),
+    ("suspend version 2", |engine, cast, _| {
+        let (caller, state) = (acme(engine), VersionState::Suspended);
+        Turn::Asks(Box::pin(async move {
+            said(engine.change_version_state(&caller, cast.two, 2, state, None).await)
+        }))
+    }),
+    ("use version", |engine, cast, _| {
+        Turn::Acts(Box::new(move || said(engine.decrypt(&acme(engine), cast.two, &cast.text, b""))))
+    }),
+    ("hold two", |engine, cast, _| holds(engine, cast.two)),
+    ("export two", |engine, cast, _| {
+        let caller = acme(engine);
+        Turn::Asks(Box::pin(
+            async move { said(engine.export_key(&caller, &leaves(cast.two)).await) },
+        ))
+    }),
+    ("rotation due", |engine, cast, clock| {
+        let later = lethe_types::Clock::now(&**clock).saturating_add(DAY);
+        Turn::Asks(Box::pin(async move { said(engine.rotate_one_due(cast.two, later).await) }))
+    }),
+    ("import", |engine, cast, _| makes(engine, wrapped_for(engine, cast.import_key))),
     ("update", |engine, cast, _| {
         let label = ("team".parse().unwrap(), Some("red".parse().unwrap()));
         let labels = [label].into_iter().collect();
@@ -338,6 +419,11 @@ fn changes_vault<'a>(engine: &'a Engine, key: KeyId, change: VaultChange) -> Tur
     let caller = acme(engine);
     let vault = engine.read_key(&caller, key).unwrap().record().vault;
     Turn::Asks(Box::pin(async move { said(engine.update_vault(&caller, vault, &change).await) }))
+}
+
+fn ends_version<'a>(engine: &'a Engine, key: KeyId, version: u32) -> Turn<'a> {
+    let (caller, request) = (acme(engine), DestroyVersionRequest::new(key, version));
+    Turn::Asks(Box::pin(async move { said(engine.destroy_version(&caller, &request).await) }))
 }
 
 fn cancels<'a>(engine: &'a Engine, key: KeyId) -> Turn<'a> {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use lethe_crypto::registry::{Algorithm, KeyFormat};
 use lethe_store::Revision;
 use lethe_types::{
     ApprovalId, CredentialId, HoldId, KeyId, Permission as P, PrincipalId, RealmId, SecretVec,
@@ -12,11 +13,13 @@ use lethe_types::{
 use super::rig::{Rig, Task, acme, aes, as_principal, create, said};
 use super::support::{DOOR, encrypt};
 use crate::authz::PrincipalEntry;
-use crate::record::{DeletionPolicy, Grant, HoldKind, PrincipalKind, PrincipalRecord, Scope};
+use crate::record::{
+    DeletionPolicy, Grant, HoldKind, PrincipalKind, PrincipalRecord, Scope, VersionState,
+};
 use crate::{
-    BulkRequest, Caller, CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, DestroyWhen,
-    Engine, GivenMaterial, HoldRequest, KeyChange, NewCredential, PrincipalChange, Selection,
-    VaultChange, VaultRequest,
+    BulkRequest, Caller, CreateKeyRequest, CreatePrincipalRequest, DestroyRequest,
+    DestroyVersionRequest, DestroyWhen, Engine, GivenMaterial, HoldRequest, ImportKeyRequest,
+    ImportSource, KeyChange, NewCredential, PrincipalChange, Selection, VaultChange, VaultRequest,
 };
 
 /// What operations are about.
@@ -72,6 +75,35 @@ const RIGHTS: &[Right] = &[
     }),
     right("preview", About::Key, &[P::KeysRead], |engine, by, of| {
         now(said(engine.preview_destruction(by, &DestroyRequest::new(of.key))))
+    }),
+    right("version receipt", About::Key, &[P::KeysRead], |engine, by, of| {
+        now(said(engine.version_receipt(by, of.key, 1)))
+    }),
+    right("suspend version", About::Key, &[P::KeysState], |engine, by, of| {
+        let state = VersionState::Suspended;
+        Box::pin(async move { said(engine.change_version_state(by, of.key, 1, state, None).await) })
+    }),
+    right("destroy version", About::Key, &[P::KeysDestroy], |engine, by, of| {
+        let request = DestroyVersionRequest::new(of.key, 1);
+        Box::pin(async move { said(engine.destroy_version(by, &request).await) })
+    }),
+    right("export", About::Key, &[P::KeysExport], |engine, by, of| {
+        let request = super::races_cast::leaves(of.key);
+        Box::pin(async move { said(engine.export_key(by, &request).await) })
+    }),
+    right("make import key", About::Vault, &[P::KeysImport], |engine, by, of| {
+        let algorithm = Algorithm::from_name("x25519").unwrap();
+        let request = ImportKeyRequest { algorithm, vault: Some(of.vault), lifetime: None };
+        Box::pin(async move { said(engine.make_import_key(by, &request).await) })
+    }),
+    right("import", About::Vault, &[P::KeysCreate, P::KeysImport], |engine, by, of| {
+        let (format, key) = (KeyFormat::Raw, SecretVec::from_vec(vec![5; 32]));
+        let import = Some(ImportSource::Plain { format, key });
+        let request = CreateKeyRequest { vault: Some(of.vault), import, ..aes("in") };
+        Box::pin(async move { said(create(engine, by, request).await) })
+    }),
+    right("change realm", About::Realm, &[P::RealmAdmin], |engine, by, _| {
+        Box::pin(async move { said(engine.change_realm(by, None).await) })
     }),
     right("encrypt", About::Key, &[P::KeysUseEncrypt], |engine, by, of| {
         now(said(encrypt(engine, by, of.key)))
@@ -356,7 +388,7 @@ fn all_rights_in_one_realm_reach_nothing_of_another() {
     let other = other.unwrap();
     let everything = [Grant { permissions: P::ALL.iter().copied().collect(), scope: Scope::Realm }];
     // These are about one's own realm, and name nothing.
-    let own = ["create vault", "list vaults", "read realm", "set realm policy"];
+    let own = ["change realm", "create vault", "list vaults", "read realm", "set realm policy"];
     let own_people = ["list principals", "create principal"];
     for right in RIGHTS {
         let answer = answer(&base, &things, right, other, &everything);

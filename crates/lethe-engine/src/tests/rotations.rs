@@ -143,7 +143,11 @@ fn a_clock_that_was_ahead_and_is_set_right_does_not_put_rotations_off() {
 
 #[test]
 fn the_rhythm_goes_on_whatever_the_clock_says() {
-    let rotation = |next: u64| Rotation { period: DAY, next: lethe_types::UnixMillis(next) };
+    let rotation = |next: u64| Rotation {
+        period: DAY,
+        next: lethe_types::UnixMillis(next),
+        while_suspended: false,
+    };
     for (next, now, then) in [
         (1_000, 1_000, 1_000 + DAY_MS),
         (1_000, DAY_MS, 1_000 + DAY_MS),
@@ -258,4 +262,65 @@ fn every_use_of_every_algorithm_can_be_taken_away() {
             }
         }
     }
+}
+
+#[test]
+fn a_rotation_goes_on_while_the_key_is_suspended_if_it_was_told_to() {
+    let mut rig = Rig::new();
+    rig.realm();
+    let request =
+        CreateKeyRequest { rotation_period: Some(DAY), rotates_suspended: true, ..aes("key") };
+    let key = rig.key(request).unwrap();
+    moved(&mut rig, key, Transition::Suspend);
+    let mut rounds = Rounds::default();
+    at(&mut rig, &mut rounds, START_MS + DAY_MS);
+    assert_eq!(versions(&rig, key), 2);
+    let mut rig = rig.restarted();
+    let mut rounds = Rounds::default();
+    at(&mut rig, &mut rounds, START_MS + 2 * DAY_MS);
+    assert_eq!(versions(&rig, key), 3);
+    // Another period changes nothing of that, until it is told otherwise.
+    assert_eq!(change(&mut rig, key, period(Some(2 * DAY))), "ok");
+    at(&mut rig, &mut rounds, START_MS + 4 * DAY_MS);
+    assert_eq!(versions(&rig, key), 4);
+    let no = KeyChange { rotates_suspended: Some(false), ..KeyChange::default() };
+    assert_eq!(change(&mut rig, key, no), "ok");
+    at(&mut rig, &mut rounds, START_MS + 6 * DAY_MS);
+    assert_eq!(versions(&rig, key), 4);
+    moved(&mut rig, key, Transition::Resume);
+    at(&mut rig, &mut rounds, START_MS + 6 * DAY_MS);
+    assert_eq!(versions(&rig, key), 5);
+    // No key that ends, whatever it was told.
+    let yes = KeyChange { rotates_suspended: Some(true), ..KeyChange::default() };
+    assert_eq!(change(&mut rig, key, yes), "ok");
+    moved(&mut rig, key, Transition::Deactivate);
+    at(&mut rig, &mut rounds, START_MS + 8 * DAY_MS);
+    assert_eq!(versions(&rig, key), 5);
+}
+
+#[test]
+fn the_next_rotation_is_set_within_a_period() {
+    let (mut rig, key) = daily();
+    let at_time = |next| KeyChange {
+        rotation_next: Some(lethe_types::UnixMillis(next)),
+        ..KeyChange::default()
+    };
+    assert_eq!(change(&mut rig, key, at_time(START_MS + 5)), "ok");
+    assert_eq!(next(&rig, key), Some(START_MS + 5));
+    assert_eq!(change(&mut rig, key, at_time(START_MS + DAY_MS)), "ok");
+    let refused = change(&mut rig, key, at_time(START_MS + DAY_MS + 1));
+    assert_ne!(refused, "ok");
+    assert_eq!(next(&rig, key), Some(START_MS + DAY_MS));
+    // Together with another period it is that one that bounds it.
+    let both = KeyChange { rotation_period: Some(Some(3 * DAY)), ..at_time(START_MS + 3 * DAY_MS) };
+    assert_eq!(change(&mut rig, key, both), "ok");
+    assert_eq!(next(&rig, key), Some(START_MS + 3 * DAY_MS));
+    // One that has passed is now.
+    assert_eq!(change(&mut rig, key, at_time(0)), "ok");
+    assert_eq!(next(&rig, key), Some(START_MS));
+    at(&mut rig, &mut Rounds::default(), START_MS);
+    assert_eq!((versions(&rig, key), next(&rig, key)), (2, Some(START_MS + 3 * DAY_MS)));
+    let off = KeyChange { rotation_period: Some(None), ..KeyChange::default() };
+    assert_eq!(change(&mut rig, key, off), "ok");
+    assert_ne!(change(&mut rig, key, at_time(START_MS + 5)), "ok");
 }

@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use lethe_store::CommitFault;
 use lethe_types::{
-    ApprovalId, Clock, CredentialId, KeyId, Permission, PrincipalId, RealmId, SecretVec, VaultId,
+    ApprovalId, Clock, CredentialId, ImportKeyId, KeyId, Permission, PrincipalId, RealmId,
+    SecretVec, VaultId,
 };
 
 use super::crash::{FaultySlot, SlotFault};
 use super::races::{intact, seen};
+use super::races_cast::{import_key, leaves, two_versions, wrapped_for};
 use super::rig::{Rig, START_MS, acme, aes, alias, as_principal, on, said, said_of};
 use crate::record::{ApprovalRule, DeletionPolicy, Dependants, Derivation, Scope};
 use crate::{
-    CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, DestroyWhen, KeyChange,
-    NewCredential, NewCredentialKind, VaultChange,
+    CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, DestroyVersionRequest, DestroyWhen,
+    KeyChange, NewCredential, NewCredentialKind, VaultChange,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -35,6 +37,9 @@ struct Cast {
     /// Has two secrets to sign in with.
     agent: PrincipalId,
     credential: CredentialId,
+    /// Has two versions, can be exported, and its rotation is due.
+    two: KeyId,
+    import_key: ImportKeyId,
 }
 
 fn prepared() -> (Rig, Cast) {
@@ -51,7 +56,10 @@ fn prepared() -> (Rig, Cast) {
     assert_eq!(rig.destroy(DestroyRequest { when, ..DestroyRequest::new(due) }), "scheduled");
     rig.world.clock.set(START_MS + 2_000);
     let rule = ApprovalRule { required: 1, lifetime: DAY };
-    rig.realm_policy(&DeletionPolicy { approvals: Some(rule), ..policy });
+    let policy = Some(DeletionPolicy { approvals: Some(rule), ..DeletionPolicy::default() });
+    let change = VaultChange { policy, ..VaultChange::default() };
+    let vault = rig.engine.shared.catalogue.realm(realm).unwrap().default_vault;
+    rig.run(async |engine| engine.update_vault(&acme(engine), vault, &change).await).unwrap();
     let approval = rig.run(async |engine| {
         let asked = engine.request_approval(&acme(engine), parent, "why").await.unwrap();
         let signature = bob.sign(&asked.statement());
@@ -60,7 +68,11 @@ fn prepared() -> (Rig, Cast) {
         asked.id
     });
     let (agent, credential) = agent(&mut rig, "agent", None);
-    (rig, Cast { realm, parent, due, approval, empty, agent, credential })
+    // Approvals are for whole keys.
+    let free = rig.vault("free", VaultChange::default());
+    let (two, _) = two_versions(&mut rig, Some(free));
+    let import_key = import_key(&mut rig);
+    (rig, Cast { realm, parent, due, approval, empty, agent, credential, two, import_key })
 }
 
 /// A key, its child and grandchild.
@@ -116,6 +128,11 @@ const CASES: &[Case] = &[
         answer: "ok",
         cuts: 1,
     },
+    Case { name: "destroy a version", act: end_version, answer: "ok", cuts: 1 },
+    Case { name: "rotate by schedule", act: rotate_due, answer: "ok", cuts: 0 },
+    Case { name: "export", act: export, answer: "ok", cuts: 0 },
+    Case { name: "import a wrapped key", act: import, answer: "ok", cuts: 1 },
+    Case { name: "remove an import key", act: remove_import_key, answer: "ok", cuts: 1 },
     Case { name: "replace a secret", act: replace_secret, answer: "ok", cuts: 1 },
 ];
 
@@ -137,6 +154,31 @@ fn remove_vault(rig: &mut Rig, cast: &Cast) -> String {
 fn remove_credential(rig: &mut Rig, cast: &Cast) -> String {
     let (agent, credential) = (cast.agent, cast.credential);
     rig.run(async |engine| said(engine.remove_credential(&acme(engine), agent, credential).await))
+}
+
+fn end_version(rig: &mut Rig, cast: &Cast) -> String {
+    let request = DestroyVersionRequest::new(cast.two, 1);
+    rig.run(async |engine| said(engine.destroy_version(&acme(engine), &request).await))
+}
+
+fn rotate_due(rig: &mut Rig, cast: &Cast) -> String {
+    let later = rig.world.clock.now().saturating_add(2 * DAY);
+    rig.run(async |engine| said(engine.rotate_one_due(cast.two, later).await))
+}
+
+fn export(rig: &mut Rig, cast: &Cast) -> String {
+    let request = leaves(cast.two);
+    rig.run(async |engine| said(engine.export_key(&acme(engine), &request).await))
+}
+
+fn import(rig: &mut Rig, cast: &Cast) -> String {
+    let request = wrapped_for(&rig.engine, cast.import_key);
+    said(rig.key(request))
+}
+
+fn remove_import_key(rig: &mut Rig, cast: &Cast) -> String {
+    let id = cast.import_key;
+    rig.run(async |engine| said(engine.remove_import_key(&acme(engine), id).await))
 }
 
 fn revoke(rig: &mut Rig, cast: &Cast) -> String {
@@ -165,6 +207,7 @@ fn record_keys(rig: &Rig, realm: RealmId) -> BTreeMap<u64, [u8; 32]> {
         let now = catalogue.principal(realm, entry.record().id).unwrap();
         leaves.extend(now.record().leaves());
     }
+    leaves.extend(catalogue.import_keys().iter().map(|key| key.secret.leaf));
     leaves.into_iter().filter_map(|leaf| Some((leaf, record_key(rig, leaf)?))).collect()
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lethe_crypto::hash::{HashAlgorithm, digest};
 use lethe_crypto::kdf::{KdfHash, hkdf_sha256};
 use lethe_crypto::registry::{
@@ -291,6 +293,44 @@ fn convergent_encryption_repeats_itself_in_its_context_alone() {
     };
     assert_eq!(bound(b"a"), bound(b"a"));
     assert_ne!(bound(b"a"), bound(b"b"));
+}
+
+/// Bytes that other systems write with these keys and nonces: their formats are what a raw form
+/// makes, with a prefix of their own.
+#[test]
+fn raw_forms_are_the_bytes_that_others_expect() {
+    let keys = Keys::new();
+    let Keys { engine, caller, .. } = &keys;
+    let counted = |first: u8, bytes: u8| (first..first + bytes).collect::<Vec<u8>>();
+    let cases = [
+        ("aes128-gcm", 12, "oKGio6SlpqeoqaqrwuNU1xGpRGX4FNHzPJ9BDsR95+oJ2tlSedjh"),
+        ("aes256-gcm", 12, "oKGio6Slpqeoqaqrjn0QQSrrddAQCeOsJrBG0xxuRyhGb7FdEMha"),
+        ("aes128-ofb", 16, "oKGio6SlpqeoqaqrrK2urzZ9vZKZPX8Rss9a"),
+        ("aes256-ofb", 16, "oKGio6SlpqeoqaqrrK2ur7T6bZEZmAtifSeM"),
+        ("aes256-gcm-convergent", 0, "5TY6BO4+x5h14zvvRbgXjsCT5L371KbB69ypzhwCm5Hv"),
+    ];
+    for (name, nonce_bytes, expected) in cases {
+        let algorithm = Algorithm::from_name(name).unwrap();
+        let mut request = crate::CreateKeyRequest::new("given".parse().unwrap(), algorithm);
+        let key_bytes = if name.contains("128") { 16 } else { 32 };
+        let secret = lethe_types::SecretVec::from_vec(counted(0, key_bytes));
+        request.material = Some(crate::GivenMaterial { secret, imported: true });
+        let prepared = engine.prepare_key(caller, request).unwrap();
+        let key = wait(engine.create_key(caller, prepared)).unwrap().record().id;
+        let nonce = counted(0xa0, nonce_bytes);
+        let (form, plaintext) = if nonce_bytes == 0 {
+            (RawEncrypt { aad: b"order-42", ..RawEncrypt::default() }, b"hello".as_slice())
+        } else {
+            let nonce = RawNonce::Explicit(&nonce);
+            (RawEncrypt { nonce, ..RawEncrypt::default() }, b"hello world".as_slice())
+        };
+        let mut out = Vec::new();
+        engine.encrypt_with(caller, key, &raw(form), plaintext, &mut out).unwrap();
+        assert_eq!(STANDARD.encode(&out), expected, "{name}");
+        let params = DecryptParams { aad: form.aad, ..DecryptParams::default() };
+        let opened = engine.decrypt_with(caller, key, &opening(params), &out).unwrap();
+        assert_eq!(opened.expose(), plaintext, "{name}");
+    }
 }
 
 #[test]

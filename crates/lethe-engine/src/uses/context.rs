@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use lethe_types::limits::{BOUND_CONTEXT_BYTES_MAX, BOUND_CONTEXT_PAIRS_MAX};
+use lethe_types::limits::{BOUND_CONTEXT_BYTES_MAX, BOUND_CONTEXT_ENTRIES_MAX};
 
 use crate::EngineError;
 
@@ -15,7 +15,7 @@ impl BoundContext {
     /// The context of `pairs`, in any order.
     ///
     /// # Errors
-    /// [`EngineError::InvalidField`] for none, more than [`BOUND_CONTEXT_PAIRS_MAX`] or more than
+    /// [`EngineError::InvalidField`] for none, more than [`BOUND_CONTEXT_ENTRIES_MAX`] or more than
     /// [`BOUND_CONTEXT_BYTES_MAX`] bytes of them together, an empty name, or a name that is there
     /// twice.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, EngineError> {
@@ -26,10 +26,9 @@ impl BoundContext {
                 return Err(refused("has an empty name".to_owned()));
             }
             bytes += name.len() + value.len();
-            if bytes > BOUND_CONTEXT_BYTES_MAX || map.len() >= BOUND_CONTEXT_PAIRS_MAX {
-                return Err(refused(format!(
-                    "may have {BOUND_CONTEXT_PAIRS_MAX} names, and {BOUND_CONTEXT_BYTES_MAX} bytes"
-                )));
+            if bytes > BOUND_CONTEXT_BYTES_MAX || map.len() >= BOUND_CONTEXT_ENTRIES_MAX {
+                let (names, bytes) = (BOUND_CONTEXT_ENTRIES_MAX, BOUND_CONTEXT_BYTES_MAX);
+                return Err(refused(format!("may have {names} names, and {bytes} bytes")));
             }
             if map.insert(name, value).is_some() {
                 return Err(refused("has a name twice".to_owned()));

@@ -19,6 +19,7 @@ pub(super) fn write(receipt: &Receipt) -> Result<String, ReceiptError> {
         object.text("algorithm", &detail.algorithm);
         object.texts("aliases", detail.aliases.iter().map(String::as_str));
         object.time_or_null("backups_after", facts.backups_after);
+        detail.write_derived_from(object);
         object.plain("door", door);
         object.integer("epoch_from", facts.epoch_from);
         object.integer("epoch_to", facts.epoch_to);

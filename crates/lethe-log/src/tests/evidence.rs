@@ -14,6 +14,7 @@ use crate::{
 const FULL: &str = concat!(
     r#"{"actor":{"id":"a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1","name":"Ada"},"#,
     r#""algorithm":"aes256-gcm","aliases":["tag-1"],"#,
+    r#""derived_from":"c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4","#,
     r#""evidence":[{"principal":"01010101010101010101010101010101","public_key_der":"MCow","#,
     r#""role":"approver","scheme":"ed25519","signature":"AQIDBA==","#,
     r#""statement":"lethe-approval/v1\nreason \"x\"\n"},"#,
@@ -43,6 +44,7 @@ fn signed(role: &str, principal: u8) -> SignedStatement {
 
 fn full() -> DestroyedDetail {
     DestroyedDetail {
+        derived_from: Some(KeyId([0xc4; 16])),
         evidence: vec![signed(ROLE_APPROVER, 1), signed(ROLE_REQUESTER, 2)],
         revoked: vec![PrincipalId([9; 16]), PrincipalId([8; 16])],
         scheduled_by: Some(Actor { id: PrincipalId([0xa2; 16]), name: "Bob".to_owned() }),
@@ -51,11 +53,11 @@ fn full() -> DestroyedDetail {
 }
 
 #[test]
-fn each_of_the_three_members_is_there_only_if_it_says_something() {
+fn each_of_the_four_members_is_there_only_if_it_says_something() {
     assert_eq!(full().to_json().unwrap(), FULL);
     assert_eq!(DestroyedDetail::parse(FULL), Ok(full()));
-    let names = ["evidence", "revoked", "scheduled_by"];
-    for bits in 0_usize..8 {
+    let names = ["evidence", "revoked", "scheduled_by", "derived_from"];
+    for bits in 0_usize..16 {
         let mut some = full();
         if bits & 1 == 0 {
             some.evidence.clear();
@@ -65,6 +67,9 @@ fn each_of_the_three_members_is_there_only_if_it_says_something() {
         }
         if bits & 4 == 0 {
             some.scheduled_by = None;
+        }
+        if bits & 8 == 0 {
+            some.derived_from = None;
         }
         let text = some.to_json().unwrap();
         for (at, name) in names.iter().enumerate() {

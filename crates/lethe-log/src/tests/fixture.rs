@@ -63,6 +63,7 @@ pub(super) fn detail() -> DestroyedDetail {
         actor: Actor { id: PrincipalId([0xa1; 16]), name: "Ada".to_owned() },
         aliases: vec!["tag-1".to_owned()],
         algorithm: "aes256-gcm".to_owned(),
+        derived_from: None,
         evidence: Vec::new(),
         exported: false,
         imported: false,

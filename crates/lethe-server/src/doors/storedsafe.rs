@@ -25,7 +25,7 @@ const SECRET_CHARACTERS: usize = 32;
 
 pub(super) fn open(site: &Site<'_>) -> Result<Opened, ServeError> {
     let settings = settings(site)?;
-    let (clock, entropy) = (Arc::clone(site.clock), Arc::new(SystemEntropy));
+    let (clock, entropy) = (site.clock.clone(), Arc::new(SystemEntropy));
     let door = StoredSafeDoor::open(site.engine.clone(), site.realm, clock, entropy, settings)?;
     let mut opened = Opened::new(site, Arc::new(door));
     opened.options.body_discard_bytes_max = BODY_DISCARD_BYTES_MAX;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use lethe_log::{RECEIPT_BYTES_MAX, VerifierKey};
-use lethe_verify::{Signer, Verified, VerifyError, verify_witnessed};
+use lethe_verify::{Extent, Signer, Verified, VerifyError, verify_witnessed};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -85,9 +85,14 @@ fn holds(verified: &Verified, output: &mut Output) -> Result<(), Failure> {
     let principal = |signer: &Signer| signer.principal.to_string();
     let approvers = verified.approvals.iter().map(|approval| principal(&approval.signer));
     let requesters = verified.requests.iter().map(|request| principal(&request.signer));
+    let version = match verified.extent {
+        Extent::Key => None,
+        Extent::Version(number) => Some(number),
+    };
     output.json(&json!({
         "holds": true,
         "key": verified.key.to_string(),
+        "version": version,
         "realm": verified.realm.to_string(),
         "irrecoverable_since": verified.erasure.irrecoverable_since.to_string(),
         "recoverable_from_backups_until": until,

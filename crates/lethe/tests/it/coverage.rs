@@ -55,10 +55,23 @@ fn body_for(method: &Method, path: &str) -> Option<Value> {
         ("POST", "encrypt") => json!({"plaintext": ""}),
         ("POST", "decrypt") => json!({"ciphertext": ""}),
         ("POST", "agree") => json!({"public_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}),
+        ("POST", "re-encrypt" | "decapsulate") => json!({"ciphertext": ""}),
+        ("POST", "data-key" | "encapsulate") => json!({}),
+        ("POST", "hashed") => json!({"domain": "YQ==", "message": ""}),
+        ("POST", "wrap") => json!({"plaintext": ""}),
+        ("POST", "unwrap") => json!({"wrapped": ""}),
+        ("POST", "random") => json!({"bytes": 1}),
+        ("POST", "hash") => json!({"algorithm": "sha256", "message": ""}),
+        ("POST", "verify") if path == "/v1/verify" => json!({
+            "algorithm": "ed25519", "public_key": "", "message": "", "signature": ""
+        }),
         ("POST", "verify") if path.contains("/mac/") => json!({"message": "", "mac": ""}),
         ("POST", "verify") => json!({"message": "", "signature": ""}),
         ("POST", "sign" | "mac") => json!({"message": ""}),
         ("PUT", "policy") => json!({}),
+        ("POST", "export") => json!({"format": "raw"}),
+        ("POST", "import-keys") => json!({"algorithm": "x25519"}),
+        ("PATCH", "realm") => json!({"plain_export": true}),
         ("PATCH", _) => json!({"name": "y"}),
         _ => return None,
     };
@@ -74,6 +87,7 @@ struct Things {
     vault: String,
     principal: String,
     credential: String,
+    import_key: String,
 }
 
 impl Things {
@@ -92,6 +106,8 @@ impl Things {
             std::thread::park_timeout(std::time::Duration::from_millis(1));
         }
         let vault = admin.post("/v1/vaults", &json!({"name": "other"})).expect(201).json();
+        let import_key = json!({"algorithm": "x25519"});
+        let import_key = admin.post("/v1/import-keys", &import_key).expect(201).json();
         Self {
             key,
             hold: id(&hold),
@@ -100,6 +116,7 @@ impl Things {
             vault: id(&vault),
             principal: id(principal),
             credential: id(&principal["credentials"][0]),
+            import_key: id(&import_key),
         }
     }
 
@@ -108,12 +125,13 @@ impl Things {
         let id = match path.split('/').nth(2).unwrap_or_default() {
             "approvals" => &self.approval,
             "destructions" => &self.destruction,
+            "import-keys" => &self.import_key,
             "principals" => &self.principal,
             "vaults" => &self.vault,
             _ => &self.key,
         };
         let path = path.replace("{id}", id).replace("{hold}", &self.hold);
-        let path = path.replace("{credential}", &self.credential);
+        let path = path.replace("{credential}", &self.credential).replace("{version}", "1");
         assert!(!path.contains('{'), "what stands for the rest of {path}?");
         path
     }

@@ -115,7 +115,7 @@ fn every_algorithm_does_what_it_says_and_refuses_the_rest() {
             body["message"] = json!(BASE64.encode("another letter"));
             assert_eq!(post("mac/verify", &body).expect(200).json()["valid"], false, "{name}");
         }
-        // No route of this API for these uses.
+        // These are driven in `uses.rs`.
         let elsewhere = ["agree", "wrap_key", "encapsulate"];
         let is_elsewhere = uses.iter().any(|one| elsewhere.contains(one));
         assert!(is_done || is_elsewhere, "{name}: {uses:?}");

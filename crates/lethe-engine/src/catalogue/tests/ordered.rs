@@ -11,6 +11,9 @@ fn check(set: &Ordered<u64>, model: &[u64], random: &mut Seeded, seed: u64) {
     let place = model.partition_point(|&member| member < at);
     let gap = set.gap(|member| member < at);
     assert_eq!(set.after(gap).collect::<Vec<_>>(), model[place..], "seed {seed}");
+    let nth = usize::try_from(at).unwrap() % (model.len() + 2);
+    let skipped: Vec<_> = model.iter().skip(nth).copied().collect();
+    assert_eq!(set.after(set.nth(nth)).collect::<Vec<_>>(), skipped, "seed {seed}: from {nth}");
     let before = place.checked_sub(1).map(|place| model[place]);
     assert_eq!(set.before(gap), before, "seed {seed}");
     let end_at = random.number() % 5_000;

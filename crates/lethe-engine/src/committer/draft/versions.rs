@@ -57,6 +57,7 @@ impl Draft<'_> {
             actor: self.actor.clone(),
             aliases: record.aliases.iter().map(|alias| alias.text.clone()).collect(),
             algorithm: record.algorithm.name().to_owned(),
+            derived_from: record.details().derivation.as_ref().map(|from| from.parent),
             evidence: Vec::new(),
             exported: record.exported,
             imported: record.imported,

@@ -37,6 +37,8 @@ pub(super) struct StoredLife {
     changed_versions: Vec<StoredChangedVersion>,
     #[n(9)]
     destroyed_versions: Vec<StoredDestroyedVersion>,
+    #[n(10)]
+    rotates_suspended: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -137,6 +139,7 @@ pub(super) fn life_to_stored(life: &KeyLife) -> StoredLife {
                 log_index: version.log_index,
             })
             .collect(),
+        rotates_suspended: life.rotation.and_then(|one| one.while_suspended.then_some(true)),
     }
 }
 
@@ -151,9 +154,11 @@ pub(super) fn life_from_stored(stored: StoredLife) -> Result<KeyLife, Undecodabl
         _ => return Err(Undecodable("first export of a key")),
     };
     let rotation = match (stored.rotation_period_s, stored.rotation_next) {
-        (Some(seconds), Some(next)) => {
-            Some(Rotation { period: Duration::from_secs(seconds), next: UnixMillis(next) })
-        }
+        (Some(seconds), Some(next)) => Some(Rotation {
+            period: Duration::from_secs(seconds),
+            next: UnixMillis(next),
+            while_suspended: stored.rotates_suspended.unwrap_or(false),
+        }),
         (None, None) => None,
         _ => return Err(Undecodable("rotation of a key")),
     };

@@ -5,6 +5,7 @@
 //! What counts is the CPU time of the server per 1,000 requests, and ratios: rates depend on the
 //! machine and on what else it does.
 
+mod algorithms;
 mod bulk;
 mod floor;
 mod http;
@@ -63,6 +64,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Make many keys, destroy them in one bulk destruction, and verify every receipt
     Bulk(bulk::Bulk),
+    /// Every algorithm and use on one core, without a server
+    Algorithms(algorithms::Algorithms),
 }
 
 /// A kind of work.
@@ -131,8 +134,10 @@ impl Plan {
 }
 
 pub(crate) fn run(mut arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
-    if let Some(Command::Bulk(wanted)) = arguments.command.take() {
-        return bulk::run(wanted, output);
+    match arguments.command.take() {
+        Some(Command::Bulk(wanted)) => return bulk::run(wanted, output),
+        Some(Command::Algorithms(wanted)) => return algorithms::run(&wanted, output),
+        None => {}
     }
     let plan = Plan::of(&arguments)?;
     let as_json = output.is_json();

@@ -197,7 +197,7 @@ fn milliseconds(time: Duration) -> String {
 }
 
 /// A rate without its fraction, thousands apart.
-fn whole(rate: f64) -> String {
+pub(super) fn whole(rate: f64) -> String {
     // Through the text: a float has no lossless way to an integer.
     format!("{rate:.0}").parse().map_or_else(|_| "-".to_owned(), thousands)
 }

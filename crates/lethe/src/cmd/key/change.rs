@@ -1,11 +1,13 @@
-//! What changes a key without ending it: its name and labels, its state, its holds.
+//! What changes a key without ending it: its name and labels, its rules, its state, its holds.
+
+use core::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lethe_types::{HoldId, KeyId, UnixMillis};
 use serde_json::{Map, Value, json};
 
 use super::{path, show};
-use crate::arguments::{Label, labels_object};
+use crate::arguments::{Label, labels_object, parse_span, span_text};
 use crate::client::{Client, body};
 use crate::failure::Failure;
 use crate::output::{Output, member};
@@ -38,6 +40,34 @@ struct Changes {
     /// Let it be destroyed again
     #[arg(long)]
     unprotect: bool,
+    /// What it may be used for from now on, with commas, as in decrypt,verify: fewer than before
+    #[arg(long, value_name = "USES", value_delimiter = ',')]
+    uses: Vec<String>,
+    /// Add a version by itself so often, as in 90d
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    rotate_every: Option<Duration>,
+    /// Rotate it by hand only
+    #[arg(long, conflicts_with = "rotate_every")]
+    no_rotation: bool,
+    /// Let its material not leave any more; for good
+    #[arg(long)]
+    not_exportable: bool,
+    /// The oldest version that may protect new data; 0 for no such rule
+    #[arg(long, value_name = "VERSION")]
+    protect_from: Option<u32>,
+    /// The oldest version that may open or check what was protected; 0 for no such rule
+    #[arg(long, value_name = "VERSION")]
+    process_from: Option<u32>,
+}
+
+/// Rules that a key is made with, and that are changed later.
+pub(super) fn add_rules(members: &mut Value, uses: &[String], rotate_every: Option<Duration>) {
+    if !uses.is_empty() {
+        members["allowed_uses"] = json!(uses);
+    }
+    if let Some(period) = rotate_every {
+        members["rotation_period"] = json!(span_text(period));
+    }
 }
 
 impl Changes {
@@ -58,7 +88,21 @@ impl Changes {
         if self.protect || self.unprotect {
             members.insert("protected".to_owned(), json!(self.protect));
         }
-        Ok(Value::Object(members))
+        for (name, version) in [
+            ("protect_from_version", self.protect_from),
+            ("process_from_version", self.process_from),
+        ] {
+            members.extend(version.map(|version| (name.to_owned(), json!(version))));
+        }
+        if self.no_rotation {
+            members.insert("rotation_period".to_owned(), Value::Null);
+        }
+        if self.not_exportable {
+            members.insert("exportable".to_owned(), json!(false));
+        }
+        let mut members = Value::Object(members);
+        add_rules(&mut members, &self.uses, self.rotate_every);
+        Ok(members)
     }
 }
 
@@ -181,6 +225,18 @@ mod tests {
         check(&["--protect"], json!({"protected": true}));
         check(&["--unprotect"], json!({"protected": false}));
         check(
+            &["--uses", "decrypt,verify", "--rotate-every", "90d", "--not-exportable"],
+            json!({
+                "allowed_uses": ["decrypt", "verify"], "rotation_period": "90d",
+                "exportable": false,
+            }),
+        );
+        check(&["--no-rotation"], json!({"rotation_period": null}));
+        check(
+            &["--protect-from", "2", "--process-from", "0"],
+            json!({"protect_from_version": 2, "process_from_version": 0}),
+        );
+        check(
             &["--label", "a=1", "--label", "b=", "--unlabel", "c"],
             json!({"labels": {"a": "1", "b": "", "c": null}}),
         );
@@ -195,6 +251,8 @@ mod tests {
         }
         refused(&[], "required");
         refused(&["--protect", "--unprotect"], "cannot be used with");
+        refused(&["--rotate-every", "1d", "--no-rotation"], "cannot be used with");
+        refused(&["--protect-from", "-1"], "unexpected argument");
         refused(&["--label", "a=1", "--unlabel", "a"], "changed twice");
         refused(&["--unlabel", "a", "--unlabel", "a"], "changed twice");
         refused(&["--label", "a=1", "--label", "a=2"], "given twice");

@@ -17,6 +17,10 @@ pub(super) fn fields(key: &Value) -> Vec<(&'static str, String)> {
         all("protected", vec!["every destruction is refused".to_owned()]);
     }
     all("holds", items(key, "holds").map(hold_text).collect());
+    all("may be used to", allowed_uses(key).into_iter().collect());
+    all("versions destroyed", destroyed_versions(key).into_iter().collect());
+    all("rotation", rotation(key).into_iter().collect());
+    all("minimum versions", minimums(key).into_iter().collect());
     all("derived from", derived_from(key).into_iter().collect());
     all("aliases", items(key, "aliases").map(alias_text).collect());
     if !member(key, "due").is_empty() {
@@ -46,6 +50,29 @@ pub(super) fn hold_text(hold: &Value) -> String {
     let [id, kind, reason] = ["id", "kind", "reason"].map(|name| member(hold, name));
     let [placed, by] = ["placed", "by"].map(|name| member(hold, name));
     format!("{id}  {kind}: {reason} (placed {placed} by principal {by}{until})")
+}
+
+/// The uses; nothing where the server does not tell them.
+fn allowed_uses(key: &Value) -> Option<String> {
+    let uses: Vec<&str> = items(key, "allowed_uses").filter_map(Value::as_str).collect();
+    (!uses.is_empty()).then(|| uses.join(", "))
+}
+
+fn destroyed_versions(key: &Value) -> Option<String> {
+    let numbers: Vec<String> =
+        items(key, "destroyed_versions").map(|version| member(version, "version")).collect();
+    (!numbers.is_empty()).then(|| numbers.join(", "))
+}
+
+fn rotation(key: &Value) -> Option<String> {
+    let rotation = key.get("rotation").filter(|rotation| rotation.is_object())?;
+    Some(format!("every {}, next {}", member(rotation, "period"), member(rotation, "next")))
+}
+
+fn minimums(key: &Value) -> Option<String> {
+    let number = |name: &str| key.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let (protect, process) = (number("protect_from_version"), number("process_from_version"));
+    (protect + process > 0).then(|| format!("{protect} to protect, {process} to open or check"))
 }
 
 fn derived_from(key: &Value) -> Option<String> {
@@ -97,6 +124,8 @@ mod tests {
                 "expires": "e"}],
             "due": "d", "scheduled_by": "p", "scheduled_reason": "why",
             "derived_from": {"key": "k", "path": "m/0"},
+            "allowed_uses": ["encrypt", "decrypt"], "destroyed_versions": [{"version": 2}],
+            "rotation": {"period": "90d", "next": "n"}, "process_from_version": 3,
             "history": [{"transition": "suspend", "at": "t", "by": "p", "door": "native"}],
         });
         let told = fields(&key);
@@ -105,6 +134,10 @@ mod tests {
             ("", "b="),
             ("protected", "every destruction is refused"),
             ("holds", "h  legal: case 7 (placed t by principal p, until e)"),
+            ("may be used to", "encrypt, decrypt"),
+            ("versions destroyed", "2"),
+            ("rotation", "every 90d, next n"),
+            ("minimum versions", "0 to protect, 3 to open or check"),
             ("derived from", "key k, path m/0"),
             ("destruction", "due d"),
             ("", "scheduled by principal p"),

@@ -4,8 +4,11 @@ mod change;
 mod destroy;
 mod details;
 mod preview;
+mod transport;
 mod uses;
+mod version;
 
+use core::time::Duration;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -14,7 +17,7 @@ use serde_json::Value;
 use ureq::http::Method;
 
 use super::vault;
-use crate::arguments::{Label, labels_object};
+use crate::arguments::{Label, labels_object, parse_span};
 use crate::client::{Client, TEXT, body, object, query_value};
 use crate::connection::ConnectionArguments;
 use crate::failure::Failure;
@@ -54,6 +57,15 @@ enum Command {
         /// Refuse every use of it until `key activate`
         #[arg(long)]
         inactive: bool,
+        /// What it may be used for, with commas, as in encrypt,decrypt; without it everything
+        #[arg(long, value_name = "USES", value_delimiter = ',')]
+        uses: Vec<String>,
+        /// Add a version by itself so often, as in 90d
+        #[arg(long, value_name = "TIME", value_parser = parse_span)]
+        rotate_every: Option<Duration>,
+        /// Let its material leave, by `key export`; never given later
+        #[arg(long)]
+        exportable: bool,
         #[command(flatten)]
         origin: Origin,
     },
@@ -69,7 +81,15 @@ enum Command {
         /// The key
         id: KeyId,
     },
-    /// Change its name, its labels or its protection
+    /// Suspend, resume or destroy one version of a key
+    Version(version::Arguments),
+    /// Take a key's material out, wrapped for somebody's public key
+    Export(transport::Export),
+    /// Make a key of one that comes from outside
+    Import(transport::Import),
+    /// Make a key pair to wrap a key for that is to be imported
+    ImportKey(transport::ImportKey),
+    /// Change its name, its labels, its protection, what it may do and when it is rotated
     Update(change::Update),
     /// Begin to use a key that was made inactive
     Activate {
@@ -238,13 +258,25 @@ impl List {
 pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     let client = arguments.connection.connect()?;
     match arguments.command {
-        Command::Create { name, algorithm, vault, label, protected, inactive, origin } => {
+        Command::Create {
+            name,
+            algorithm,
+            vault,
+            label,
+            protected,
+            inactive,
+            uses,
+            rotate_every,
+            exportable,
+            origin,
+        } => {
             let mut members = serde_json::json!({ "name": name, "algorithm": algorithm });
             let labels = labels_object(&label).map_err(Failure::Usage)?;
             for (member, value, is_said) in [
                 ("labels", Value::Object(labels), !label.is_empty()),
                 ("protected", Value::Bool(true), protected),
                 ("active", Value::Bool(false), inactive),
+                ("exportable", Value::Bool(true), exportable),
             ] {
                 if is_said {
                     members[member] = value;
@@ -256,6 +288,7 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
             if let Some(vault) = vault {
                 members["vault"] = vault::resolve(&client, &vault)?.into();
             }
+            change::add_rules(&mut members, &uses, rotate_every);
             show(&client.post("/v1/keys", &body(&members))?.json()?, output)
         }
         Command::List(wanted) => list(&client, &wanted, output),
@@ -264,6 +297,10 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
             let answer = client.post(&format!("{}/rotate", path(id)), &object(&[]))?;
             show(&answer.json()?, output)
         }
+        Command::Version(wanted) => version::run(&client, &wanted, output),
+        Command::Export(wanted) => transport::export(&client, &wanted, output),
+        Command::Import(wanted) => transport::import(&client, &wanted, output),
+        Command::ImportKey(wanted) => transport::import_key(&client, &wanted, output),
         Command::Update(wanted) => change::update(&client, &wanted, output),
         Command::Activate { id } => change::transition(&client, id, "activate", output),
         Command::Suspend { id } => change::transition(&client, id, "suspend", output),
