@@ -17,7 +17,7 @@ use crate::echo::{Echoed, Sent};
 use crate::envelope::{Answer, Frame};
 use crate::error::Failure;
 use crate::route::{Authenticates, Route};
-use crate::sessions::Login;
+use crate::sessions::{Login, Who};
 use crate::state::State;
 
 /// Where clients put the token, if they can.
@@ -161,6 +161,7 @@ async fn store_again(state: &State, caller: &Caller, hash: &[u8; 32]) {
 
 /// The answer with what follows from it for the token.
 fn finish(state: &State, call: &Call, outcome: Outcome) -> Response {
+    let outcome = outcome.map_err(|failure| unless_changed(state, call, failure));
     let rotated = match &call.session {
         Some(session) => {
             let (now, entropy) = (state.clock.now(), &*state.entropy);
@@ -182,6 +183,19 @@ fn finish(state: &State, call: &Call, outcome: Outcome) -> Response {
         Ok(answer) => frame.success(answer),
         Err(failure) => frame.failure(&failure),
     }
+}
+
+/// The engine carries out nothing for somebody whose rights changed meanwhile. Their token is good
+/// all the same, and clients that hear otherwise log out: they are to ask again.
+fn unless_changed(state: &State, call: &Call, failure: Failure) -> Failure {
+    let Some(session) = call.session.as_ref().filter(|_| failure == Failure::token_invalid())
+    else {
+        return failure;
+    };
+    let Who { principal, credential, .. } = session.login.who;
+    let request = call.request_id();
+    let still = state.engine.caller_of(state.realm, principal, Some(credential), DOOR, request);
+    if still.is_ok() { Failure::unavailable() } else { failure }
 }
 
 fn failed_to_prove(state: &State, call: &Call, failure: &Failure) -> Response {

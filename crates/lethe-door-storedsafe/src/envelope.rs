@@ -28,7 +28,7 @@ pub(crate) struct Answer {
     /// Members of `CALLINFO`.
     pub(crate) callinfo: Vec<(&'static str, Field)>,
     /// Members beside `CALLINFO`.
-    pub(crate) payload: Vec<(&'static str, Value)>,
+    pub(crate) payload: Vec<(&'static str, Field)>,
     /// Notices.
     pub(crate) general: Vec<&'static str>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
@@ -40,6 +40,8 @@ pub(crate) enum Field {
     Json(Value),
     /// A text without characters that JSON escapes.
     Secret(SecretVec),
+    /// An array of objects.
+    Objects(Vec<Vec<(&'static str, Self)>>),
 }
 
 impl<T: Into<Value>> From<T> for Field {
@@ -70,8 +72,8 @@ impl Answer {
     }
 
     /// With one more member beside `CALLINFO`.
-    pub(crate) fn with(mut self, name: &'static str, value: Value) -> Self {
-        self.payload.push((name, value));
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Field>) -> Self {
+        self.payload.push((name, value.into()));
         self
     }
 
@@ -101,8 +103,8 @@ impl Frame<'_> {
     /// The answer to a request that was refused.
     pub(crate) fn failure(&self, failure: &Failure) -> Response {
         let (code, text) = failure.code;
-        let payload =
-            vec![("ERRORCODES", json!({ (code): text })), ("ERRORS", json!([failure.text]))];
+        let codes = Field::from(json!({ (code): text }));
+        let payload = vec![("ERRORCODES", codes), ("ERRORS", json!([failure.text]).into())];
         let mut response = self.write(failure.status, "FAIL", 1, Vec::new(), &[], payload);
         let headers = response.headers_mut();
         if let Ok(reason) = HeaderValue::try_from(failure.reason()) {
@@ -124,7 +126,7 @@ impl Frame<'_> {
         errors: u64,
         callinfo: Vec<(&'static str, Field)>,
         general: &[&str],
-        payload: Vec<(&'static str, Value)>,
+        payload: Vec<(&'static str, Field)>,
     ) -> Response {
         let mut info = callinfo;
         info.push(("errorcodes", json!(errors).into()));
@@ -140,14 +142,14 @@ impl Frame<'_> {
         out.text(",\"DATA\":");
         out.object(self.echoed.data(self.token.is_some()));
         let mut rest = payload;
-        rest.push(("HEADERS", self.echoed.headers()));
-        rest.push(("PARAMS", json!([])));
+        rest.push(("HEADERS", self.echoed.headers().into()));
+        rest.push(("PARAMS", json!([]).into()));
         rest.sort_by_key(|(name, _)| *name);
         for (name, value) in rest {
             out.text(",");
             out.json(&json!(name));
             out.text(":");
-            out.json(&value);
+            out.field(value);
         }
         out.text("}");
         let mut response = HttpResponse::new(Body::from(out.join()));
@@ -188,17 +190,30 @@ impl Pieces {
             self.text(separator);
             self.json(&json!(name.as_ref()));
             self.text(":");
-            match field {
-                Field::Json(value) => self.json(&value),
-                Field::Secret(secret) => {
-                    self.text("\"");
-                    self.0.push(Piece::Secret(secret));
-                    self.text("\"");
-                }
-            }
+            self.field(field);
             separator = ",";
         }
         self.text(if separator == "{" { "{}" } else { "}" });
+    }
+
+    fn field(&mut self, field: Field) {
+        match field {
+            Field::Json(value) => self.json(&value),
+            Field::Secret(secret) => {
+                self.text("\"");
+                self.0.push(Piece::Secret(secret));
+                self.text("\"");
+            }
+            Field::Objects(objects) => {
+                let mut separator = "[";
+                for object in objects {
+                    self.text(separator);
+                    self.object(object);
+                    separator = ",";
+                }
+                self.text(if separator == "[" { "[]" } else { "]" });
+            }
+        }
     }
 
     fn plain(&mut self) -> &mut Vec<u8> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lethe_engine::record::PrincipalKind;
+use lethe_engine::record::{DeletionPolicy, PrincipalKind};
 use lethe_engine::{
     Caller, CreatePrincipalRequest, Engine, EngineError, NewCredential, NewCredentialKind,
     VaultRequest,
@@ -143,6 +143,7 @@ async fn make_vault(
             (VAULT_POLICY.into(), attribute(POLICY_NONE)),
             (VAULT_DESCRIPTION.into(), attribute("Development")),
         ]),
+        policy: DeletionPolicy { refuse_reimport: true, ..DeletionPolicy::default() },
         ..VaultRequest::new(name.parse().map_err(|_| EngineError::Internal("name of a vault"))?)
     };
     let vault = engine.create_vault(own, request).await?;

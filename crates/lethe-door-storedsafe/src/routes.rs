@@ -3,7 +3,7 @@
 use http::Method;
 use lethe_http::Kind::{self, Mutation, Read, Use};
 
-use crate::handlers::{auth, keys, members, unserved, users, uses, utils, vaults};
+use crate::handlers::{auth, egress, keys, members, unserved, users, uses, utils, vaults};
 use crate::route::{Authenticates, Operation, Route};
 
 /// A row: method, path below the version, name in metrics and the audit trail, kind, handler.
@@ -36,6 +36,11 @@ const ENCRYPTION: &[Row] = &[
     ("POST", REWRAP, "storedsafe.key.rewrap", Use, uses::rewrap),
     ("POST", REWRAP_SWAPPED, "storedsafe.key.rewrap", Use, uses::rewrap),
     ("POST", DATA_KEY, "storedsafe.key.data_key", Use, uses::data_key),
+    // What leaves is marked first.
+    ("GET", EXPORT, "storedsafe.key.export", Mutation, egress::export),
+    ("GET", EXPORT_VERSION, "storedsafe.key.export", Mutation, egress::export),
+    ("GET", BACKUP, "storedsafe.key.backup", Mutation, egress::back_up),
+    ("POST", RESTORE, "storedsafe.key.restore", Mutation, egress::restore),
 ];
 
 const KEY: [&str; 2] = at!("/transparent/{vaultid}/keys/{name}");
@@ -44,6 +49,10 @@ const ENCRYPT: [&str; 2] = at!("/transparent/{vaultid}/encrypt/{name}");
 const DECRYPT: [&str; 2] = at!("/transparent/{vaultid}/decrypt/{name}");
 const REWRAP: [&str; 2] = at!("/transparent/rewrap/{vaultid}/{name}");
 const REWRAP_SWAPPED: [&str; 2] = at!("/transparent/{vaultid}/rewrap/{name}");
+const EXPORT: [&str; 2] = at!("/transparent/export/{vaultid}/{name}");
+const EXPORT_VERSION: [&str; 2] = at!("/transparent/export/{vaultid}/{name}/{key_version}");
+const BACKUP: [&str; 2] = at!("/transparent/backup/{vaultid}/{name}");
+const RESTORE: [&str; 2] = at!("/transparent/restore/{vaultid}/{name}");
 const DATA_KEY: [&str; 2] = at!("/transparent/{vaultid}/datakey/{type}/{name}");
 
 const AUTH: &[Row] = &[

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod delete;
+mod egress;
 mod envelope;
 mod keys;
 mod login;

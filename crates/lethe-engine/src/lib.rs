@@ -49,11 +49,11 @@ pub use ops::{
     ApiKey, BulkRequest, Collection, CreateApiKeyRequest, CreateKeyRequest, CreatePrincipalRequest,
     DestroyOutcome, DestroyRequest, DestroyVersionRequest, DestroyWhen, Destroyed,
     DestructionPreview, Document, DocumentChange, DocumentPage, DoorOperation, EndedVersion,
-    EventReader, Expected, ExportRequest, ExportTo, Exported, GivenMaterial, HoldRequest,
-    ImportKeyRequest, ImportSource, KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind,
-    NewPrincipal, NumberedPage, PlainExport, PlainExportRule, PreparedKey, PreviewVerdict,
-    PrincipalChange, Selection, SignedRequest, TokensChange, VaultChange, VaultRequest,
-    api_key_algorithm,
+    EventReader, Expected, ExportRequest, ExportTo, Exported, GivenMaterial, GivenVersion,
+    HoldRequest, ImportKeyRequest, ImportSource, KeyChange, KeyPage, LeftKey, NewCredential,
+    NewCredentialKind, NewPrincipal, NumberedPage, PlainExport, PlainExportRule, PreparedKey,
+    PreviewVerdict, PrincipalChange, Selection, SignedRequest, TokensChange, VaultChange,
+    VaultRequest, api_key_algorithm,
 };
 pub use signin::{
     InvalidNetwork, NETWORKS, Network, Proof, Rate, SignInLimits, Source, TOKEN_REALM, TokenClaims,

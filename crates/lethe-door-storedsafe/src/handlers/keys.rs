@@ -6,7 +6,8 @@ use std::sync::Arc;
 use http::{HeaderValue, StatusCode};
 use lethe_engine::record::{Alias, KeyRecord, VaultRecord};
 use lethe_engine::{
-    CreateKeyRequest, DestroyOutcome, DestroyRequest, DestroyWhen, EngineError, KeyEntry, KeyFilter,
+    CreateKeyRequest, DestroyOutcome, DestroyRequest, DestroyWhen, EngineError, GivenVersion,
+    KeyEntry, KeyFilter,
 };
 use lethe_types::limits::PAGE_KEYS_MAX;
 use serde_json::{Value, json};
@@ -113,7 +114,7 @@ pub(crate) fn create(state: &Arc<State>, call: &Arc<Call>) -> Work {
         let (vault, _) = vault(&state, &call, Level::Write)?;
         let wanted = Wanted::explicit(&call)?;
         let was_deleted = matches!(named(&state, vault.id, name), Named::Gone);
-        let entry = make(&state, &call, &vault, name, &wanted, None).await?;
+        let entry = make(&state, &call, &vault, name, &wanted, Vec::new()).await?;
         let answer = Answer::new(StatusCode::CREATED)
             .info("key_version", current_version(entry.record()))
             .info("name", name)
@@ -122,7 +123,9 @@ pub(crate) fn create(state: &Arc<State>, call: &Arc<Call>) -> Work {
     })
 }
 
-/// Makes a key, unless the name is in use or may not be used again. `material` is drawn if `None`.
+/// Makes a key, unless the name is in use or may not be used again: with these versions, or with
+/// one that is drawn if there are none. What is given has numbers of its own, so that its name must
+/// be one that was never used.
 ///
 /// # Errors
 /// `KEY EXISTS`; `KEY WAS DELETED`, or `NO SUCH KEY` where nobody asked for a new key.
@@ -132,7 +135,7 @@ pub(crate) async fn make(
     vault: &VaultRecord,
     name: &str,
     wanted: &Wanted,
-    material: Option<lethe_engine::GivenMaterial>,
+    versions: Vec<GivenVersion>,
 ) -> Result<Arc<KeyEntry>, Failure> {
     let caller = call.caller()?;
     let recreate = state.settings.recreate_after_delete;
@@ -152,9 +155,10 @@ pub(crate) async fn make(
             text: alias(vault.id, name),
             reserved: false,
         }],
-        material,
-        continues_versions: true,
-        fresh_aliases: !may_follow,
+        exportable: wanted.allow_export || wanted.allow_backup,
+        continues_versions: versions.is_empty(),
+        fresh_aliases: !may_follow || !versions.is_empty(),
+        versions,
         ..CreateKeyRequest::new(engine_name, algorithm)
     };
     let refused = |error| match (error, named(state, vault.id, name)) {
@@ -186,7 +190,7 @@ pub(crate) fn list(state: &Arc<State>, call: &Arc<Call>) -> Work {
                 None => break,
             }
         }
-        Ok(Answer::ok().with("KEYS", keys.into_values().collect()))
+        Ok(Answer::ok().with("KEYS", Value::Array(keys.into_values().collect())))
     })
 }
 

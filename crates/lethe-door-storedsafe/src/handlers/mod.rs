@@ -1,6 +1,7 @@
 //! The operations: parse, ask whether the caller may, one call of the engine, answer.
 
 pub(crate) mod auth;
+pub(crate) mod egress;
 pub(crate) mod keys;
 pub(crate) mod members;
 pub(crate) mod unserved;

@@ -75,7 +75,7 @@ fn encrypt_with_new(state: &Arc<State>, call: &Arc<Call>) -> Work {
             return Err(refuse(&state, &call, Some(vault.id), EngineError::ItemNotFound("key")));
         }
         let was_deleted = matches!(named(&state, vault.id, name), Named::Gone);
-        let entry = make(&state, &call, &vault, name, &wanted, None).await?;
+        let entry = make(&state, &call, &vault, name, &wanted, Vec::new()).await?;
         let answer = encrypt_now(&state, &call, &entry, &plaintext)?;
         Ok(wanted.notices(answer.notice("KEY CREATED"), was_deleted))
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lethe_engine::record::VaultRecord;
+use lethe_engine::record::{DeletionPolicy, VaultRecord};
 use lethe_engine::{EngineError, VaultChange, VaultRequest};
 use lethe_types::Permission;
 use serde_json::{Value, json};
@@ -113,6 +113,8 @@ pub(crate) fn create(state: &Arc<State>, call: &Arc<Call>) -> Work {
     })
 }
 
+/// What was destroyed in it does not come back from a backup: the material is known again.
+///
 /// Names are not unique here, and other people's are nobody's business. They are in the engine: a
 /// vault whose name is taken gets another one there.
 async fn make(
@@ -136,6 +138,7 @@ async fn make(
         let request = VaultRequest {
             attributes: attributes.clone(),
             maker: Level::Admin.permissions(),
+            policy: DeletionPolicy { refuse_reimport: true, ..DeletionPolicy::default() },
             ..VaultRequest::new(engine_name)
         };
         match state.engine.create_vault(caller, request).await {

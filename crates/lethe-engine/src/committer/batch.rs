@@ -219,7 +219,7 @@ pub(super) fn leaves_that_go_from(update: &KeyUpdate) -> Vec<u64> {
 pub(super) fn leaves_that_come(step: &Step) -> (RealmId, usize) {
     match step {
         Step::AddVersion { seen, .. } => (seen.record().realm, 1),
-        Step::CreateKey(new) => (new.record.realm, 1 + new.secrets.len()),
+        Step::CreateKey(new) => (new.record.realm, 1 + new.later.len() + new.secrets.len()),
         Step::DestroyKey(destroy) => (destroy.seen.record().realm, 0),
         Step::DestroyVersion(destroy) => (destroy.seen.record().realm, 0),
         Step::PutImportKey(update) => {

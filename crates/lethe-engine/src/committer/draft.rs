@@ -177,6 +177,10 @@ impl<'a> Draft<'a> {
     ) -> Result<Drafted, EngineError> {
         let mut record = new.record.clone();
         self.add_version(&mut record, &new.material, record_keys)?;
+        for (number, material) in &new.later {
+            record.next_version = *number;
+            self.add_version(&mut record, material, record_keys)?;
+        }
         self.seal_key_secrets(&mut record, &new.secrets, record_keys)?;
         let kind = if record.imported { EntryType::KeyImported } else { EntryType::KeyCreated };
         self.key(kind, record, &new.facts, false)

@@ -89,9 +89,19 @@ pub(crate) struct NewKey {
     pub(crate) material: Material,
     /// The secrets that the record names and that are not sealed yet, in their order.
     pub(crate) secrets: Vec<SecretVec>,
+    /// Versions after the first, with their numbers.
+    pub(crate) later: Vec<(u32, Material)>,
     pub(crate) history: AliasHistory,
     /// How it came in, for the log entry's detail.
     pub(crate) facts: Vec<(&'static str, String)>,
+}
+
+impl NewKey {
+    /// The material of all its versions.
+    pub(crate) fn materials(&self) -> impl Iterator<Item = &Material> {
+        let later = self.later.iter().map(|(_, material)| material);
+        core::iter::once(&self.material).chain(later)
+    }
 }
 
 /// What the destroyed keys that had the aliases of a new one mean to it.

@@ -11,6 +11,7 @@ use lethe_types::{
     VaultId,
 };
 
+use super::given::{GivenVersion, GivenVersions};
 use super::import::{ImportSource, Opened};
 use super::rules;
 use super::update::{check_bounds, check_secret_names};
@@ -47,6 +48,8 @@ pub struct CreateKeyRequest {
     pub derivation: Option<Derivation>,
     /// Its material, if it comes from a door or from a derivation.
     pub material: Option<GivenMaterial>,
+    /// All its versions, oldest first, if it comes from a backup of a door.
+    pub versions: Vec<GivenVersion>,
     /// The key in a written form, if it comes from outside.
     pub import: Option<ImportSource>,
     /// What it may be used for; everything that its algorithm can if `None`.
@@ -76,6 +79,13 @@ pub struct GivenMaterial {
 }
 
 impl CreateKeyRequest {
+    /// Whether copies of its material are outside.
+    fn comes_from_outside(&self) -> bool {
+        self.import.is_some()
+            || !self.versions.is_empty()
+            || self.material.as_ref().is_some_and(|given| given.imported)
+    }
+
     /// A key in the default vault that can be used at once and has nothing but a name.
     #[must_use]
     pub fn new(name: KeyName, algorithm: Algorithm) -> Self {
@@ -91,6 +101,7 @@ impl CreateKeyRequest {
             secrets: Vec::new(),
             derivation: None,
             material: None,
+            versions: Vec::new(),
             import: None,
             uses: None,
             exportable: false,
@@ -119,36 +130,48 @@ pub(super) enum Step {
     New(Box<NewKey>),
 }
 
-/// The material of a new key's first version.
+/// The material that a new key begins with.
 struct FirstMaterial {
     material: Material,
+    /// The number of the first version.
+    number: u32,
+    /// Versions after it, with their numbers.
+    later: Vec<(u32, Material)>,
     imported: bool,
     /// What the log entry says of its origin.
     facts: Vec<(&'static str, String)>,
 }
 
 impl FirstMaterial {
+    /// From one place, or drawn.
     fn of(
         algorithm: Algorithm,
         entropy: &dyn Entropy,
         opened: Option<Opened>,
         given: Option<GivenMaterial>,
+        versions: Option<GivenVersions>,
     ) -> Result<Self, EngineError> {
-        match (opened, given) {
-            (Some(Opened { material, facts, .. }), None) => {
-                Ok(Self { material, imported: true, facts })
+        let one = |material, imported| Self {
+            material,
+            number: 1,
+            later: Vec::new(),
+            imported,
+            facts: Vec::new(),
+        };
+        match (opened, given, versions) {
+            (Some(Opened { material, facts, .. }), None, None) => {
+                Ok(Self { facts, ..one(material, true) })
             }
-            (Some(_), Some(_)) => {
+            (None, Some(GivenMaterial { secret, imported }), None) => {
+                Ok(one(algorithm.material(secret)?, imported))
+            }
+            (None, None, Some(GivenVersions { first: (number, material), later })) => {
+                Ok(Self { number, later, ..one(material, true) })
+            }
+            (None, None, None) => Ok(one(algorithm.generate(entropy)?, false)),
+            (Some(_) | None, _, _) => {
                 let why = "comes from two places".to_owned();
                 Err(EngineError::InvalidField { field: "import", why })
-            }
-            (None, Some(GivenMaterial { secret, imported })) => {
-                let material = algorithm.material(secret)?;
-                Ok(Self { material, imported, facts: Vec::new() })
-            }
-            (None, None) => {
-                let material = algorithm.generate(entropy)?;
-                Ok(Self { material, imported: false, facts: Vec::new() })
             }
         }
     }
@@ -184,7 +207,7 @@ impl Engine {
             .ok_or(EngineError::Internal("a caller without a realm"))?;
         let vault = request.vault.unwrap_or(realm.default_vault);
         authz::check_realm::<CreateKey>(caller, Some(vault))?;
-        if request.import.is_some() || request.material.as_ref().is_some_and(|m| m.imported) {
+        if request.comes_from_outside() {
             authz::check_realm::<ImportKey>(caller, Some(vault))?;
         }
         let vault = self.shared.catalogue.vault(realm.id, vault);
@@ -206,7 +229,9 @@ impl Engine {
         let new = self.new_key(caller, request, (realm.id, vault.id), opened)?;
         let policy = self.policy_of(&new.record);
         if policy.refuse_reimport && new.record.imported {
-            self.refuse_reimport(realm.id, new.record.algorithm, &new.material)?;
+            for material in new.materials() {
+                self.refuse_reimport(realm.id, new.record.algorithm, material)?;
+            }
         }
         self.check_new_names(&new)?;
         self.check_derivation(caller, &new.record)?;
@@ -225,8 +250,9 @@ impl Engine {
         let mut salt = Box::new([0; 32]);
         entropy.fill(salt.as_mut_slice())?;
         let algorithm = request.algorithm;
-        let FirstMaterial { material, imported, facts } =
-            FirstMaterial::of(algorithm, entropy, opened, request.material)?;
+        let given = GivenVersions::of(algorithm, request.versions)?;
+        let FirstMaterial { material, number, later, imported, facts } =
+            FirstMaterial::of(algorithm, entropy, opened, request.material, given)?;
         let mut record = KeyRecord {
             id: KeyId::random(entropy)?,
             realm,
@@ -244,7 +270,7 @@ impl Engine {
             salt,
             aliases: request.aliases,
             versions: Vec::new(),
-            next_version: 1,
+            next_version: number,
             imported,
             exported: false,
             details: None,
@@ -284,7 +310,7 @@ impl Engine {
             });
         }
         check_bounds(&record)?;
-        Ok(NewKey { record, material, secrets, history, facts })
+        Ok(NewKey { record, material, secrets, later, history, facts })
     }
 
     /// Whether a new key may carry its name and aliases.

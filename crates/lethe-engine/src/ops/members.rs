@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use lethe_log::EntryType;
 use lethe_types::limits::GRANTS_MAX;
-use lethe_types::{Permission, Permissions, PrincipalId, RealmId, VaultId};
+use lethe_types::{KeyId, Permission, Permissions, PrincipalId, RealmId, VaultId};
 
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, GrantOnVault, PrincipalEntry, ReadMembers};
@@ -183,6 +183,13 @@ impl Engine {
             entry.record().revoked.is_none() && wanted(entry.record())
         };
         all.filter(fits).collect()
+    }
+
+    /// Whether the installation destroyed a key of that identity, in whatever realm. Asks nobody's
+    /// permission: for a door that is given a key back.
+    #[must_use]
+    pub fn is_destroyed(&self, key: KeyId) -> bool {
+        self.shared.catalogue.key(key).is_some_and(|entry| entry.record().state.is_destroyed())
     }
 }
 

@@ -13,6 +13,7 @@ mod door_keys;
 pub(crate) mod due;
 mod events;
 mod export;
+mod given;
 mod holds;
 mod import;
 mod members;
@@ -38,6 +39,7 @@ pub use documents::{Collection, Document, DocumentChange, DocumentPage, DoorOper
 pub use door_keys::{NumberedPage, TokensChange};
 pub use events::EventReader;
 pub use export::{ExportRequest, ExportTo, Exported, PlainExport, PlainExportRule};
+pub use given::GivenVersion;
 pub use holds::HoldRequest;
 pub use import::{ImportKeyRequest, ImportSource};
 pub use preview::{DestructionPreview, PreviewVerdict};

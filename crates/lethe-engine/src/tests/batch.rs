@@ -57,8 +57,8 @@ fn new_key(engine: &Engine, caller: &Caller) -> Box<Change> {
     };
     let material = algorithm.generate(&SystemEntropy).unwrap();
     let secrets = Vec::new();
-    let (history, facts) = Default::default();
-    let new = NewKey { record, material, secrets, history, facts };
+    let (later, history, facts) = Default::default();
+    let new = NewKey { record, material, secrets, later, history, facts };
     Change::one(Step::CreateKey(Box::new(new)))
 }
 

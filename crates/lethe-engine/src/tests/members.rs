@@ -1,10 +1,13 @@
 //! Who may do what in one vault; vaults of their makers; aliases that go on after a destruction.
 
-use lethe_types::{Permission as P, Permissions, PrincipalId, VaultId};
+use lethe_types::{Permission as P, Permissions, PrincipalId, SecretVec, VaultId};
 
 use super::rig::{Rig, Turn, acme, aes, alias, as_principal, create, on, said};
 use crate::record::{Grant, Scope};
-use crate::{CreateKeyRequest, DestroyRequest, PrincipalChange, VaultChange, VaultRequest};
+use crate::{
+    CreateKeyRequest, DestroyRequest, GivenMaterial, GivenVersion, PrincipalChange, VaultChange,
+    VaultRequest,
+};
 
 const MANAGER: [P; 4] = [P::PrincipalsManage, P::PrincipalsRead, P::KeysRead, P::VaultsRead];
 const READER: [P; 2] = [P::KeysRead, P::VaultsRead];
@@ -199,6 +202,43 @@ fn an_alias_of_a_destroyed_key_goes_on_with_the_next_version_or_not_at_all() {
     let second = rig.key(named(false)).unwrap();
     let found = rig.keys().into_iter().find(|key| key.record().id == second).unwrap();
     assert_eq!(found.record().current_version().unwrap().number, 2);
+}
+
+#[test]
+fn a_key_comes_with_all_its_versions_or_not_at_all() {
+    let mut rig = Rig::new();
+    rig.realm();
+    let with = |numbers: &[(u32, u8)]| CreateKeyRequest {
+        versions: (numbers.iter())
+            .map(|(number, byte)| GivenVersion {
+                number: *number,
+                secret: SecretVec::from_vec(vec![*byte; 32]),
+            })
+            .collect(),
+        ..aes("restored")
+    };
+    for wrong in [&[(0, 1)][..], &[(2, 1), (1, 2)], &[(1, 1), (1, 1)], &[(u32::MAX, 1)]] {
+        assert_eq!(rig.key(with(wrong)).unwrap_err().code(), "invalid_field");
+    }
+    let short = GivenVersion { number: 1, secret: SecretVec::from_vec(vec![1; 31]) };
+    let short = CreateKeyRequest { versions: vec![short], ..aes("short") };
+    assert_eq!(rig.key(short).unwrap_err().code(), "invalid_field");
+    let given = GivenMaterial { secret: SecretVec::from_vec(vec![1; 32]), imported: true };
+    let twice = CreateKeyRequest { material: Some(given), ..with(&[(1, 1)]) };
+    assert_eq!(rig.key(twice).unwrap_err().code(), "invalid_field");
+    assert!(rig.keys().is_empty());
+
+    let key = rig.key(with(&[(2, 1), (5, 2)])).unwrap();
+    let found = rig.keys().into_iter().find(|entry| entry.record().id == key).unwrap();
+    let numbers: Vec<u32> = found.record().versions.iter().map(|version| version.number).collect();
+    assert_eq!(numbers, [2, 5]);
+    assert!(found.record().imported && !rig.engine.is_destroyed(key));
+    let rotated = rig.run(async |engine| engine.rotate_key(&acme(engine), key, None).await);
+    assert_eq!(rotated.unwrap().record().current_version().unwrap().number, 6);
+    assert_eq!(rig.destroy(DestroyRequest::new(key)), "destroyed");
+    let mut rig = rig.restarted();
+    assert!(rig.engine.is_destroyed(key));
+    assert_eq!(rig.realm(), found.record().realm);
 }
 
 /// The key is planned while nobody had the alias, and is made after somebody had it and is gone.
