@@ -97,7 +97,7 @@ pub(crate) fn print() -> ExitCode {
     }
 }
 
-/// As [`print`]; fails as well if the document says something else.
+/// As [`print()`]; fails as well if the document says something else.
 pub(crate) fn check() -> ExitCode {
     if holds(&ALONE, tell) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

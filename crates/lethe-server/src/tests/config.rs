@@ -312,7 +312,7 @@ fn doors_are_refused() {
     refused("door = []", "1:8", "door", "at least one door");
     for name in ["dfns", "Native", "", "native "] {
         let text = format!("[[door]]\ndialect='{name}'");
-        let why = format!("dialect `{name}` is not in this version; it has `native`, `storedsafe`");
+        let why = format!("dialect `{name}` is not in this version; it has `native`, `");
         refused(&text, "2:9", &format!("door.{name}.dialect"), &why);
     }
     door_refused("", "1:1", "", "this door needs `tls");

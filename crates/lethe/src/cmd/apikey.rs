@@ -139,7 +139,7 @@ fn fields(key: &Value) -> Vec<(&'static str, String)> {
         ("status", "status"),
         ("last used", "last_used_at"),
     ]
-    .map(|(name, from)| (name, member(key, from)))
+    .map(|(name, from)| (name, printable(&member(key, from))))
     .into();
     fields.push(("may", permissions(key)));
     fields
