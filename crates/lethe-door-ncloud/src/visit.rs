@@ -101,7 +101,7 @@ pub(crate) fn find(state: &State, tag: &str) -> Result<Arc<KeyEntry>, Refusal> {
     if !is_tag {
         return Err(Refusal::BadInput("key tag is malformed"));
     }
-    let found = state.engine.aliased_key(state.realm, DOOR, tag);
+    let found = state.engine.key_with_alias(state.realm, DOOR, tag);
     let live = found.filter(|entry| Status::of(entry.record().state).is_some());
     live.ok_or(Refusal::NotFound("there is no such key"))
 }

@@ -8,7 +8,6 @@
 //! (delete), `error.rs` (every refusal), `envelope.rs`, `echo.rs`.
 
 mod account;
-mod block_on;
 mod body;
 mod call;
 mod ciphertext;

@@ -8,11 +8,11 @@ use lethe_engine::record::{Credential, CredentialKind, PrincipalRecord};
 use lethe_engine::{
     Caller, Collection, DocumentChange, DoorOperation, EngineError, Expected, Source,
 };
+use lethe_http::block_on;
 use lethe_types::{CredentialId, PrincipalId, SecretVec};
 
 use crate::DOOR;
 use crate::account::Status;
-use crate::block_on::block_on;
 use crate::body::RequestBody;
 use crate::call::Call;
 use crate::error::Failure;

@@ -193,7 +193,7 @@ impl Rig {
     /// The engine's name of the key at `path`.
     pub(super) fn key_id(&self, path: &str) -> KeyId {
         let tag = path.rsplit('/').next().expect("a tag");
-        let entry = self.engine.aliased_key(self.realm, DOOR, tag).expect("the key is known");
+        let entry = self.engine.key_with_alias(self.realm, DOOR, tag).expect("the key is known");
         entry.record().id
     }
 

@@ -237,7 +237,7 @@ async fn no_token_can_be_made_up() {
         refused(&rig.with_token(&token, Method::GET, &target, "").await, U401);
     }
     // Rightly signed, but not by this door for this key.
-    let entry = rig.engine.aliased_key(rig.realm, crate::DOOR, key.rsplit('/').next().unwrap());
+    let entry = rig.engine.key_with_alias(rig.realm, crate::DOOR, key.rsplit('/').next().unwrap());
     let secret = rig.engine.open_key_secret(&entry.unwrap(), TOKEN_SECRET).unwrap().unwrap();
     let genuine = Claims::open(&good, &secret).expect("it is genuine");
     let forged = [

@@ -9,6 +9,7 @@ use lethe_engine::{
     Caller, CreatePrincipalRequest, DoorOperation, EngineError, NewCredential, NewCredentialKind,
     PrincipalChange, PrincipalEntry,
 };
+use lethe_http::block_on;
 use lethe_types::{Permission, SecretVec};
 use serde_json::{Value, json};
 
@@ -16,7 +17,6 @@ use super::refuse;
 use crate::account::{
     EMAIL, FULL_NAME, OTP_PREFIX, STATUS, Status, USER_ID, attribute, is_user, text_of, user_id,
 };
-use crate::block_on::block_on;
 use crate::call::{Call, Outcome, Work};
 use crate::envelope::{Answer, Field};
 use crate::error::Failure;

@@ -36,12 +36,12 @@ pub struct NumberedPage {
 }
 
 impl Engine {
-    /// The key that has this identifier at a door, a destroyed one too.
+    /// Whose the identifier is at a door: the key that has its material, or the newest that had.
     ///
     /// Asks nobody's permission: for doors whose callers name keys by identifiers that are no
     /// secret. Whether the caller may do anything with the key, the operation decides.
     #[must_use]
-    pub fn aliased_key(&self, realm: RealmId, door: &str, text: &str) -> Option<Arc<KeyEntry>> {
+    pub fn key_with_alias(&self, realm: RealmId, door: &str, text: &str) -> Option<Arc<KeyEntry>> {
         self.shared.catalogue.alias(realm, door, text)
     }
 

@@ -222,13 +222,6 @@ impl Engine {
         found.filter(|entry| !entry.record().state.is_destroyed())
     }
 
-    /// Whose the identifier is at a door: the key that has its material, or the newest that had.
-    /// Asks nobody's permission: whoever calls this asks for an operation on it next.
-    #[must_use]
-    pub fn key_with_alias(&self, realm: RealmId, door: &str, text: &str) -> Option<Arc<KeyEntry>> {
-        self.shared.catalogue.alias(realm, door, text)
-    }
-
     /// The first identifier that the key has at a door. Asks nobody's permission.
     #[must_use]
     pub fn alias_of(&self, key: KeyId, door: &str) -> Option<String> {

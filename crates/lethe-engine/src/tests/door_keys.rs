@@ -28,14 +28,14 @@ fn an_identifier_leads_to_its_key_in_its_realm_and_door_alone() {
     let (ours, other) = (admin(&engine, "ours"), admin(&engine, "other"));
     let key = named(&engine, &ours, "tag").record().id;
     let find =
-        |realm, door, text| engine.aliased_key(realm, door, text).map(|entry| entry.record().id);
+        |realm, door, text| engine.key_with_alias(realm, door, text).map(|entry| entry.record().id);
     assert_eq!(find(ours.realm(), ours.door(), "tag"), Some(key));
     assert_eq!(find(other.realm(), ours.door(), "tag"), None);
     assert_eq!(find(ours.realm(), "elsewhere", "tag"), None);
     assert_eq!(find(ours.realm(), ours.door(), "ta"), None);
     assert_eq!(find(ours.realm(), ours.door(), "tag "), None);
     destroy(&engine, &ours, key).unwrap();
-    let tombstone = engine.aliased_key(ours.realm(), ours.door(), "tag").unwrap();
+    let tombstone = engine.key_with_alias(ours.realm(), ours.door(), "tag").unwrap();
     assert!(tombstone.record().state.is_destroyed());
 }
 
