@@ -33,6 +33,23 @@ impl Change {
         Self::all(vec![step])
     }
 
+    /// A key's record changes, and nothing that the guards look at has to stay as it is.
+    pub(crate) fn of_record(
+        seen: Arc<KeyEntry>,
+        record: KeyRecord,
+        kind: EntryType,
+        facts: Vec<(&'static str, String)>,
+    ) -> Box<Self> {
+        Self::one(Step::UpdateKey(Box::new(KeyUpdate {
+            seen,
+            record,
+            kind,
+            facts,
+            secrets: Vec::new(),
+            preconditions: Preconditions::default(),
+        })))
+    }
+
     /// Several steps, with their receipts.
     pub(crate) fn all(steps: Vec<Step>) -> Box<Self> {
         Box::new(Self { steps, receipts: true })

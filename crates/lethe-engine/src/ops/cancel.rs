@@ -8,7 +8,7 @@ use lethe_types::{KeyId, KeyState, StableState, Transition};
 
 use crate::authz::{Caller, CancelDestroy};
 use crate::catalogue::KeyEntry;
-use crate::committer::{Change, KeyUpdate, Preconditions, Step, push_history};
+use crate::committer::{Change, push_history};
 use crate::lifecycle;
 use crate::{Engine, EngineError};
 
@@ -40,15 +40,7 @@ impl Engine {
             let kind = EntryType::KeyDestructionCancelled;
             let facts = vec![("state", record.state.as_str().to_owned())];
             let seen = seen.clone();
-            let update = KeyUpdate {
-                seen,
-                record,
-                kind,
-                facts,
-                secrets: Vec::new(),
-                preconditions: Preconditions::default(),
-            };
-            Ok(Some(Change::one(Step::UpdateKey(Box::new(update)))))
+            Ok(Some(Change::of_record(seen, record, kind, facts)))
         })
         .await
     }

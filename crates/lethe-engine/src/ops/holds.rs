@@ -8,7 +8,7 @@ use lethe_types::{HoldId, KeyId, UnixMillis};
 
 use crate::authz::{Caller, LiftHold, PlaceHold};
 use crate::catalogue::KeyEntry;
-use crate::committer::{Change, KeyUpdate, Preconditions, Step};
+use crate::committer::Change;
 use crate::lifecycle;
 use crate::record::{Hold, HoldKind};
 use crate::{Engine, EngineError};
@@ -61,15 +61,7 @@ impl Engine {
                 });
                 let facts = vec![("hold_placed", id.to_string())];
                 let (seen, kind) = (seen.clone(), EntryType::KeyChanged);
-                let update = KeyUpdate {
-                    seen,
-                    record,
-                    kind,
-                    facts,
-                    secrets: Vec::new(),
-                    preconditions: Preconditions::default(),
-                };
-                Ok(Some(Change::one(Step::UpdateKey(Box::new(update)))))
+                Ok(Some(Change::of_record(seen, record, kind, facts)))
             })
             .await?;
         Ok((entry, id))
@@ -95,15 +87,7 @@ impl Engine {
             }
             let facts = vec![("hold_lifted", hold.to_string())];
             let (seen, kind) = (seen.clone(), EntryType::KeyChanged);
-            let update = KeyUpdate {
-                seen,
-                record,
-                kind,
-                facts,
-                secrets: Vec::new(),
-                preconditions: Preconditions::default(),
-            };
-            Ok(Some(Change::one(Step::UpdateKey(Box::new(update)))))
+            Ok(Some(Change::of_record(seen, record, kind, facts)))
         })
         .await
     }

@@ -49,19 +49,7 @@ impl Engine {
                 Ok(Planned::Change(Change::all(vec![granted, vault])))
             })
             .await;
-        let now = self.shared.clock.now();
-        let touched = Touched { subject: Some(principal.0), ..Touched::default() };
-        match result {
-            Ok(committed) => {
-                let log_index = committed.log_index();
-                self.audit_done::<GrantOnVault>(caller, now, Touched { log_index, ..touched });
-                self.find_principal(caller, principal)
-            }
-            Err(error) => {
-                self.record::<GrantOnVault>(caller, now, touched, Some(&error))?;
-                Err(error)
-            }
-        }
+        self.principal_changed::<GrantOnVault>(caller, principal, result)
     }
 
     fn keeps_a_manager(

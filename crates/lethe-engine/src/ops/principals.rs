@@ -323,6 +323,16 @@ impl Engine {
                 Ok(Planned::Change(Change::one(Step::PutPrincipal(Box::new(update)))))
             })
             .await;
+        self.principal_changed::<Op>(caller, principal, result)
+    }
+
+    /// Records what became of a change of a principal; the principal as it is then.
+    pub(super) fn principal_changed<Op: Operation>(
+        &self,
+        caller: &Caller,
+        principal: PrincipalId,
+        result: Result<Committed, EngineError>,
+    ) -> Result<Arc<PrincipalEntry>, EngineError> {
         let now = self.shared.clock.now();
         let touched = Touched { subject: Some(principal.0), ..Touched::default() };
         match result {

@@ -15,7 +15,7 @@ use crate::authz::{Caller, RotateKey, UpdateKey};
 use crate::block_on::block_on;
 use crate::caretaker::Rounds;
 use crate::catalogue::KeyEntry;
-use crate::committer::{Change, Committed, KeyUpdate, Preconditions, Step};
+use crate::committer::{Change, Committed, Step};
 use crate::record::Rotation;
 use crate::{Engine, EngineError, lifecycle};
 
@@ -162,15 +162,12 @@ impl Engine {
             let mut record = seen.record().clone();
             let rotation = Rotation { next: now.saturating_add(rotation.period), ..rotation };
             record.life_mut().rotation = Some(rotation);
-            let update = KeyUpdate {
+            Ok(Planned::Change(Change::of_record(
                 seen,
                 record,
-                kind: EntryType::KeyChanged,
-                facts: vec![("rotation_next", rotation.next.to_string())],
-                secrets: Vec::new(),
-                preconditions: Preconditions::default(),
-            };
-            Ok(Planned::Change(Change::one(Step::UpdateKey(Box::new(update)))))
+                EntryType::KeyChanged,
+                vec![("rotation_next", rotation.next.to_string())],
+            )))
         };
         let committed = self.change(&caller, None, plan).await?;
         let touched =

@@ -8,7 +8,7 @@ use lethe_types::{KeyId, Transition};
 
 use crate::authz::{Caller, ChangeState};
 use crate::catalogue::KeyEntry;
-use crate::committer::{Change, KeyUpdate, Preconditions, Step, push_history};
+use crate::committer::{Change, push_history};
 use crate::lifecycle;
 use crate::{Engine, EngineError};
 
@@ -48,15 +48,7 @@ impl Engine {
             let facts = vec![("transition", transition.as_str().to_owned())];
             let kind = EntryType::KeyStateChanged;
             let seen = seen.clone();
-            let update = KeyUpdate {
-                seen,
-                record,
-                kind,
-                facts,
-                secrets: Vec::new(),
-                preconditions: Preconditions::default(),
-            };
-            Ok(Some(Change::one(Step::UpdateKey(Box::new(update)))))
+            Ok(Some(Change::of_record(seen, record, kind, facts)))
         })
         .await
     }

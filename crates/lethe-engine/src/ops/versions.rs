@@ -12,7 +12,7 @@ use super::{Planned, Touched};
 use crate::authz::{self, Caller, ChangeVersion, DestroyVersion, ReadKey};
 use crate::catalogue::KeyEntry;
 use crate::committer::{
-    Change, Committed, DestroyVersion as DestroyStep, KeyUpdate, Made, Preconditions, Rate, Step,
+    Change, Committed, DestroyVersion as DestroyStep, Made, Preconditions, Rate, Step,
 };
 use crate::guards::{Approvals, Asked, Facts, Refusal, Verdict, Wish, decide};
 use crate::record::{ChangedVersion, DeletionPolicy, KeyRecord, VersionState};
@@ -99,15 +99,7 @@ impl Engine {
             record.life_mut().changed_versions.insert(number, change);
             let facts =
                 vec![("transition", transition.to_owned()), ("version", number.to_string())];
-            let update = KeyUpdate {
-                seen: seen.clone(),
-                record,
-                kind: EntryType::KeyStateChanged,
-                facts,
-                secrets: Vec::new(),
-                preconditions: Preconditions::default(),
-            };
-            Ok(Some(Change::one(Step::UpdateKey(Box::new(update)))))
+            Ok(Some(Change::of_record(seen.clone(), record, EntryType::KeyStateChanged, facts)))
         })
         .await
     }
