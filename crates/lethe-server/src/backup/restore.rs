@@ -1,4 +1,5 @@
-//! An installation out of a backup: a new store, the slot that kept the root, the journal beside it.
+//! An installation out of a backup: a new store, the slot that kept the root, the journal beside
+//! it.
 
 use std::fs::File;
 use std::io::{self, BufReader};

@@ -81,13 +81,13 @@ pub(super) struct ReadRow<'a> {
     pub(super) row: BackupRow<'a>,
 }
 
-/// Reads a segment to its end and shows its rows to `visit`; gives the signed note and what it says.
-/// The digest, the number of rows and of bytes are those of the note; who signed it is not looked
+/// Reads a segment to its end and shows its rows to `visit`; gives the signed note and what it
+/// says. The digest, the number of rows and of bytes are those of the note; who signed it is not looked
 /// at.
 ///
 /// # Errors
-/// `InvalidData` for everything that [`SegmentWriter`] does not write, `UnexpectedEof` for a segment
-/// that was cut short, and the errors of `visit`.
+/// `InvalidData` for everything that [`SegmentWriter`] does not write, `UnexpectedEof` for a
+/// segment that was cut short, and the errors of `visit`.
 pub(super) fn read_segment<E: From<io::Error>>(
     input: impl BufRead,
     visit: &mut dyn FnMut(ReadRow<'_>) -> Result<(), E>,

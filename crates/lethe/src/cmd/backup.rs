@@ -258,25 +258,20 @@ fn key_of(data: &Path) -> Result<VerifierKey, Failure> {
 
 /// What a failure means to the command line.
 pub(crate) fn failure(error: BackupFailure) -> Failure {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(&error);
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
     match error {
         BackupFailure::Serve(error) => Failure::Serve(error),
-        other => {
-            let mut text = other.to_string();
-            let mut next = std::error::Error::source(&other);
-            while let Some(source) = next {
-                text = format!("{text}: {source}");
-                next = source.source();
-            }
-            match other {
-                BackupFailure::Refused(_) | BackupFailure::Engine(_) => Failure::Failed(text),
-                BackupFailure::Damaged { .. }
-                | BackupFailure::File { .. }
-                | BackupFailure::Note(_)
-                | BackupFailure::Occupied { .. }
-                | BackupFailure::Restore(_)
-                | BackupFailure::Serve(_)
-                | BackupFailure::Store(_) => Failure::Data(text),
-            }
-        }
+        BackupFailure::Refused(_) | BackupFailure::Engine(_) => Failure::Failed(text),
+        BackupFailure::Damaged { .. }
+        | BackupFailure::File { .. }
+        | BackupFailure::Note(_)
+        | BackupFailure::Occupied { .. }
+        | BackupFailure::Restore(_)
+        | BackupFailure::Store(_) => Failure::Data(text),
     }
 }
