@@ -82,8 +82,7 @@ pub(super) struct ReadRow<'a> {
 }
 
 /// Reads a segment to its end and shows its rows to `visit`; gives the signed note and what it
-/// says. The digest, the number of rows and of bytes are those of the note; who signed it is not looked
-/// at.
+/// says. Digest, rows and bytes are those of the note; who signed it is not looked at.
 ///
 /// # Errors
 /// `InvalidData` for everything that [`SegmentWriter`] does not write, `UnexpectedEof` for a
