@@ -322,7 +322,8 @@ fn a_directory_that_became_unwritable_stops_the_trail_and_heals() {
 fn a_rotation_that_fails_at_any_step_loses_and_doubles_nothing() {
     // A step that was done all the same is not tried again: the writer may have gone on before
     // anybody sees that it failed.
-    let steps: [(bool, fn(&mut Faults, bool)); 5] = [
+    type Step = fn(&mut Faults, bool);
+    let steps: [(bool, Step); 5] = [
         (true, |faults, fails| faults.is_put_aside_failing = fails),
         (false, |faults, fails| faults.is_put_aside_failing_late = fails),
         (true, |faults, fails| faults.is_create_failing = fails),
