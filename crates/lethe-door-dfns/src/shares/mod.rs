@@ -1,0 +1,1 @@
+//! The formats in which key shares are imported and exported. Pure.
