@@ -8,6 +8,7 @@ use lethe_types::{Entropy, Secret};
 use zeroize::Zeroizing;
 
 use crate::CryptoError;
+use crate::algorithms::eddsa25519::Expanded;
 use crate::algorithms::random;
 
 /// Bytes of a scalar.
@@ -160,6 +161,21 @@ pub fn combine(
         return Err(REFUSED_SHARES);
     }
     Ok(to_secret(&scalar))
+}
+
+/// The scalar (big-endian) of an Ed25519 seed: the one that RFC 8032 section 5.1.5 makes of it,
+/// reduced modulo the order of the group. With it alone signatures differ from those of the seed,
+/// and verify alike.
+///
+/// # Errors
+/// [`CryptoError::Invalid`] for a seed of another length than 32 bytes.
+pub fn scalar_of_ed25519_seed(seed: &[u8]) -> Result<Secret<SCALAR_BYTES>, CryptoError> {
+    if seed.len() != SCALAR_BYTES {
+        return Err(CryptoError::Invalid("length of the seed"));
+    }
+    let mut bytes = Expanded::of_seed(seed).scalar_bytes();
+    bytes.reverse();
+    Ok(Secret::init_with(|buf| *buf = *bytes))
 }
 
 type Point = (U256, Zeroizing<U256>);

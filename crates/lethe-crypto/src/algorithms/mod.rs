@@ -11,7 +11,7 @@ pub(crate) mod ecdsa;
 pub(crate) mod ed25519;
 pub(crate) mod ed25519_expanded;
 pub(crate) mod ed448;
-mod eddsa25519;
+pub(crate) mod eddsa25519;
 pub(crate) mod extended;
 pub(crate) mod hmac;
 pub(crate) mod hmac_sha3;

@@ -2,8 +2,9 @@
 
 use lethe_types::Secret;
 
-use super::{Broken, Counting, array};
-use crate::shares::{ScalarField, Share, combine, split};
+use super::{Broken, Counting, algorithm, array, hex};
+use crate::registry::KeyFormat;
+use crate::shares::{ScalarField, Share, combine, scalar_of_ed25519_seed, split};
 use crate::{CryptoError, SystemEntropy};
 
 const FIELDS: [ScalarField; 3] = [ScalarField::Secp256k1, ScalarField::Ed25519, ScalarField::Stark];
@@ -140,5 +141,33 @@ fn scalars_and_numbers_that_are_not_shared() {
         }
         let refused = split(field, &secret(1), 2, 3, &Broken).map(drop);
         assert_eq!(refused, Err(CryptoError::Entropy));
+    }
+}
+
+#[test]
+fn the_scalar_of_a_seed_has_its_public_key() {
+    // RFC 8032 section 7.1, tests 1 to 3.
+    for (seed, public) in [
+        (
+            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        ),
+        (
+            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        ),
+        (
+            "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+            "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        ),
+    ] {
+        let mut scalar = scalar_of_ed25519_seed(&hex(seed)).unwrap().expose().to_vec();
+        scalar.reverse();
+        let key = algorithm("ed25519-expanded").import(KeyFormat::Raw, &scalar).unwrap();
+        assert_eq!(key.public_key().unwrap().raw(), hex(public), "{seed}");
+    }
+    for length in [0, 31, 33, 64] {
+        let refused = scalar_of_ed25519_seed(&vec![7; length]).map(drop);
+        assert_eq!(refused, Err(CryptoError::Invalid("length of the seed")), "{length}");
     }
 }
