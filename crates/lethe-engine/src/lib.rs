@@ -44,6 +44,7 @@ pub use events::{Event, EventPage, EventWatch};
 pub use guards::{Refusal, Unusable};
 pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
+pub use lethe_log::ChallengedRequest;
 pub use lethe_store::Revision;
 pub use ops::{
     ApiKey, BulkRequest, Collection, CreateApiKeyRequest, CreateKeyRequest, CreatePrincipalRequest,

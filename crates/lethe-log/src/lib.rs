@@ -33,7 +33,7 @@ pub use checkpoint::{
 };
 pub use commitment::{Commitment, SALT_BYTES, Salt, Subject};
 pub use detail::{
-    Actor, DETAIL_BYTES_MAX, DestroyedDetail, EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX,
+    Actor, CHALLENGED_PATH_BYTES_MAX, ChallengedRequest, DETAIL_BYTES_MAX, DestroyedDetail, EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX,
     EVIDENCE_SIGNATURE_BYTES_MAX, EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX,
     ROLE_APPROVER, ROLE_REQUESTER, SignedStatement, VersionDetail,
 };

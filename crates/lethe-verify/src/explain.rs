@@ -5,6 +5,7 @@
 
 use core::fmt::{self, Write as _};
 
+use lethe_crypto::hash::sha256;
 use lethe_log::DestroyedDetail;
 
 use crate::{Approval, Extent, Request, Signer, Verified};
@@ -119,10 +120,22 @@ fn write_evidence(approvals: &[Approval], requests: &[Request], out: &mut String
             writeln!(out, "That was over when the destruction was asked for.")?;
         }
     }
-    for Request { signer, statement } in requests {
+    for Request { signer, statement, ordered } in requests {
         write!(out, "It was asked for by ")?;
         write_signer(signer, out)?;
         writeln!(out, " What was signed: {statement:?}.")?;
+        if let Some(request) = ordered {
+            let body = match request.body_sha256 == sha256(&[]) {
+                true => "without a body",
+                false => "with a body",
+            };
+            writeln!(
+                out,
+                "The challenge in it is the hash of exactly this order: {} {:?} {body}, by \
+                 principal {} with credential {}, challenged at {}.",
+                request.method, request.path, request.principal, request.credential, request.time,
+            )?;
+        }
     }
     Ok(())
 }

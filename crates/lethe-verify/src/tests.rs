@@ -2,6 +2,7 @@
 
 mod altered;
 mod evidence;
+mod ordered;
 mod fixture;
 mod forged;
 mod versions;

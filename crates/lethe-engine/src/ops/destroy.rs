@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lethe_log::{EVIDENCE_STATEMENTS_MAX, EntryType, Receipt};
+use lethe_crypto::registry::SignatureScheme;
+use lethe_log::{ChallengedRequest, EVIDENCE_STATEMENTS_MAX, EntryType, Receipt};
 use lethe_store::Revision;
 use lethe_types::{
     ApprovalId, CredentialId, KeyId, Permission, StableState, Transition, UnixMillis,
@@ -76,6 +77,18 @@ pub struct SignedRequest {
     pub statement: String,
     /// The signature.
     pub signature: Vec<u8>,
+    /// How it was made, if not by the key's own scheme.
+    pub scheme: Option<SignatureScheme>,
+    /// The request that a challenge in the statement stands for, if the caller signed a challenge.
+    pub request: Option<ChallengedRequest>,
+}
+
+impl SignedRequest {
+    /// A signature over the very text, by the key's own scheme.
+    #[must_use]
+    pub fn plain(credential: CredentialId, statement: String, signature: &[u8]) -> Self {
+        Self { credential, statement, signature: signature.to_vec(), scheme: None, request: None }
+    }
 }
 
 impl DestroyRequest {
@@ -387,10 +400,7 @@ impl Engine {
         now: UnixMillis,
     ) -> Result<Vec<Evidence>, EngineError> {
         let Some(signed) = &request.signed else { return Ok(Vec::new()) };
-        let (role, statement) = (EvidenceRole::Requester, signed.statement.clone());
-        let evidence =
-            signed_by(caller, signed.credential, role, statement, &signed.signature, now)?;
-        Ok(vec![evidence])
+        Ok(vec![signed_by(caller, EvidenceRole::Requester, signed, now)?])
     }
 
     /// How far the approvals of the request that the caller names go.

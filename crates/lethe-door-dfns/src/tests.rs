@@ -1,0 +1,1 @@
+//! The door in one process, over an engine in memory.
