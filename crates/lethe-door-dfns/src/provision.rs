@@ -84,7 +84,8 @@ pub(crate) async fn first_account(
     pem: &str,
 ) -> Result<NewAccount, String> {
     let words = |refusal: Refusal| refusal.message();
-    let key = NewKey::parse(pem).ok_or_else(|| "the public key is none that signs here".to_owned())?;
+    let key =
+        NewKey::parse(pem).ok_or_else(|| "the public key is none that signs here".to_owned())?;
     let permission = full_access(state).await.map_err(words)?;
     let caller = state.system().map_err(|error| error.to_string())?;
     let given = Given { permission: Some(&permission), is_immutable: true };
@@ -192,7 +193,8 @@ pub(crate) fn realm_grants(permissions: Permissions) -> Vec<Grant> {
 /// # Errors
 /// 400 for a name that cannot be one.
 pub(crate) fn principal_name(name: &str) -> Result<lethe_types::PrincipalName, Refusal> {
-    name.parse().map_err(|error: lethe_types::InvalidName| Refusal::field("name", &error.to_string()))
+    name.parse()
+        .map_err(|error: lethe_types::InvalidName| Refusal::field("name", &error.to_string()))
 }
 
 /// A name for a key that belongs to a token.
@@ -240,7 +242,8 @@ pub(crate) fn token_of_key(
 /// Whether a token is still good, for a while.
 pub(crate) fn is_good(state: &State, token: &str, until: UnixMillis) -> bool {
     let Some(named) = state.issuer.open(token) else { return false };
-    let caller = state.engine.caller_of(state.realm, named.user, Some(named.token), crate::DOOR, [0; 16]);
+    let caller =
+        state.engine.caller_of(state.realm, named.user, Some(named.token), crate::DOOR, [0; 16]);
     let Ok(caller) = caller else { return false };
     let credential = account::find(caller.record(), named.token);
     credential.is_some_and(|credential| credential.is_live(until))

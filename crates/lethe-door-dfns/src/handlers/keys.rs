@@ -52,9 +52,8 @@ impl Wanted {
         let scheme = Scheme::named(&scheme)
             .ok_or_else(|| members.refuse("scheme", "must be one of ECDSA, EdDSA, Schnorr, DH"))?;
         let curve = members.needed_text("curve")?;
-        let curve = Curve::named(&curve).ok_or_else(|| {
-            members.refuse("curve", "must be one of ed25519, secp256k1, stark")
-        })?;
+        let curve = Curve::named(&curve)
+            .ok_or_else(|| members.refuse("curve", "must be one of ed25519, secp256k1, stark"))?;
         let name = members.sized_text("name", 0, NAME_CHARACTERS_MAX)?;
         let is_master = members.boolean("masterKey")?.unwrap_or(false);
         let derive_from = members.object("deriveFrom")?.map(derive_from).transpose()?;
@@ -190,11 +189,8 @@ async fn derived(
             }
         };
         let (_, request) = request_for(state, wanted, owner, false)?;
-        let from = DeriveFrom {
-            parent: record.id,
-            how: DeriveHow::Path(tried.clone()),
-            depends: true,
-        };
+        let from =
+            DeriveFrom { parent: record.id, how: DeriveHow::Path(tried.clone()), depends: true };
         let prepared = state.engine.prepare_derived_key(caller, request, &from);
         let stored = match prepared {
             Ok(prepared) => store(state, caller, prepared).await,
