@@ -170,7 +170,7 @@ impl NewKey {
         Some(Self { scheme, spki_der, pem: pem.to_owned() })
     }
 
-    fn verify(&self, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn verify(&self, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> bool {
         let with = Algorithm::all().filter(|one| one.schemes().contains(&scheme));
         let mut keys = with.filter_map(|one| one.load_public(&self.spki_der).ok());
         keys.any(|key| key.verify(Some(scheme), message, signature).unwrap_or(false))
