@@ -41,7 +41,6 @@ use lethe_types::{Clock, Entropy, RealmId};
 pub use provision::NewAccount;
 pub use settings::Settings;
 use state::State;
-pub use wire::{Curve, Scheme};
 
 /// The door's name in audit events, receipts and metrics.
 pub const DOOR: &str = "dfns";

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::auth::Identity;
 use crate::call::{Call, Work, answer};
 use crate::error::Refusal;
-use crate::handlers::{actions, delegate, delete, keys};
+use crate::handlers::{actions, delegate, delete, keys, logs, signatures, stores};
 use crate::state::State;
 
 /// Largest body of most requests, in bytes.
@@ -105,9 +105,41 @@ const KEYS: &[Route] = &[
     ),
 ];
 
+/// The paths of signatures.
+const SIGNATURES: &[Route] = &[
+    signed!(
+        "POST",
+        "/keys/{key}/signatures",
+        "dfns.signature.create",
+        ["Keys:Signatures:Create"],
+        signatures::create
+    ),
+    reads!(
+        "GET",
+        "/keys/{key}/signatures",
+        "dfns.signature.list",
+        ["Keys:Signatures:Read"],
+        signatures::list
+    ),
+    reads!(
+        "GET",
+        "/keys/{key}/signatures/{signature}",
+        "dfns.signature.read",
+        ["Keys:Signatures:Read"],
+        signatures::read
+    ),
+];
+
+const ELSE: &[Route] = &[
+    reads!("GET", "/key-stores", "dfns.store.list", ["KeyStores:Read"], stores::key_stores),
+    reads!("GET", "/v2/policies", "dfns.policy.list", ["Policies:Read"], stores::policies),
+    reads!("GET", "/auth/action/logs", "dfns.log.list", ["Auth:Logs:Read"], logs::list),
+    reads!("GET", "/auth/action/logs/{log}", "dfns.log.read", ["Auth:Logs:Read"], logs::read),
+];
+
 /// Every route.
 pub(crate) fn all(state: &Arc<State>) -> Vec<RouteSpec> {
-    let tables = [ACTIONS, KEYS];
+    let tables = [ACTIONS, KEYS, SIGNATURES, ELSE];
     tables.into_iter().flatten().map(|route| spec(state, *route)).collect()
 }
 

@@ -4,6 +4,9 @@ pub(crate) mod actions;
 pub(crate) mod delegate;
 pub(crate) mod delete;
 pub(crate) mod keys;
+pub(crate) mod logs;
+pub(crate) mod signatures;
+pub(crate) mod stores;
 
 use std::sync::Arc;
 
