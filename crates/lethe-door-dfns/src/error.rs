@@ -18,7 +18,11 @@ const INTERNAL: &str = "Internal Server Error";
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// With this status, message and details.
-    Told { status: StatusCode, message: String, details: Option<Value> },
+    Told {
+        status: StatusCode,
+        message: String,
+        details: Option<Value>,
+    },
     /// The engine's.
     Engine(EngineError),
 }
@@ -90,6 +94,14 @@ impl Refusal {
         self.parts().1
     }
 
+    /// The engine's error, for where nobody is answered.
+    pub(crate) fn into_engine(self) -> EngineError {
+        match self {
+            Self::Engine(error) => error,
+            Self::Told { .. } => EngineError::Internal("a refusal where nobody asked"),
+        }
+    }
+
     fn parts(&self) -> (StatusCode, String, Option<Value>) {
         match self {
             Self::Told { status, message, details } => (*status, message.clone(), details.clone()),
@@ -128,9 +140,9 @@ fn envelope(
 /// place on the connection.
 fn support_number(request: RequestId) -> String {
     let bytes = request.to_bytes();
-    let number = bytes
-        .iter()
-        .fold(0_u64, |all, byte| all.wrapping_mul(0x0100_0000_01b3).wrapping_add(u64::from(*byte)));
+    let number = bytes.iter().fold(0_u64, |all, byte| {
+        all.wrapping_mul(0x0100_0000_01b3).wrapping_add(u64::from(*byte))
+    });
     number.to_string()
 }
 

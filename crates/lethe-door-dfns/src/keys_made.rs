@@ -1,4 +1,4 @@
-//! Which key of the engine a key of the dialect is, and where its children are.
+//! Where the children of a key are, and what its store is called.
 
 use std::sync::Arc;
 
@@ -9,21 +9,6 @@ use lethe_types::{KeyId, RealmId};
 use crate::error::Refusal;
 use crate::ids::{self, Prefix};
 use crate::state::State;
-use crate::wire::{Curve, Scheme};
-
-/// The algorithm of a pair of scheme and curve; `None` for a pair that does not go together, or
-/// for a master key that is not served.
-pub(crate) fn algorithm(scheme: Scheme, curve: Curve, is_master: bool) -> Option<&'static str> {
-    match (scheme, curve, is_master) {
-        (Scheme::Ecdsa, Curve::Secp256k1, false) => Some("ecdsa-secp256k1"),
-        (Scheme::Schnorr, Curve::Secp256k1, false) => Some("bip340-secp256k1"),
-        (Scheme::Ecdsa | Scheme::Schnorr, Curve::Secp256k1, true) => Some("bip32-secp256k1"),
-        (Scheme::Dh, Curve::Secp256k1, false) => Some("ecdh-secp256k1"),
-        (Scheme::EdDsa, Curve::Ed25519, false) => Some("ed25519"),
-        (Scheme::Ecdsa, Curve::Stark, false) => Some("stark"),
-        _ => None,
-    }
-}
 
 /// The one store of an organization.
 pub(crate) fn store_id(realm: RealmId) -> String {
@@ -53,14 +38,12 @@ pub(crate) fn children(
 /// The first number from `from` on that no child was ever derived with in one step.
 pub(crate) fn next_index(
     state: &State,
-    caller: &Caller,
     parent: KeyId,
     from: u32,
 ) -> Result<u32, Refusal> {
     if from > 0 {
         return Ok(from);
     }
-    let _ = caller;
     let children = children(state, &state.system()?, parent, true)?;
     let used = children.iter().filter_map(|child| {
         let path = &child.record().details().derivation.as_ref()?.path;

@@ -74,24 +74,21 @@ pub(crate) async fn full_access(state: &State) -> Result<Permission, Refusal> {
     Ok(permission)
 }
 
-/// Makes a service account with every right, whose actions are signed by the key in `pem`.
+/// Makes a service account with every right, whose actions are signed by this key.
 ///
 /// # Errors
-/// In words: the key is none that signs, the name is taken, or the engine refuses.
+/// 401 if the name is taken; the engine's.
 pub(crate) async fn first_account(
     state: &State,
+    caller: &lethe_engine::Caller,
     name: &str,
-    pem: &str,
-) -> Result<NewAccount, String> {
-    let words = |refusal: Refusal| refusal.message();
-    let key =
-        NewKey::parse(pem).ok_or_else(|| "the public key is none that signs here".to_owned())?;
-    let permission = full_access(state).await.map_err(words)?;
-    let caller = state.system().map_err(|error| error.to_string())?;
+    key: NewKey,
+) -> Result<NewAccount, Refusal> {
+    let permission = full_access(state).await?;
     let given = Given { permission: Some(&permission), is_immutable: true };
-    let lifetime = TOKEN_DAYS_DEFAULT * DAY_SECONDS;
-    let new = NewServiceAccount { name, external_id: None, key, given, lifetime_seconds: lifetime };
-    let made = service_account(state, &caller, new).await.map_err(words)?;
+    let lifetime_seconds = TOKEN_DAYS_DEFAULT * DAY_SECONDS;
+    let new = NewServiceAccount { name, external_id: None, key, given, lifetime_seconds };
+    let made = service_account(state, caller, new).await?;
     Ok(NewAccount {
         org_id: ids::org(state.realm),
         user_id: ids::user(made.user),
@@ -193,8 +190,7 @@ pub(crate) fn realm_grants(permissions: Permissions) -> Vec<Grant> {
 /// # Errors
 /// 400 for a name that cannot be one.
 pub(crate) fn principal_name(name: &str) -> Result<lethe_types::PrincipalName, Refusal> {
-    name.parse()
-        .map_err(|error: lethe_types::InvalidName| Refusal::field("name", &error.to_string()))
+    name.parse().map_err(|error: lethe_types::InvalidName| Refusal::field("name", &error.to_string()))
 }
 
 /// A name for a key that belongs to a token.
@@ -242,8 +238,7 @@ pub(crate) fn token_of_key(
 /// Whether a token is still good, for a while.
 pub(crate) fn is_good(state: &State, token: &str, until: UnixMillis) -> bool {
     let Some(named) = state.issuer.open(token) else { return false };
-    let caller =
-        state.engine.caller_of(state.realm, named.user, Some(named.token), crate::DOOR, [0; 16]);
+    let caller = state.engine.caller_of(state.realm, named.user, Some(named.token), crate::DOOR, [0; 16]);
     let Ok(caller) = caller else { return false };
     let credential = account::find(caller.record(), named.token);
     credential.is_some_and(|credential| credential.is_live(until))

@@ -1,1 +1,8 @@
-//! The door in one process, over an engine in memory.
+//! The door in one process, over an engine whose store, slot, clock and audit trail are in memory.
+
+mod actions;
+mod delete;
+mod factors;
+mod forms;
+mod keys;
+mod support;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::DOOR;
 use crate::account::text_of;
 use crate::factors::to_hex;
+use crate::signing::KeyKind;
 
 /// Attributes of keys.
 pub(crate) const NAME: &str = "dfns.name";
@@ -20,71 +21,10 @@ pub(crate) const IS_DELAYED: &str = "dfns.delay_delegation";
 /// Whose the key is, if it is an end user's; a label of the same name finds it.
 pub(crate) const OWNER: &str = "dfns.owner";
 
-/// What a key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// Agreement on a secret point.
-    Dh,
-    /// ECDSA.
-    Ecdsa,
-    /// EdDSA.
-    EdDsa,
-    /// Schnorr signatures of BIP-340.
-    Schnorr,
-}
-
-impl Scheme {
-    const ALL: [Self; 4] = [Self::Dh, Self::Ecdsa, Self::EdDsa, Self::Schnorr];
-
-    /// As clients write it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dh => "DH",
-            Self::Ecdsa => "ECDSA",
-            Self::EdDsa => "EdDSA",
-            Self::Schnorr => "Schnorr",
-        }
-    }
-
-    pub(crate) fn named(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scheme| scheme.as_str() == text)
-    }
-}
-
-/// Where a key's points are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Curve {
-    /// Edwards 25519.
-    Ed25519,
-    /// SEC 2 secp256k1.
-    Secp256k1,
-    /// The STARK-friendly curve.
-    Stark,
-}
-
-impl Curve {
-    const ALL: [Self; 3] = [Self::Ed25519, Self::Secp256k1, Self::Stark];
-
-    /// As clients write it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ed25519 => "ed25519",
-            Self::Secp256k1 => "secp256k1",
-            Self::Stark => "stark",
-        }
-    }
-
-    pub(crate) fn named(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|curve| curve.as_str() == text)
-    }
-}
-
-/// The scheme and curve of a key of this door.
-pub(crate) fn kind_of(record: &KeyRecord) -> Option<(Scheme, Curve)> {
+/// What a key of this door is.
+pub(crate) fn kind_of(record: &KeyRecord) -> Option<KeyKind> {
     let text = |name| text_of(&record.details().attributes, name);
-    Some((Scheme::named(text(SCHEME)?)?, Curve::named(text(CURVE)?)?))
+    KeyKind::of(text(SCHEME)?, text(CURVE)?)
 }
 
 /// The identifier of a key; empty for one that this door does not know.
@@ -108,13 +48,13 @@ pub(crate) fn flag(record: &KeyRecord, name: &str) -> bool {
 /// The Key object; `None` for a key that this door does not know.
 pub(crate) fn key(engine: &Engine, record: &KeyRecord) -> Option<Map<String, Value>> {
     let attributes = &record.details().attributes;
-    let (scheme, curve) = kind_of(record)?;
+    let kind = kind_of(record)?;
     let is_archived = record.state.is_destroyed();
     let mut members = Map::new();
     let mut put = |name: &str, value: Value| drop(members.insert(name.to_owned(), value));
     put("id", json!(key_id(record)));
-    put("scheme", json!(scheme.as_str()));
-    put("curve", json!(curve.as_str()));
+    put("scheme", json!(kind.scheme()));
+    put("curve", json!(kind.curve()));
     put("publicKey", json!(text_of(attributes, PUBLIC_KEY).unwrap_or_default()));
     put("status", json!(if is_archived { "Archived" } else { "Active" }));
     put("custodial", json!(!attributes.contains_key(OWNER)));

@@ -21,7 +21,8 @@ use crate::error::Refusal;
 use crate::handlers::delegate;
 use crate::ids::{self, Prefix};
 use crate::state::State;
-use crate::wire::{self, Curve, Scheme, kind_of};
+use crate::signing::{KeyKind, Origin};
+use crate::wire::{self, kind_of};
 use crate::{DOOR, keys_made};
 
 /// Longest name of a key, in characters.
@@ -37,8 +38,7 @@ pub(crate) fn more_to_create(body: &Map<String, Value>) -> Vec<&'static str> {
 
 /// A key that is asked for.
 struct Wanted {
-    scheme: Scheme,
-    curve: Curve,
+    kind: KeyKind,
     name: Option<String>,
     is_master: bool,
     derive_from: Option<(String, Option<DerivationPath>)>,
@@ -48,24 +48,15 @@ struct Wanted {
 
 impl Wanted {
     fn parse(state: &State, mut members: Members) -> Result<Self, Refusal> {
-        let scheme = members.needed_text("scheme")?;
-        let scheme = Scheme::named(&scheme)
-            .ok_or_else(|| members.refuse("scheme", "must be one of ECDSA, EdDSA, Schnorr, DH"))?;
-        let curve = members.needed_text("curve")?;
-        let curve = Curve::named(&curve)
-            .ok_or_else(|| members.refuse("curve", "must be one of ed25519, secp256k1, stark"))?;
+        let kind = kind(&mut members)?;
         let name = members.sized_text("name", 0, NAME_CHARACTERS_MAX)?;
         let is_master = members.boolean("masterKey")?.unwrap_or(false);
         let derive_from = members.object("deriveFrom")?.map(derive_from).transpose()?;
         let store = members.sized_text("storeId", 1, STORE_CHARACTERS_MAX)?;
         let delegate_to = members.text("delegateTo")?;
         let is_delayed = members.boolean("delayDelegation")?.unwrap_or(false);
-        if keys_made::algorithm(scheme, curve, false).is_none() {
-            let why = format!("is not for the scheme {}", scheme.as_str());
-            return Err(members.refuse("curve", &why));
-        }
-        if is_master && keys_made::algorithm(scheme, curve, true).is_none() {
-            return Err(members.refuse("masterKey", "is not for this scheme and curve here"));
+        if is_master && kind.algorithm_name(Origin::Master).is_none() {
+            return Err(members.refuse("masterKey", "is not for this scheme"));
         }
         if is_master && derive_from.is_some() {
             return Err(members.refuse("masterKey", "is not for a derived key"));
@@ -77,13 +68,13 @@ impl Wanted {
         if let Some(store) = store.filter(|store| *store != keys_made::store_id(state.realm)) {
             return Err(Refusal::not_found("key store not found", json!({"storeId": store})));
         }
-        Ok(Self { scheme, curve, name, is_master, derive_from, delegate_to, is_delayed })
+        Ok(Self { kind, name, is_master, derive_from, delegate_to, is_delayed })
     }
 
     fn attributes(&self, owner: Option<PrincipalId>) -> Attributes {
         let mut all: Attributes = BTreeMap::from([
-            (wire::SCHEME.into(), attribute(self.scheme.as_str())),
-            (wire::CURVE.into(), attribute(self.curve.as_str())),
+            (wire::SCHEME.into(), attribute(self.kind.scheme())),
+            (wire::CURVE.into(), attribute(self.kind.curve())),
         ]);
         if let Some(name) = &self.name {
             all.insert(wire::NAME.into(), attribute(name));
@@ -99,6 +90,21 @@ impl Wanted {
         }
         all
     }
+}
+
+/// The scheme and the curve, if they go together.
+fn kind(members: &mut Members) -> Result<KeyKind, Refusal> {
+    let (scheme, curve) = (members.needed_text("scheme")?, members.needed_text("curve")?);
+    if let Some(kind) = KeyKind::of(&scheme, &curve) {
+        return Ok(kind);
+    }
+    if !KeyKind::ALL.iter().any(|kind| kind.scheme() == scheme) {
+        return Err(members.refuse("scheme", "must be one of ECDSA, EdDSA, Schnorr, DH"));
+    }
+    if !KeyKind::ALL.iter().any(|kind| kind.curve() == curve) {
+        return Err(members.refuse("curve", "must be one of ed25519, secp256k1, stark"));
+    }
+    Err(members.refuse("curve", &format!("is not for the scheme {scheme}")))
 }
 
 fn derive_from(mut members: Members) -> Result<(String, Option<DerivationPath>), Refusal> {
@@ -159,7 +165,8 @@ async fn made(
     wanted: &Wanted,
     owner: Option<PrincipalId>,
 ) -> Result<Arc<KeyEntry>, Refusal> {
-    let (_, request) = request_for(state, wanted, owner, wanted.is_master)?;
+    let origin = if wanted.is_master { Origin::Master } else { Origin::Drawn };
+    let request = request_for(state, wanted, owner, origin)?;
     let prepared = state.engine.prepare_key(caller, request)?;
     store(state, caller, prepared).await
 }
@@ -176,7 +183,7 @@ async fn derived(
     if !wire::flag(record, wire::IS_MASTER) {
         return Err(Refusal::field("deriveFrom.keyId", "is not a master key"));
     }
-    if kind_of(record) != Some((wanted.scheme, wanted.curve)) {
+    if kind_of(record) != Some(wanted.kind) {
         return Err(Refusal::field("deriveFrom.keyId", "has another scheme or curve"));
     }
     let mut index = 0;
@@ -184,13 +191,16 @@ async fn derived(
         let tried = match path {
             Some(path) => path.clone(),
             None => {
-                index = keys_made::next_index(state, caller, record.id, index)?;
+                index = keys_made::next_index(state, record.id, index)?;
                 DerivationPath::new(&[index]).map_err(EngineError::from)?
             }
         };
-        let (_, request) = request_for(state, wanted, owner, false)?;
-        let from =
-            DeriveFrom { parent: record.id, how: DeriveHow::Path(tried.clone()), depends: true };
+        let request = request_for(state, wanted, owner, Origin::Scalar)?;
+        let from = DeriveFrom {
+            parent: record.id,
+            how: DeriveHow::Path(tried.clone()),
+            depends: true,
+        };
         let prepared = state.engine.prepare_derived_key(caller, request, &from);
         let stored = match prepared {
             Ok(prepared) => store(state, caller, prepared).await,
@@ -215,25 +225,35 @@ fn request_for(
     state: &State,
     wanted: &Wanted,
     owner: Option<PrincipalId>,
-    is_master: bool,
-) -> Result<(String, CreateKeyRequest), Refusal> {
-    let algorithm = keys_made::algorithm(wanted.scheme, wanted.curve, is_master);
-    let algorithm = algorithm.ok_or(EngineError::Internal("a pair that was checked"))?;
-    let algorithm = Algorithm::from_name(algorithm)
-        .map_err(|_| EngineError::AlgorithmNotAvailable(algorithm.to_owned()))?;
-    let id = ids::id(Prefix::Key, &ids::random(&*state.entropy)?);
+    origin: Origin,
+) -> Result<CreateKeyRequest, Refusal> {
     let mut labels = BTreeMap::new();
     if let Some(owner) = owner {
         labels.insert(owner_label()?, owner_value(owner)?);
     }
-    let request = CreateKeyRequest {
-        attributes: wanted.attributes(owner),
-        labels,
-        aliases: vec![Alias { door: DOOR.to_owned(), text: id.clone(), reserved: true }],
+    let attributes = wanted.attributes(owner);
+    let base = plain_request(state, wanted.kind, wanted.name.as_deref(), origin)?;
+    Ok(CreateKeyRequest { attributes, labels, ..base })
+}
+
+/// The same with nothing but a name, as imports begin with.
+pub(crate) fn plain_request(
+    state: &State,
+    kind: KeyKind,
+    name: Option<&str>,
+    origin: Origin,
+) -> Result<CreateKeyRequest, Refusal> {
+    let algorithm = kind.algorithm_name(origin);
+    let algorithm = algorithm.ok_or(EngineError::Internal("a kind that was checked"))?;
+    let algorithm = Algorithm::from_name(algorithm)
+        .map_err(|_| EngineError::AlgorithmNotAvailable(algorithm.to_owned()))?;
+    let id = ids::id(Prefix::Key, &ids::random(&*state.entropy)?);
+    let name = engine_name(name, &id)?;
+    Ok(CreateKeyRequest {
+        aliases: vec![Alias { door: DOOR.to_owned(), text: id, reserved: true }],
         exportable: true,
-        ..CreateKeyRequest::new(engine_name(wanted.name.as_deref(), &id)?, algorithm)
-    };
-    Ok((id, request))
+        ..CreateKeyRequest::new(name, algorithm)
+    })
 }
 
 /// The name that other interfaces show: the key's own if it can be one there, else its identifier.

@@ -4,6 +4,15 @@ pub(crate) mod actions;
 pub(crate) mod delegate;
 pub(crate) mod delete;
 pub(crate) mod keys;
+pub(crate) mod logs;
+pub(crate) mod organization;
+pub(crate) mod pats;
+pub(crate) mod people;
+pub(crate) mod permissions;
+pub(crate) mod service_accounts;
+pub(crate) mod sessions;
+pub(crate) mod signatures;
+pub(crate) mod stores;
 
 use std::sync::Arc;
 
@@ -98,8 +107,8 @@ impl Page {
         let limit = match call.query("limit") {
             None => PAGE_DEFAULT,
             Some(text) => {
-                let is_plain =
-                    (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+                let is_plain = (1..=4).contains(&text.len())
+                    && text.bytes().all(|byte| byte.is_ascii_digit());
                 let number: Option<usize> = is_plain.then(|| text.parse().ok()).flatten();
                 let number = number.filter(|number| (1..=PAGE_MAX).contains(number));
                 number.ok_or_else(|| Refusal::field("limit", "must be an integer from 1 to 500"))?
