@@ -146,6 +146,8 @@ pub(crate) enum Unusable {
 #[derive(Debug, Default)]
 pub(crate) struct Actions {
     challenges: Mutex<Waiting<Challenge>>,
+    /// Apart, since anybody may ask for one.
+    logins: Mutex<Waiting<Challenge>>,
     signed: Mutex<Waiting<Signed>>,
 }
 
@@ -177,6 +179,26 @@ impl Actions {
         let hash = hash_of(identifier);
         waiting.get(&hash).filter(|found| may_take(found))?;
         waiting.take(&hash)
+    }
+
+    /// Keeps the challenge of a login; its identifier.
+    ///
+    /// # Errors
+    /// The random source.
+    pub(crate) fn login(
+        &self,
+        challenge: Challenge,
+        entropy: &dyn Entropy,
+        now: UnixMillis,
+    ) -> Result<String, Refusal> {
+        self.logins.lock().put(challenge, None, entropy, now)
+    }
+
+    /// Takes the challenge of a login: it is good for one try.
+    pub(crate) fn take_login(&self, identifier: &str, now: UnixMillis) -> Option<Challenge> {
+        let mut waiting = self.logins.lock();
+        waiting.forget_old(now);
+        waiting.take(&hash_of(identifier))
     }
 
     /// Keeps a signed action; the token that it is used by.

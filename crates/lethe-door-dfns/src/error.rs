@@ -94,6 +94,14 @@ impl Refusal {
         self.parts().1
     }
 
+    /// The engine's error, for where nobody is answered.
+    pub(crate) fn into_engine(self) -> EngineError {
+        match self {
+            Self::Engine(error) => error,
+            Self::Told { .. } => EngineError::Internal("a refusal where nobody asked"),
+        }
+    }
+
     fn parts(&self) -> (StatusCode, String, Option<Value>) {
         match self {
             Self::Told { status, message, details } => (*status, message.clone(), details.clone()),

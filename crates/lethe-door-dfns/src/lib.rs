@@ -15,6 +15,7 @@ mod body;
 mod call;
 mod error;
 mod factors;
+mod grants;
 mod handlers;
 mod ids;
 mod keys_made;
@@ -83,6 +84,7 @@ impl DfnsDoor {
     /// The engine's.
     pub async fn open(site: Site) -> Result<Self, EngineError> {
         let state = Arc::new(State::open(site).await?);
+        grants::reconcile(&state).await.map_err(error::Refusal::into_engine)?;
         let routes = routes::all(&state);
         Ok(Self { state, routes })
     }
@@ -93,7 +95,11 @@ impl DfnsDoor {
     /// # Errors
     /// In words: the key is none that signs, the name is taken, or the engine refuses.
     pub async fn first_account(&self, name: &str, pem: &str) -> Result<NewAccount, String> {
-        provision::first_account(&self.state, name, pem).await
+        let key = factors::NewKey::parse(pem);
+        let key = key.ok_or_else(|| "the public key is none that signs here".to_owned())?;
+        let caller = self.state.system().map_err(|error| error.to_string())?;
+        let made = provision::first_account(&self.state, &caller, name, key).await;
+        made.map_err(|refusal| refusal.message())
     }
 
     /// Whether the token is one that this door takes, now and for `time` to come.

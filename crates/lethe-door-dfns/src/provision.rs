@@ -74,23 +74,21 @@ pub(crate) async fn full_access(state: &State) -> Result<Permission, Refusal> {
     Ok(permission)
 }
 
-/// Makes a service account with every right, whose actions are signed by the key in `pem`.
+/// Makes a service account with every right, whose actions are signed by this key.
 ///
 /// # Errors
-/// In words: the key is none that signs, the name is taken, or the engine refuses.
+/// 401 if the name is taken; the engine's.
 pub(crate) async fn first_account(
     state: &State,
+    caller: &lethe_engine::Caller,
     name: &str,
-    pem: &str,
-) -> Result<NewAccount, String> {
-    let words = |refusal: Refusal| refusal.message();
-    let key = NewKey::parse(pem).ok_or_else(|| "the public key is none that signs here".to_owned())?;
-    let permission = full_access(state).await.map_err(words)?;
-    let caller = state.system().map_err(|error| error.to_string())?;
+    key: NewKey,
+) -> Result<NewAccount, Refusal> {
+    let permission = full_access(state).await?;
     let given = Given { permission: Some(&permission), is_immutable: true };
-    let lifetime = TOKEN_DAYS_DEFAULT * DAY_SECONDS;
-    let new = NewServiceAccount { name, external_id: None, key, given, lifetime_seconds: lifetime };
-    let made = service_account(state, &caller, new).await.map_err(words)?;
+    let lifetime_seconds = TOKEN_DAYS_DEFAULT * DAY_SECONDS;
+    let new = NewServiceAccount { name, external_id: None, key, given, lifetime_seconds };
+    let made = service_account(state, caller, new).await?;
     Ok(NewAccount {
         org_id: ids::org(state.realm),
         user_id: ids::user(made.user),

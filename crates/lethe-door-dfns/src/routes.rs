@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 use crate::auth::Identity;
 use crate::call::{Call, Work, answer};
 use crate::error::Refusal;
-use crate::handlers::{actions, delegate, delete, keys, logs, signatures, stores};
+use crate::handlers::{
+    actions, delegate, delete, keys, logs, organization, pats, people, permissions,
+    service_accounts, sessions, signatures, stores,
+};
 use crate::state::State;
 
 /// Largest body of most requests, in bytes.
@@ -53,7 +56,7 @@ pub(crate) struct Route {
 
 /// A row that reads: method, path, name, operations, handler.
 macro_rules! reads {
-    ($method:literal, $path:literal, $op:literal, [$($name:literal),*], $($call:ident)::+) => {
+    ($method:literal, $path:expr, $op:literal, [$($name:literal),*], $($call:ident)::+) => {
         Route {
             method: $method,
             path: $path,
@@ -71,7 +74,7 @@ macro_rules! reads {
 
 /// The same for a row that changes something, which the caller signs.
 macro_rules! signed {
-    ($method:literal, $path:literal, $op:literal, [$($name:literal),*], $($call:ident)::+) => {
+    ($method:literal, $path:expr, $op:literal, [$($name:literal),*], $($call:ident)::+) => {
         Route {
             is_signed: true,
             ..reads!($method, $path, $op, [$($name),*], $($call)::+)
@@ -137,9 +140,236 @@ const ELSE: &[Route] = &[
     reads!("GET", "/auth/action/logs/{log}", "dfns.log.read", ["Auth:Logs:Read"], logs::read),
 ];
 
+const PERMISSIONS: &[Route] = &[
+    reads!("GET", "/permissions", "dfns.permission.list", ["Permissions:Read"], permissions::list),
+    signed!(
+        "POST",
+        "/permissions",
+        "dfns.permission.create",
+        ["Permissions:Create"],
+        permissions::create
+    ),
+    reads!("GET", PERMISSION, "dfns.permission.read", ["Permissions:Read"], permissions::read),
+    signed!(
+        "PUT",
+        PERMISSION,
+        "dfns.permission.update",
+        ["Permissions:Update"],
+        permissions::update
+    ),
+    signed!(
+        "PUT",
+        "/permissions/{permission}/archive",
+        "dfns.permission.archive",
+        ["Permissions:Archive"],
+        permissions::archive
+    ),
+    reads!(
+        "GET",
+        "/permissions/{permission}/assignments",
+        "dfns.assignment.list",
+        ["Permissions:Assignments:Read"],
+        permissions::assignments
+    ),
+    signed!(
+        "POST",
+        "/permissions/{permission}/assignments",
+        "dfns.assignment.create",
+        ["Permissions:Assign"],
+        permissions::assign
+    ),
+    signed!(
+        "DELETE",
+        "/permissions/{permission}/assignments/{assignment}",
+        "dfns.assignment.delete",
+        ["Permissions:Revoke"],
+        permissions::revoke
+    ),
+];
+const PERMISSION: &str = "/permissions/{permission}";
+
+const ACCOUNTS: &[Route] = &[
+    Route {
+        more: service_accounts::more_to_create,
+        ..signed!(
+            "POST",
+            "/auth/service-accounts",
+            "dfns.service_account.create",
+            ["Auth:ServiceAccounts:Create"],
+            service_accounts::create
+        )
+    },
+    reads!(
+        "GET",
+        "/auth/service-accounts",
+        "dfns.service_account.list",
+        ["Auth:ServiceAccounts:Read"],
+        service_accounts::list
+    ),
+    reads!(
+        "GET",
+        ACCOUNT,
+        "dfns.service_account.read",
+        ["Auth:ServiceAccounts:Read"],
+        service_accounts::read
+    ),
+    signed!(
+        "PUT",
+        ACCOUNT,
+        "dfns.service_account.update",
+        ["Auth:ServiceAccounts:Update"],
+        service_accounts::update
+    ),
+    signed!(
+        "PUT",
+        "/auth/service-accounts/{account}/activate",
+        "dfns.service_account.activate",
+        ["Auth:ServiceAccounts:Activate"],
+        service_accounts::activate
+    ),
+    signed!(
+        "PUT",
+        "/auth/service-accounts/{account}/deactivate",
+        "dfns.service_account.deactivate",
+        ["Auth:ServiceAccounts:Deactivate"],
+        service_accounts::deactivate
+    ),
+    signed!(
+        "DELETE",
+        ACCOUNT,
+        "dfns.service_account.delete",
+        ["Auth:ServiceAccounts:Delete"],
+        service_accounts::delete
+    ),
+];
+const ACCOUNT: &str = "/auth/service-accounts/{account}";
+
+const TOKENS: &[Route] = &[
+    Route {
+        more: pats::more_to_create,
+        ..signed!("POST", "/auth/pats", "dfns.pat.create", ["Auth:Pats:Create"], pats::create)
+    },
+    reads!("GET", "/auth/pats", "dfns.pat.list", [], pats::list),
+    reads!("GET", TOKEN, "dfns.pat.read", [], pats::read),
+    signed!("PUT", TOKEN, "dfns.pat.update", [], pats::update),
+    signed!("PUT", "/auth/pats/{token}/activate", "dfns.pat.activate", [], pats::activate),
+    signed!("PUT", "/auth/pats/{token}/deactivate", "dfns.pat.deactivate", [], pats::deactivate),
+    signed!("DELETE", TOKEN, "dfns.pat.delete", [], pats::delete),
+];
+const TOKEN: &str = "/auth/pats/{token}";
+
+const USERS: &[Route] = &[
+    signed!("POST", "/auth/users", "dfns.user.create", ["Auth:Users:Create"], people::create),
+    reads!("GET", "/auth/users", "dfns.user.list", ["Auth:Users:Read"], people::list),
+    reads!("GET", USER, "dfns.user.read", ["Auth:Users:Read"], people::read),
+    signed!("PUT", USER, "dfns.user.update", ["Auth:Users:Update"], people::update),
+    signed!(
+        "PUT",
+        "/auth/users/{user}/activate",
+        "dfns.user.activate",
+        ["Auth:Users:Activate"],
+        people::activate
+    ),
+    signed!(
+        "PUT",
+        "/auth/users/{user}/deactivate",
+        "dfns.user.deactivate",
+        ["Auth:Users:Deactivate"],
+        people::deactivate
+    ),
+    signed!("DELETE", USER, "dfns.user.delete", ["Auth:Users:Delete"], people::delete),
+];
+const USER: &str = "/auth/users/{user}";
+
+const SESSIONS: &[Route] = &[
+    Route {
+        who: sessions::service_accounts_only,
+        ..signed!(
+            "POST",
+            "/auth/registration/delegated",
+            "dfns.registration.delegated",
+            ["Auth:Register:Delegated"],
+            sessions::register_delegated
+        )
+    },
+    Route {
+        access: Access::Temporary,
+        ..reads!("POST", "/auth/registration", "dfns.registration", [], sessions::register)
+    },
+    Route {
+        who: sessions::service_accounts_only,
+        ..signed!(
+            "POST",
+            "/auth/login/delegated",
+            "dfns.login.delegated",
+            ["Auth:Login:Delegated"],
+            sessions::log_in_delegated
+        )
+    },
+    Route {
+        access: Access::Public,
+        ..reads!("POST", "/auth/login/init", "dfns.login.init", [], sessions::log_in_init)
+    },
+    Route {
+        access: Access::Public,
+        ..reads!("POST", "/auth/login", "dfns.login", [], sessions::log_in)
+    },
+    reads!("PUT", "/auth/logout", "dfns.logout", [], sessions::log_out),
+    Route {
+        who: sessions::people_only,
+        ..reads!("GET", "/auth/credentials", "dfns.credential.list", [], sessions::credentials)
+    },
+    Route {
+        who: sessions::people_only,
+        ..reads!(
+            "POST",
+            "/auth/credentials/init",
+            "dfns.credential.init",
+            [],
+            sessions::new_credential_init
+        )
+    },
+    Route {
+        who: sessions::people_only,
+        ..signed!(
+            "POST",
+            "/auth/credentials",
+            "dfns.credential.create",
+            [],
+            sessions::new_credential
+        )
+    },
+    Route {
+        who: sessions::people_only,
+        ..signed!(
+            "PUT",
+            "/auth/credentials/activate",
+            "dfns.credential.activate",
+            [],
+            sessions::activate_credential
+        )
+    },
+    Route {
+        who: sessions::people_only,
+        ..signed!(
+            "PUT",
+            "/auth/credentials/deactivate",
+            "dfns.credential.deactivate",
+            [],
+            sessions::deactivate_credential
+        )
+    },
+    // Not of the protocol: how an organization begins.
+    Route {
+        access: Access::Public,
+        ..reads!("POST", "/lethe/organization", "dfns.organization", [], organization::create)
+    },
+];
+
 /// Every route.
 pub(crate) fn all(state: &Arc<State>) -> Vec<RouteSpec> {
-    let tables = [ACTIONS, KEYS, SIGNATURES, ELSE];
+    let tables =
+        [ACTIONS, KEYS, SIGNATURES, ELSE, PERMISSIONS, ACCOUNTS, TOKENS, USERS, SESSIONS];
     tables.into_iter().flatten().map(|route| spec(state, *route)).collect()
 }
 

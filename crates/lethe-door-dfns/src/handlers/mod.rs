@@ -5,6 +5,12 @@ pub(crate) mod delegate;
 pub(crate) mod delete;
 pub(crate) mod keys;
 pub(crate) mod logs;
+pub(crate) mod organization;
+pub(crate) mod pats;
+pub(crate) mod people;
+pub(crate) mod permissions;
+pub(crate) mod service_accounts;
+pub(crate) mod sessions;
 pub(crate) mod signatures;
 pub(crate) mod stores;
 

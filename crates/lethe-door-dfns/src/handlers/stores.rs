@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::call::{Call, Outcome};
-use crate::error::Refusal;
 use crate::keys_made::store_id;
 use crate::state::State;
 
@@ -22,9 +21,4 @@ pub(crate) async fn key_stores(state: Arc<State>, _call: Arc<Call>) -> Outcome {
 /// Policies are not here: there are none.
 pub(crate) async fn policies(_state: Arc<State>, _call: Arc<Call>) -> Outcome {
     Ok(json!({"items": []}).into())
-}
-
-/// What the protocol has and this server has not.
-pub(crate) async fn unserved(_state: Arc<State>, _call: Arc<Call>) -> Outcome {
-    Err(Refusal::bad("this operation is not supported by this server"))
 }
