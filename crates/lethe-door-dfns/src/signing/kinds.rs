@@ -232,7 +232,7 @@ fn transaction(
 ) -> Result<Wanted, Refused> {
     closed(body, &["transaction"])?;
     if !named.is_named {
-        let why = "or \"blockchainKind\" is required to sign a transaction";
+        let why = "or `blockchainKind` is required to sign a transaction";
         return Err(Refused::field("network", why));
     }
     // Those of other chains, and those as objects, cannot be made without the chain.

@@ -125,8 +125,9 @@ impl Refused {
     /// A request whose `field` is not right.
     #[must_use]
     pub fn field(field: &str, why: &str) -> Self {
-        let details = Map::from_iter([("field".to_owned(), Value::from(field))]);
-        Self { message: format!("\"{field}\" {why}"), details }
+        let details = [("field", field), ("reason", why)];
+        let details = details.map(|(name, value)| (name.to_owned(), Value::from(value)));
+        Self { message: format!("`{field}`: {why}"), details: Map::from_iter(details) }
     }
 
     /// A kind of signature that is not served.

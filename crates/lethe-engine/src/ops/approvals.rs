@@ -240,7 +240,8 @@ pub(crate) fn signed_by(
     now: UnixMillis,
 ) -> Result<Evidence, EngineError> {
     let credentials = &caller.principal.record.credentials;
-    let found = credentials.iter().find(|other| other.id == signed.credential && other.is_live(now));
+    let found =
+        credentials.iter().find(|other| other.id == signed.credential && other.is_live(now));
     let kind = found.map(|credential| &credential.kind);
     let Some(CredentialKind::PublicKey { scheme, spki_der, .. }) = kind else {
         return Err(EngineError::EvidenceNotValid("you have no such signing key"));
