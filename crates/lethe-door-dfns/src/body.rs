@@ -27,7 +27,10 @@ impl Members {
             .map_err(|_| Refusal::bad("the request body is not valid JSON"))?;
         match value {
             Value::Object(map) => Ok(Self { at: String::new(), map }),
-            Value::Array(_) | Value::Bool(_) | Value::Null | Value::Number(_)
+            Value::Array(_)
+            | Value::Bool(_)
+            | Value::Null
+            | Value::Number(_)
             | Value::String(_) => Err(Refusal::bad("the request body must be a JSON object")),
         }
     }

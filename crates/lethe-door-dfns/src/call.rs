@@ -158,7 +158,8 @@ fn admit(state: &State, route: &Route, request: Request) -> Result<Call, Turned>
     let identity = authenticate(state, &request.head)?;
     let is_temporary = identity.token_kind == TokenKind::Temporary;
     if is_temporary != (route.access == Access::Temporary) {
-        return refuse(state, &identity.caller, op, Refusal::not_authorized()).map_err(Turned::from);
+        return refuse(state, &identity.caller, op, Refusal::not_authorized())
+            .map_err(Turned::from);
     }
     let checked = identity.check(route.operations).and_then(|()| {
         let more = serde_json::from_slice::<Map<String, Value>>(&request.body).unwrap_or_default();

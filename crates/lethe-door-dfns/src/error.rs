@@ -18,11 +18,7 @@ const INTERNAL: &str = "Internal Server Error";
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// With this status, message and details.
-    Told {
-        status: StatusCode,
-        message: String,
-        details: Option<Value>,
-    },
+    Told { status: StatusCode, message: String, details: Option<Value> },
     /// The engine's.
     Engine(EngineError),
 }
@@ -140,9 +136,9 @@ fn envelope(
 /// place on the connection.
 fn support_number(request: RequestId) -> String {
     let bytes = request.to_bytes();
-    let number = bytes.iter().fold(0_u64, |all, byte| {
-        all.wrapping_mul(0x0100_0000_01b3).wrapping_add(u64::from(*byte))
-    });
+    let number = bytes
+        .iter()
+        .fold(0_u64, |all, byte| all.wrapping_mul(0x0100_0000_01b3).wrapping_add(u64::from(*byte)));
     number.to_string()
 }
 

@@ -36,11 +36,7 @@ pub(crate) fn children(
 }
 
 /// The first number from `from` on that no child was ever derived with in one step.
-pub(crate) fn next_index(
-    state: &State,
-    parent: KeyId,
-    from: u32,
-) -> Result<u32, Refusal> {
+pub(crate) fn next_index(state: &State, parent: KeyId, from: u32) -> Result<u32, Refusal> {
     if from > 0 {
         return Ok(from);
     }

@@ -26,7 +26,7 @@ const MAPPED: &[(&str, &[Permission])] = &[
     ("Keys:Update", &[KeysUpdate]),
     ("Keys:Delete", &[KeysDestroy]),
     ("Keys:Delegate", &[KeysDelegate]),
-    ("Keys:Import", &[KeysImport]),
+    ("Keys:Import", &[KeysCreate, KeysImport]),
     ("Keys:Export", &[KeysExport]),
     ("Keys:Derive", &[KeysUseDerive]),
     ("Keys:ChildKeys:Create", &[KeysCreate, KeysUseDerive]),

@@ -190,7 +190,8 @@ pub(crate) fn realm_grants(permissions: Permissions) -> Vec<Grant> {
 /// # Errors
 /// 400 for a name that cannot be one.
 pub(crate) fn principal_name(name: &str) -> Result<lethe_types::PrincipalName, Refusal> {
-    name.parse().map_err(|error: lethe_types::InvalidName| Refusal::field("name", &error.to_string()))
+    name.parse()
+        .map_err(|error: lethe_types::InvalidName| Refusal::field("name", &error.to_string()))
 }
 
 /// A name for a key that belongs to a token.
@@ -238,7 +239,8 @@ pub(crate) fn token_of_key(
 /// Whether a token is still good, for a while.
 pub(crate) fn is_good(state: &State, token: &str, until: UnixMillis) -> bool {
     let Some(named) = state.issuer.open(token) else { return false };
-    let caller = state.engine.caller_of(state.realm, named.user, Some(named.token), crate::DOOR, [0; 16]);
+    let caller =
+        state.engine.caller_of(state.realm, named.user, Some(named.token), crate::DOOR, [0; 16]);
     let Ok(caller) = caller else { return false };
     let credential = account::find(caller.record(), named.token);
     credential.is_some_and(|credential| credential.is_live(until))

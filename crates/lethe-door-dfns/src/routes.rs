@@ -12,7 +12,7 @@ use crate::call::{Call, Work, answer};
 use crate::error::Refusal;
 use crate::handlers::{
     actions, delegate, delete, keys, logs, organization, pats, people, permissions,
-    service_accounts, sessions, signatures, stores,
+    service_accounts, sessions, shares, signatures, stores,
 };
 use crate::state::State;
 
@@ -131,6 +131,14 @@ const SIGNATURES: &[Route] = &[
         ["Keys:Signatures:Read"],
         signatures::read
     ),
+];
+
+/// Material that comes and goes.
+const SHARES: &[Route] = &[
+    reads!("GET", "/signers", "dfns.signer.list", ["Signers:ListSigners"], shares::signers),
+    signed!("POST", "/keys/import", "dfns.key.import", ["Keys:Import"], shares::import),
+    signed!("POST", "/keys/{key}/export", "dfns.key.export", ["Keys:Export"], shares::export),
+    signed!("POST", "/keys/{key}/derive", "dfns.key.derive", ["Keys:Derive"], shares::derive),
 ];
 
 const ELSE: &[Route] = &[
@@ -369,7 +377,7 @@ const SESSIONS: &[Route] = &[
 /// Every route.
 pub(crate) fn all(state: &Arc<State>) -> Vec<RouteSpec> {
     let tables =
-        [ACTIONS, KEYS, SIGNATURES, ELSE, PERMISSIONS, ACCOUNTS, TOKENS, USERS, SESSIONS];
+        [ACTIONS, KEYS, SIGNATURES, SHARES, ELSE, PERMISSIONS, ACCOUNTS, TOKENS, USERS, SESSIONS];
     tables.into_iter().flatten().map(|route| spec(state, *route)).collect()
 }
 

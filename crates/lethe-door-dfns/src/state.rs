@@ -9,6 +9,7 @@ use lethe_types::{Clock, Entropy, RealmId};
 use crate::actions::Actions;
 use crate::permissions::PermissionTable;
 use crate::settings::Settings;
+use crate::shares::Signers;
 use crate::tokens::Issuer;
 use crate::{DOOR, Site};
 
@@ -22,6 +23,7 @@ pub(crate) struct State {
     pub(crate) issuer: Issuer,
     pub(crate) permissions: PermissionTable,
     pub(crate) actions: Actions,
+    pub(crate) signers: Signers,
     /// Changes of who may do what, one at a time: each reads what it writes.
     pub(crate) granting: tokio::sync::Mutex<()>,
 }
@@ -32,6 +34,7 @@ impl State {
         let issuer = Issuer::ensure(&engine, realm, &settings.issuer).await?;
         let caller = engine.system_caller(realm, DOOR)?;
         let permissions = PermissionTable::load(&engine, &caller)?;
+        let signers = Signers::ensure(&engine, realm).await?;
         Ok(Self {
             engine,
             clock,
@@ -41,6 +44,7 @@ impl State {
             issuer,
             permissions,
             actions: Actions::default(),
+            signers,
             granting: tokio::sync::Mutex::new(()),
         })
     }

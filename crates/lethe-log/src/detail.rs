@@ -8,12 +8,12 @@ mod request;
 
 use lethe_types::{KeyId, PrincipalId, UnixMillis, VaultId};
 
-pub use request::{CHALLENGED_PATH_BYTES_MAX, ChallengedRequest};
 pub use evidence::{
     EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX,
     EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX, ROLE_APPROVER, ROLE_REQUESTER,
     SignedStatement,
 };
+pub use request::{CHALLENGED_PATH_BYTES_MAX, ChallengedRequest};
 
 use crate::json::{Json, JsonError, Members, ObjectWriter, parsed_text, write_object_of};
 

@@ -2,9 +2,9 @@
 
 mod altered;
 mod evidence;
-mod ordered;
 mod fixture;
 mod forged;
+mod ordered;
 mod versions;
 
 use fixture::{approved, issue, log_key, receipt, signer};

@@ -22,8 +22,7 @@ use crate::log::{self, LogEntry};
 use crate::state::State;
 
 const NOT_VALID: &str = "Challenge token is not valid.";
-const NO_CREDENTIAL: &str =
-    "User does not have a credential that can be used for the application.";
+const NO_CREDENTIAL: &str = "User does not have a credential that can be used for the application.";
 /// Longest path that can be announced, in bytes.
 const PATH_BYTES_MAX: usize = 1_024;
 
@@ -153,9 +152,7 @@ pub(crate) async fn sign(state: Arc<State>, call: Arc<Call>) -> Outcome {
         let is_named = key.external() == Some(id) || ids::parse_credential(id) == Some(key.id);
         is_named && *kind == assertion.kind
     });
-    let scheme = key.and_then(|(key, _)| {
-        assertion.scheme(crate::account::public_key(key)?.0)
-    });
+    let scheme = key.and_then(|(key, _)| assertion.scheme(crate::account::public_key(key)?.0));
     let (Some((key, kind)), Some(scheme)) = (key, scheme) else {
         return refuse(&state, &identity.caller, call.op, refused());
     };

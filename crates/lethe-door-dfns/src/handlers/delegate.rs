@@ -50,11 +50,7 @@ pub(crate) fn end_user(state: &State, id: &str) -> Result<PrincipalId, Refusal> 
 ///
 /// # Errors
 /// The engine's, as for more keys than one user can have.
-pub(crate) async fn grant(
-    state: &State,
-    owner: PrincipalId,
-    key: KeyId,
-) -> Result<(), Refusal> {
+pub(crate) async fn grant(state: &State, owner: PrincipalId, key: KeyId) -> Result<(), Refusal> {
     let _one_at_a_time = state.granting.lock().await;
     let caller = state.system()?;
     let entry = state.engine.read_principal(&caller, owner)?;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
-use lethe_engine::{DestroyOutcome, DestroyRequest, DestroyWhen, Destroyed, EngineError, Refusal as Guard};
+use lethe_engine::{
+    DestroyOutcome, DestroyRequest, DestroyWhen, Destroyed, EngineError, Refusal as Guard,
+};
 use lethe_log::Receipt;
 use serde_json::json;
 

@@ -20,8 +20,8 @@ use crate::call::{Call, Outcome};
 use crate::error::Refusal;
 use crate::handlers::delegate;
 use crate::ids::{self, Prefix};
-use crate::state::State;
 use crate::signing::{KeyKind, Origin};
+use crate::state::State;
 use crate::wire::{self, kind_of};
 use crate::{DOOR, keys_made};
 
@@ -196,11 +196,8 @@ async fn derived(
             }
         };
         let request = request_for(state, wanted, owner, Origin::Scalar)?;
-        let from = DeriveFrom {
-            parent: record.id,
-            how: DeriveHow::Path(tried.clone()),
-            depends: true,
-        };
+        let from =
+            DeriveFrom { parent: record.id, how: DeriveHow::Path(tried.clone()), depends: true };
         let prepared = state.engine.prepare_derived_key(caller, request, &from);
         let stored = match prepared {
             Ok(prepared) => store(state, caller, prepared).await,

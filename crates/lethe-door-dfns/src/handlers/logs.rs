@@ -27,8 +27,7 @@ pub(crate) async fn list(state: Arc<State>, call: Arc<Call>) -> Outcome {
         return Err(Refusal::field("endTime", "must not be before startTime"));
     }
     let user = call.query("userId");
-    let is_wanted =
-        |entry: &LogEntry| user.as_ref().is_none_or(|user| *user == entry.user);
+    let is_wanted = |entry: &LogEntry| user.as_ref().is_none_or(|user| *user == entry.user);
     let caller = state.system()?;
     let (entries, is_more) =
         log::between(&state.engine, &caller, (start, end), is_wanted, ENTRIES_MAX)?;

@@ -11,6 +11,7 @@ pub(crate) mod people;
 pub(crate) mod permissions;
 pub(crate) mod service_accounts;
 pub(crate) mod sessions;
+pub(crate) mod shares;
 pub(crate) mod signatures;
 pub(crate) mod stores;
 
@@ -107,8 +108,8 @@ impl Page {
         let limit = match call.query("limit") {
             None => PAGE_DEFAULT,
             Some(text) => {
-                let is_plain = (1..=4).contains(&text.len())
-                    && text.bytes().all(|byte| byte.is_ascii_digit());
+                let is_plain =
+                    (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
                 let number: Option<usize> = is_plain.then(|| text.parse().ok()).flatten();
                 let number = number.filter(|number| (1..=PAGE_MAX).contains(number));
                 number.ok_or_else(|| Refusal::field("limit", "must be an integer from 1 to 500"))?

@@ -155,9 +155,8 @@ async fn change(
     let _one_at_a_time = state.granting.lock().await;
     let mut all = changes(record);
     // Those of tokens that are gone go.
-    let is_there = |id: &str| {
-        ids::parse_token(id).is_some_and(|id| account::find(record, id).is_some())
-    };
+    let is_there =
+        |id: &str| ids::parse_token(id).is_some_and(|id| account::find(record, id).is_some());
     all.retain(|id, _| is_there(id));
     let changed = all.entry(ids::token(token)).or_default();
     changed.name = wanted.name.or(changed.name.take());

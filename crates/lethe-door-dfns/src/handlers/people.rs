@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lethe_engine::record::{Credential, PrincipalKind, PrincipalRecord};
-use lethe_engine::{
-    CreatePrincipalRequest, EngineError, PrincipalChange, PrincipalEntry,
-};
+use lethe_engine::{CreatePrincipalRequest, EngineError, PrincipalChange, PrincipalEntry};
 use serde_json::{Map, Value, json};
 
 use super::service_accounts::EXTERNAL_CHARACTERS_MAX;

@@ -30,7 +30,8 @@ pub(crate) fn more_to_create(body: &Map<String, Value>) -> Vec<&'static str> {
 pub(crate) fn public_key(members: &mut crate::body::Members) -> Result<NewKey, Refusal> {
     let pem = members.sized_text("publicKey", 1, PEM_CHARACTERS_MAX)?;
     let pem = pem.ok_or_else(|| members.refuse("publicKey", "is required"))?;
-    NewKey::parse(&pem).ok_or_else(|| members.refuse("publicKey", "is no public key that signs here"))
+    NewKey::parse(&pem)
+        .ok_or_else(|| members.refuse("publicKey", "is no public key that signs here"))
 }
 
 pub(crate) async fn create(state: Arc<State>, call: Arc<Call>) -> Outcome {
@@ -60,8 +61,7 @@ pub(crate) async fn create(state: Arc<State>, call: Arc<Call>) -> Outcome {
 /// A service account with its token; the token itself only when it was just made.
 fn told(state: &State, record: &PrincipalRecord, token: Option<&str>) -> Value {
     let tokens = record.credentials.iter().filter(|one| account::token_kind(one).is_some());
-    let tokens: Vec<Value> =
-        tokens.map(|one| token_told(state, record, one, token)).collect();
+    let tokens: Vec<Value> = tokens.map(|one| token_told(state, record, one, token)).collect();
     json!({"userInfo": user_told(state, record), "accessTokens": tokens})
 }
 
@@ -73,9 +73,8 @@ fn named(state: &State, call: &Call) -> Result<Arc<PrincipalEntry>, Refusal> {
 }
 
 pub(crate) async fn list(state: Arc<State>, _call: Arc<Call>) -> Outcome {
-    let is_one = |record: &PrincipalRecord| {
-        is_ours(record) && record.kind == PrincipalKind::ServiceAccount
-    };
+    let is_one =
+        |record: &PrincipalRecord| is_ours(record) && record.kind == PrincipalKind::ServiceAccount;
     let mut all = state.engine.find_principals(state.realm, is_one);
     all.sort_by_key(|entry| (entry.record().created, entry.record().id));
     let items: Vec<Value> = all.iter().map(|entry| told(&state, entry.record(), None)).collect();

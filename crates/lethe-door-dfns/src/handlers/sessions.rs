@@ -34,8 +34,7 @@ const LOGINS_MAX: usize = 16;
 /// Attribute of a temporary token: what a new key has to sign.
 const CHALLENGE: &str = "dfns.challenge";
 const NOT_FOUND: &str = "User not found";
-const NO_CREDENTIAL: &str =
-    "User does not have a credential that can be used for the application.";
+const NO_CREDENTIAL: &str = "User does not have a credential that can be used for the application.";
 
 /// Only programs speak for others.
 pub(crate) fn service_accounts_only(identity: &Identity) -> Result<(), Refusal> {
@@ -408,9 +407,8 @@ async fn suspended(state: &State, call: &Call, suspended: bool) -> Outcome {
     members.finish()?;
     let record = call.caller()?.record();
     let found = ids::parse_credential(&uuid).and_then(|id| account::find(record, id));
-    let found = found.filter(|one| {
-        key_kind(one).is_some() && !one.attributes.contains_key(OF_TOKEN)
-    });
+    let found =
+        found.filter(|one| key_kind(one).is_some() && !one.attributes.contains_key(OF_TOKEN));
     let details = json!({"credentialUuid": uuid});
     let found = found.ok_or_else(|| Refusal::not_found("credential not found", details))?;
     let caller = state.system()?;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use lethe_crypto::hash::sha256;
-use lethe_engine::{
-    Collection, DocumentChange, DoorOperation, EngineError, Expected, KeyEntry,
-};
+use lethe_engine::{Collection, DocumentChange, DoorOperation, EngineError, Expected, KeyEntry};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -64,8 +62,7 @@ pub(crate) async fn create(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let answer = answer.ok_or(EngineError::Internal("a signature of another form"))?;
     let identity = call.identity()?;
     let id = ids::timed(signed, &*state.entropy)?;
-    let requester =
-        json!({"userId": identity.user_id(), "tokenId": ids::token(identity.token)});
+    let requester = json!({"userId": identity.user_id(), "tokenId": ids::token(identity.token)});
     let told = written(&id, &entry, requester, body, &answer, &signed.to_string());
     store(&state, &call, &entry, &id, told, external).await
 }
@@ -139,8 +136,7 @@ async fn store(
             body: Some(serde_json::to_vec(&own).expect("an identifier is JSON")),
         });
     }
-    let operation =
-        DoorOperation { key: Some(entry.record().id), ..DoorOperation::named(call.op) };
+    let operation = DoorOperation { key: Some(entry.record().id), ..DoorOperation::named(call.op) };
     let written = state.engine.write_documents(call.caller()?, operation, changes).await;
     match (written, external) {
         (Ok(()), _) => Ok(told.into()),
@@ -204,8 +200,7 @@ pub(crate) async fn read(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let Some(bytes) = ids::parse(Prefix::Signature, id) else { return Err(missing()) };
     let found = state.engine.document(&state.system()?, SIGNATURES, &place(&entry, &bytes))?;
     let stored = serde_json::from_slice(&found.ok_or_else(missing)?.body);
-    let stored: Value =
-        stored.map_err(|_| EngineError::Internal("a stored signature request"))?;
+    let stored: Value = stored.map_err(|_| EngineError::Internal("a stored signature request"))?;
     Ok(stored.into())
 }
 

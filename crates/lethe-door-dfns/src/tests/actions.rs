@@ -23,7 +23,14 @@ async fn account(org: &Org, name: &str) -> Account {
     Account { user: made.user_id, token: made.auth_token, cred_id: made.credential_id, key }
 }
 
-async fn present(org: &Org, by: &Account, action: &str, method: Method, path: &str, body: &str) -> (u16, Value) {
+async fn present(
+    org: &Org,
+    by: &Account,
+    action: &str,
+    method: Method,
+    path: &str,
+    body: &str,
+) -> (u16, Value) {
     let headers = [("X-DFNS-USERACTION", action)];
     let answer = org.send(&by.token, method, path, &headers, body).await;
     let status = answer.head.status.as_u16();
@@ -165,7 +172,14 @@ async fn an_action_for_another_request_is_refused_and_used_up() {
         (Method::DELETE, path.to_uppercase(), "", Method::DELETE, path.clone(), ""),
         (Method::DELETE, "/keys".to_owned(), "", Method::DELETE, path.clone(), ""),
         (Method::PUT, path.clone(), r#"{"name":"1"}"#, Method::PUT, path.clone(), r#"{"name":1}"#),
-        (Method::PUT, path.clone(), r#"{"name":"a"}"#, Method::PUT, path.clone(), r#"{"name":"b"}"#),
+        (
+            Method::PUT,
+            path.clone(),
+            r#"{"name":"a"}"#,
+            Method::PUT,
+            path.clone(),
+            r#"{"name":"b"}"#,
+        ),
     ] {
         let action = org.action(&org.admin, &method, &signed, payload).await;
         for (status, words) in [(403, INVALID), (400, USED)] {
@@ -182,9 +196,7 @@ async fn an_action_for_another_request_is_refused_and_used_up() {
 #[tokio::test]
 async fn payloads_and_paths_are_compared_as_values() {
     let org = org().await;
-    for (payload, body) in
-        [("", ""), ("{}", ""), ("", "{}"), ("{}", "{}"), (" ", "\n{ }\n")]
-    {
+    for (payload, body) in [("", ""), ("{}", ""), ("", "{}"), ("{}", "{}"), (" ", "\n{ }\n")] {
         let path = format!("/keys/{}", org.ed25519().await);
         let action = org.action(&org.admin, &Method::DELETE, &path, payload).await;
         let found = present(&org, &org.admin, &action, Method::DELETE, &path, body).await;

@@ -31,8 +31,12 @@ async fn a_deleted_key_is_archived_and_everything_else_is_refused() {
         org.delete(&path).await,
         org.put(&path, &json!({"name": "x"})).await,
         org.post(&format!("{path}/delegate"), &json!({"delegateTo": "us-x"})).await,
-        org.post("/keys", &json!({"scheme": "EdDSA", "curve": "ed25519",
-            "deriveFrom": {"keyId": id}})).await,
+        org.post(
+            "/keys",
+            &json!({"scheme": "EdDSA", "curve": "ed25519",
+            "deriveFrom": {"keyId": id}}),
+        )
+        .await,
     ] {
         let error = expect(&answer, 404);
         assert_eq!(error["error"]["message"], json!("key not found"));
@@ -64,8 +68,14 @@ async fn the_receipt_proves_who_ordered_exactly_this() {
     let mut altered = file.clone();
     let middle = altered.len() / 3;
     altered[middle] ^= 1;
-    assert!(matches!(verify(&altered, &key), Err(VerifyError::Receipt(_) | VerifyError::Detail
-        | VerifyError::Checkpoint(_) | VerifyError::Inclusion(_) | VerifyError::Evidence { .. })));
+    assert!(matches!(
+        verify(&altered, &key),
+        Err(VerifyError::Receipt(_)
+            | VerifyError::Detail
+            | VerifyError::Checkpoint(_)
+            | VerifyError::Inclusion(_)
+            | VerifyError::Evidence { .. })
+    ));
 }
 
 #[tokio::test]
@@ -75,7 +85,9 @@ async fn what_is_not_there_is_not_found() {
     let theirs = foreign.ed25519().await;
     let mut seen: Vec<Value> = Vec::new();
     for id in [theirs.as_str(), "key-00000-00000-0000000000000000", "x", "..", "key-%C3%A9"] {
-        for answer in [org.delete(&format!("/keys/{id}")).await, org.get(&format!("/keys/{id}")).await] {
+        for answer in
+            [org.delete(&format!("/keys/{id}")).await, org.get(&format!("/keys/{id}")).await]
+        {
             let mut error = expect(&answer, 404)["error"].clone();
             assert_eq!(error["details"]["orgId"], json!(org.id));
             error["details"]["keyId"] = json!("");
@@ -111,7 +123,13 @@ async fn a_master_key_goes_after_its_children_and_no_path_comes_back() {
         json!({"scheme": "ECDSA", "curve": "secp256k1", "deriveFrom": from})
     };
     let mut made = Vec::new();
-    for (path, expected) in [(None, "m/0"), (Some("m/0/1/2"), "m/0/1/2"), (None, "m/1"), (Some("m/7"), "m/7"), (None, "m/8")] {
+    for (path, expected) in [
+        (None, "m/0"),
+        (Some("m/0/1/2"), "m/0/1/2"),
+        (None, "m/1"),
+        (Some("m/7"), "m/7"),
+        (None, "m/8"),
+    ] {
         let key = org.create(&child(path)).await;
         assert_eq!(key["derivedFrom"], json!({"keyId": master, "path": expected}));
         assert_eq!(key.get("masterKey"), None);

@@ -13,7 +13,8 @@ use lethe_crypto::registry::SignatureScheme;
 const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAA6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=\n-----END PUBLIC KEY-----\n";
 const P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAESpBGMGAR18gr3WxOLmkrfuZGbtdaxlyMVh3khgE0RKx917SKi5iEuEEpHVYsqvrB8/Zf9Ey6bB82Cj/ljly7Rg==";
 const SECP256K1: &str = "MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAEWTqU96Qp+84HDccMPRdV/Zso5c6vvLl2hbzw+QYARQe3aX3koEAh0y3mYb632reqDbgIgDlJlYnZ6VWJtpqK8A==";
-const CHALLENGE: &str = "YjI3YTE5ZjNmNjIyYjdjMzJjMmMyNmZiNTM1YjRmYTQzYTRjMWI1ZmEwY2NjZDA3ZTQzYmRiNDNkYWY0Zjk1Yw";
+const CHALLENGE: &str =
+    "YjI3YTE5ZjNmNjIyYjdjMzJjMmMyNmZiNTM1YjRmYTQzYTRjMWI1ZmEwY2NjZDA3ZTQzYmRiNDNkYWY0Zjk1Yw";
 
 fn pem(body: &str) -> String {
     format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----")
@@ -34,11 +35,31 @@ fn the_published_assertions_hold() {
     );
     let go = format!(r#"{{"challenge":"{CHALLENGE}","crossOrigin":false,"type":"key.get"}}"#);
     for (key, data, signature) in [
-        (PEM.to_owned(), &ts, "slAHSLOXDy9j_l_CKMVOjRfUmjjx8usOx7SZFpB8-ZaPU4rD9FQxnozj_CRMYh4dUiLxy91FXhPoDoYtard5BQ"),
-        (PEM.to_owned(), &python, "KLp36ThpNEa9BpEwUgYhvfszjRP17CSmuHtARjpnK2JP9ASwGwkS6O17k8mToGfoUQ7srlUrIeAXch3FtoHzBQ"),
-        (PEM.to_owned(), &go, "Y531GKDjsGA4gcSFgE_cag71qih-U1SmGZVVS0cSx7o6vuIIKZ2tYTAivK9AzjSoMI9-NaFo7eOElf-aIA9xBg"),
-        (pem(P256), &ts, "MEYCIQDCJAqNADvubZ3reFJ9r_Wh_eDxR_aEZ29L48M0vjl5OgIhAOAp81swQ6byEogDPEnjUhAEmetzdIgLfQHYweF-9k4G"),
-        (pem(SECP256K1), &ts, "MEQCIDr6-o2nLhkdAoymtcILVj9D5GrXSN9FcYUP5W4qsqy4AiAP6jWqktAHX-_fP9wIWO1Ra3zYXjeI1V24LbMXUBLldw"),
+        (
+            PEM.to_owned(),
+            &ts,
+            "slAHSLOXDy9j_l_CKMVOjRfUmjjx8usOx7SZFpB8-ZaPU4rD9FQxnozj_CRMYh4dUiLxy91FXhPoDoYtard5BQ",
+        ),
+        (
+            PEM.to_owned(),
+            &python,
+            "KLp36ThpNEa9BpEwUgYhvfszjRP17CSmuHtARjpnK2JP9ASwGwkS6O17k8mToGfoUQ7srlUrIeAXch3FtoHzBQ",
+        ),
+        (
+            PEM.to_owned(),
+            &go,
+            "Y531GKDjsGA4gcSFgE_cag71qih-U1SmGZVVS0cSx7o6vuIIKZ2tYTAivK9AzjSoMI9-NaFo7eOElf-aIA9xBg",
+        ),
+        (
+            pem(P256),
+            &ts,
+            "MEYCIQDCJAqNADvubZ3reFJ9r_Wh_eDxR_aEZ29L48M0vjl5OgIhAOAp81swQ6byEogDPEnjUhAEmetzdIgLfQHYweF-9k4G",
+        ),
+        (
+            pem(SECP256K1),
+            &ts,
+            "MEQCIDr6-o2nLhkdAoymtcILVj9D5GrXSN9FcYUP5W4qsqy4AiAP6jWqktAHX-_fP9wIWO1Ra3zYXjeI1V24LbMXUBLldw",
+        ),
     ] {
         let key = NewKey::parse(&key).unwrap();
         let assertion = assertion(data, signature);
@@ -243,7 +264,8 @@ async fn assertions_in_another_form_are_refused() {
     // More members than clients need, and padding.
     let status = status_of(&org, Signer::ed25519(), |body, signer| {
         let data = String::from_utf8(parts(body).0).unwrap();
-        let data = data.replacen('{', "{ \"origin\":\"https://app.example\", \"crossOrigin\":false,", 1);
+        let data =
+            data.replacen('{', "{ \"origin\":\"https://app.example\", \"crossOrigin\":false,", 1);
         let padded = base64::engine::general_purpose::URL_SAFE;
         set(body, "clientData", padded.encode(&data));
         set(body, "signature", padded.encode(signer.sign(data.as_bytes())));

@@ -7,7 +7,9 @@ use crate::ids::{Prefix, id, parse, timed_from};
 
 #[test]
 fn an_identifier_has_one_text() {
-    for bytes in [[0; 16], [0xff; 16], [0x5a; 16], core::array::from_fn(|at| u8::try_from(at).unwrap())] {
+    for bytes in
+        [[0; 16], [0xff; 16], [0x5a; 16], core::array::from_fn(|at| u8::try_from(at).unwrap())]
+    {
         let text = id(Prefix::Key, &bytes);
         assert_eq!(text.len(), "key-".len() + 28);
         let (five, rest) = (&text[4..9], &text[9..]);
@@ -45,7 +47,12 @@ fn identifiers_with_a_time_sort_by_it() {
 fn bodies_are_equal_by_value() {
     let groups: [&[&str]; 9] = [
         &["", "  \n", "{}", " { } "],
-        &[r#"{"a":1,"b":"x"}"#, r#"{ "b" : "x" , "a" : 1 }"#, r#"{"b":"x","a":1.0}"#, r#"{"a":1e0,"b":"x"}"#],
+        &[
+            r#"{"a":1,"b":"x"}"#,
+            r#"{ "b" : "x" , "a" : 1 }"#,
+            r#"{"b":"x","a":1.0}"#,
+            r#"{"a":1e0,"b":"x"}"#,
+        ],
         &[r#"{"name":"café"}"#, r#"{"name":"caf\u00e9"}"#],
         &[r#"{"a":"1"}"#],
         &[r#"{"a":1}"#],

@@ -126,8 +126,16 @@ async fn lists_come_in_pages() {
     let synonym = format!("?limit=500&pagination_token={}", last.unwrap());
     assert_eq!(page(&synonym).await, (made[10..].to_vec(), None));
     for query in [
-        "?limit=0", "?limit=501", "?limit=abc", "?limit=-1", "?limit=", "?limit=1.0", "?limit=+1",
-        "?paginationToken=", "?paginationToken=x", "?paginationToken=tok%2B1%2F%3D",
+        "?limit=0",
+        "?limit=501",
+        "?limit=abc",
+        "?limit=-1",
+        "?limit=",
+        "?limit=1.0",
+        "?limit=+1",
+        "?paginationToken=",
+        "?paginationToken=x",
+        "?paginationToken=tok%2B1%2F%3D",
         &format!("?paginationToken={next}A"),
         &format!("?owner={}&paginationToken={next}", "us-x"),
     ] {

@@ -93,7 +93,8 @@ fn key_pair() -> Result<(String, String), ServeError> {
     let algorithm = Algorithm::from_name("ed25519")
         .map_err(|_| EngineError::Internal("an algorithm that is not there"))?;
     let material = algorithm.generate(&SystemEntropy).map_err(EngineError::from)?;
-    let public = material.public_key().ok_or(EngineError::Internal("a pair without a public key"))?;
+    let public =
+        material.public_key().ok_or(EngineError::Internal("a pair without a public key"))?;
     let private = algorithm.export(material.secret(), KeyFormat::Pkcs8Pem);
     let private = private.map_err(EngineError::from)?.expose().to_vec();
     let private = String::from_utf8(private)

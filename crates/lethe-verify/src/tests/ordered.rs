@@ -124,7 +124,10 @@ fn every_altered_part_of_an_order_is_refused() {
     bad.statement = bad.statement.replacen("false", "true", 1);
     refused(bad, EvidenceFault::Signature);
     let other = Person::new(2, "ed25519", "ed25519").sign(ROLE_REQUESTER, "x");
-    refused(SignedStatement { public_key_der: other.public_key_der, ..good }, EvidenceFault::Signature);
+    refused(
+        SignedStatement { public_key_der: other.public_key_der, ..good },
+        EvidenceFault::Signature,
+    );
 }
 
 /// The signature is genuine, and the text that was signed does not answer the challenge.
