@@ -84,6 +84,9 @@ impl DfnsDoor {
     /// The engine's.
     pub async fn open(site: Site) -> Result<Self, EngineError> {
         let state = Arc::new(State::open(site).await?);
+        // Whoever makes the first account may have opened the door a second time: the permission
+        // that it gets must be known to both.
+        provision::full_access(&state).await?;
         grants::reconcile(&state).await.map_err(error::Refusal::into_engine)?;
         let routes = routes::all(&state);
         Ok(Self { state, routes })
