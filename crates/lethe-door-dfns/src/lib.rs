@@ -84,9 +84,8 @@ impl DfnsDoor {
     /// The engine's.
     pub async fn open(site: Site) -> Result<Self, EngineError> {
         let state = Arc::new(State::open(site).await?);
-        // Whoever makes the first account may have opened the door a second time: the permission
-        // that it gets must be known to both.
-        provision::full_access(&state).await?;
+        // There from the beginning, so that everybody who loads the permissions has it.
+        provision::full_access(&state).await.map_err(error::Refusal::into_engine)?;
         grants::reconcile(&state).await.map_err(error::Refusal::into_engine)?;
         let routes = routes::all(&state);
         Ok(Self { state, routes })

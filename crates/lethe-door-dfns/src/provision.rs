@@ -52,7 +52,7 @@ impl core::fmt::Debug for NewAccount {
 ///
 /// # Errors
 /// The engine's.
-pub(crate) async fn full_access(state: &State) -> Result<Permission, EngineError> {
+pub(crate) async fn full_access(state: &State) -> Result<Permission, Refusal> {
     let _one_at_a_time = state.granting.lock().await;
     let known = state.permissions.all().into_iter().find(|permission| permission.is_everything);
     if let Some(known) = known {

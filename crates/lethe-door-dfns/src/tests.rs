@@ -5,4 +5,7 @@ mod delete;
 mod factors;
 mod forms;
 mod keys;
+mod people;
+mod rights;
+mod signatures;
 mod support;
