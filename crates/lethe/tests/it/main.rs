@@ -9,6 +9,7 @@ mod coverage;
 mod crash;
 mod data_dir;
 mod dfns;
+mod dfns_clients;
 mod events;
 mod harness;
 mod keylife;
