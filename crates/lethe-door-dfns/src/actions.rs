@@ -90,11 +90,20 @@ fn segments(path: &str) -> Vec<String> {
     path.split('/').map(decoded).collect()
 }
 
+/// A request that was announced.
+#[derive(Clone, Debug)]
+pub(crate) struct Announced {
+    pub(crate) bound: Bound,
+    /// In its one spelling.
+    pub(crate) path: String,
+    pub(crate) request: ChallengedRequest,
+}
+
 /// What a signature is asked for.
 #[derive(Clone, Debug)]
 pub(crate) enum Purpose {
     /// A request that changes something.
-    Action { bound: Bound, path: String, request: ChallengedRequest },
+    Action(Box<Announced>),
     /// To log in.
     Login,
     /// A new key of a user who is logged in, or who registers.

@@ -66,7 +66,7 @@ pub(crate) struct Call {
     pub(crate) request: Request,
     pub(crate) op: &'static str,
     identity: Option<Identity>,
-    action: Option<Signed>,
+    action: Option<Box<Signed>>,
 }
 
 impl Call {
@@ -84,7 +84,7 @@ impl Call {
 
     /// What the caller signed, where a signature was asked for.
     pub(crate) fn action(&self) -> Option<&Signed> {
-        self.action.as_ref()
+        self.action.as_deref()
     }
 
     pub(crate) fn param(&self, name: &str) -> &str {
@@ -114,7 +114,7 @@ impl Call {
 /// A request that is refused before its operation begins, and the action that it used up.
 struct Turned {
     refusal: Refusal,
-    action: Option<Signed>,
+    action: Option<Box<Signed>>,
 }
 
 impl From<Refusal> for Turned {
@@ -170,7 +170,7 @@ fn admit(state: &State, route: &Route, request: Request) -> Result<Call, Turned>
         return refuse(state, &identity.caller, op, refusal).map_err(Turned::from);
     }
     let action = match route.is_signed {
-        true => Some(consume(state, op, &identity, &request)?),
+        true => Some(Box::new(consume(state, op, &identity, &request)?)),
         false => None,
     };
     Ok(Call { request, op, identity: Some(identity), action })
@@ -200,7 +200,7 @@ fn consume(
         };
         let refused = refuse::<()>(state, &identity.caller, op, refusal);
         let refusal = refused.err().unwrap_or(Refusal::Engine(EngineError::AuditUnavailable));
-        Turned { refusal, action: action.map(|action| *action) }
+        Turned { refusal, action }
     })
 }
 

@@ -168,10 +168,8 @@ pub(crate) fn fallback(cause: &Fallback, request: RequestId) -> Response {
         | Fallback::Timeout
         | Fallback::UriTooLong => cause.status(),
     };
-    let message = match cause {
-        Fallback::HandlerPanicked => INTERNAL.to_owned(),
-        other => other.to_string(),
-    };
+    let has_panicked = *cause == Fallback::HandlerPanicked;
+    let message = if has_panicked { INTERNAL.to_owned() } else { cause.to_string() };
     let mut response = envelope(request, status, &message, None);
     if let Fallback::MethodNotAllowed { allow } = cause {
         response.headers_mut().insert(ALLOW, allow.clone());

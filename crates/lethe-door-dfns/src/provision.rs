@@ -15,6 +15,7 @@ use crate::account::{
 };
 use crate::error::Refusal;
 use crate::factors::{BASE64URL, NewKey};
+use crate::handlers::people::taken;
 use crate::ids::{self, Prefix};
 use crate::operations::permissions_of;
 use crate::permissions::{FULL_ACCESS, Permission};
@@ -164,10 +165,7 @@ pub(crate) async fn service_account(
         ],
     };
     let made = state.engine.create_principal(caller, request).await;
-    let made = made.map_err(|error| match error {
-        EngineError::NameTaken(_) => Refusal::unauthorized("User already exists."),
-        other => other.into(),
-    })?;
+    let made = made.map_err(taken)?;
     let record = made.entry.record();
     let token = record.credentials.iter().find(|one| account::token_kind(one).is_some());
     let token = token.ok_or(EngineError::Internal("a service account without a token"))?;

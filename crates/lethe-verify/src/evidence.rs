@@ -3,8 +3,9 @@
 //! An approver signs every fact of the request that they agree to; the request must be about
 //! exactly this key. A requester signs a text of their own, in which only the signature is
 //! checked; or a challenge, which must be that of a request to delete exactly this key, made by
-//! nobody else and not after the destruction. That a public key belongs to the principal that is named beside it is the server's
-//! word; whoever knows the key of that person compares its fingerprint.
+//! nobody else and not after the destruction. That a public key belongs to the principal that is
+//! named beside it is the server's word; whoever knows the key of that person compares its
+//! fingerprint.
 
 use core::fmt;
 

@@ -11,7 +11,7 @@ use lethe_types::limits::MESSAGE_BYTES_MAX;
 use serde_json::{Value, json};
 
 use crate::account::{ENCRYPTED, KeyKind, PEM, keys_for, text_of, username};
-use crate::actions::{Bound, Challenge, Purpose, Signed};
+use crate::actions::{Announced, Bound, Challenge, Purpose, Signed};
 use crate::auth::{Identity, refuse};
 use crate::body::Members;
 use crate::call::{Call, Outcome};
@@ -71,7 +71,7 @@ pub(crate) async fn init(state: Arc<State>, call: Arc<Call>) -> Outcome {
         user: identity.caller.principal(),
         token: Some(identity.token),
         text: text.clone(),
-        purpose: Purpose::Action { bound, path, request },
+        purpose: Purpose::Action(Box::new(Announced { bound, path, request })),
     };
     let identifier = state.actions.challenge(challenge, &*state.entropy, now)?;
     Ok(challenge_of(&state, identity, &text, &identifier)?.into())
@@ -136,14 +136,14 @@ pub(crate) async fn sign(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let (identifier, assertion) = answer_of(call.members()?)?;
     let now = state.clock.now();
     let is_own = |challenge: &Challenge| {
-        let is_action = matches!(challenge.purpose, Purpose::Action { .. });
+        let is_action = matches!(challenge.purpose, Purpose::Action(_));
         challenge.token == Some(identity.token) && is_action
     };
     let challenge = state.actions.take_challenge(&identifier, is_own, now);
-    let Some(Challenge { text, purpose: Purpose::Action { bound, path, request }, .. }) = challenge
-    else {
+    let Some(Challenge { text, purpose: Purpose::Action(announced), .. }) = challenge else {
         return refuse(&state, &identity.caller, call.op, Refusal::bad(NOT_VALID));
     };
+    let Announced { bound, path, request } = *announced;
     let refused = || Refusal::unauthorized(NO_CREDENTIAL);
     let token = identity.token_credential()?;
     let record = identity.caller.record();
@@ -169,10 +169,7 @@ pub(crate) async fn sign(state: Arc<State>, call: Arc<Call>) -> Outcome {
         message,
         &signature,
     );
-    checked.map_err(|error| match error {
-        EngineError::AuthenticationNotSuccessful => refused(),
-        other => other.into(),
-    })?;
+    checked.map_err(|error| unless_proven(error, refused()))?;
     let entry = LogEntry {
         id: ids::id(Prefix::Log, &ids::timed(now, &*state.entropy)?),
         performed: now.0,
@@ -201,6 +198,11 @@ pub(crate) async fn sign(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let signed = Signed::new(identity.token, bound, signed, entry);
     let token = state.actions.sign(signed, &*state.entropy, now)?;
     Ok(json!({"userAction": token}).into())
+}
+
+/// The refusal of a signature that proves nothing, if that is what is wrong.
+pub(crate) fn unless_proven(error: EngineError, refused: Refusal) -> Refusal {
+    if error == EngineError::AuthenticationNotSuccessful { refused } else { error.into() }
 }
 
 /// A challenge's identifier and the assertion that answers it, of a closed body.

@@ -311,9 +311,9 @@ pub(crate) async fn list(state: Arc<State>, call: Arc<Call>) -> Outcome {
     loop {
         let wanted = (page.limit - items.len()).min(PAGE_KEYS_MAX);
         let found = state.engine.list_keys(&identity.caller, &filter, cursor.as_deref(), wanted);
-        let found = found.map_err(|error| match error {
-            EngineError::InvalidField { field: "cursor", .. } => bad_page_token(),
-            other => other.into(),
+        let found = found.map_err(|error| {
+            let is_cursor = matches!(error, EngineError::InvalidField { field: "cursor", .. });
+            if is_cursor { bad_page_token() } else { error.into() }
         })?;
         let keys = found.keys.iter().filter_map(|entry| wire::key(&state.engine, entry.record()));
         items.extend(keys.map(Value::Object));

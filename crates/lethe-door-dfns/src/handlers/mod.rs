@@ -79,16 +79,13 @@ pub(crate) fn archived(state: &State, entry: &KeyEntry) -> Refusal {
 
 /// What the engine refuses about a key, in the words of the dialect.
 pub(crate) fn of_key(state: &State, key: &KeyEntry, error: EngineError) -> Refusal {
-    match error {
-        EngineError::DestructionInProgress(_) | EngineError::ObjectDestroyed(_) => {
-            let id = wire::key_id(key.record());
-            match state.engine.key_with_alias(state.realm, DOOR, id) {
-                Some(now) => archived(state, &now),
-                None => archived(state, key),
-            }
-        }
-        other => other.into(),
+    let is_gone =
+        matches!(error, EngineError::DestructionInProgress(_) | EngineError::ObjectDestroyed(_));
+    if !is_gone {
+        return error.into();
     }
+    let now = state.engine.key_with_alias(state.realm, DOOR, wire::key_id(key.record()));
+    archived(state, now.as_deref().unwrap_or(key))
 }
 
 /// The page that the query asks for.

@@ -114,10 +114,10 @@ pub(crate) fn named(
 
 /// The one refusal for a name that somebody has.
 pub(crate) fn taken(error: EngineError) -> Refusal {
-    match error {
-        EngineError::NameTaken(_) => Refusal::unauthorized("User already exists."),
-        other => other.into(),
+    if matches!(error, EngineError::NameTaken(_)) {
+        return Refusal::unauthorized("User already exists.");
     }
+    error.into()
 }
 
 /// The body of a deactivation.

@@ -10,7 +10,7 @@ use lethe_engine::{EngineError, NewCredential, NewCredentialKind, PrincipalEntry
 use lethe_types::PrincipalId;
 use serde_json::{Value, json};
 
-use super::actions::{answer_of, written};
+use super::actions::{answer_of, unless_proven, written};
 use super::people::{NAME_CHARACTERS_MAX, new_user};
 use super::service_accounts::EXTERNAL_CHARACTERS_MAX;
 use crate::account::{
@@ -127,7 +127,10 @@ pub(crate) async fn register_delegated(state: Arc<State>, call: Arc<Call>) -> Ou
             "userVerification": "required",
         },
         "attestation": "none",
-        "pubKeyCredParams": [{"type": "public-key", "alg": -7}, {"type": "public-key", "alg": -257}],
+        "pubKeyCredParams": [
+            {"type": "public-key", "alg": -7},
+            {"type": "public-key", "alg": -257},
+        ],
         "excludeCredentials": [],
         "otpUrl": "",
     })
@@ -211,12 +214,11 @@ pub(crate) async fn add_key(
         },
     };
     let made = state.engine.add_credential(&state.system()?, user, new).await;
-    let (_, id, _) = made.map_err(|error| match error {
-        EngineError::NameTaken(_) => {
-            let details = json!({"credId": key.cred_id});
-            Refusal::conflict("a credential has this credId", details)
+    let (_, id, _) = made.map_err(|error| {
+        if !matches!(error, EngineError::NameTaken(_)) {
+            return error.into();
         }
-        other => other.into(),
+        Refusal::conflict("a credential has this credId", json!({"credId": key.cred_id}))
     })?;
     Ok(id)
 }
@@ -295,10 +297,7 @@ pub(crate) async fn log_in(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let scheme = Some(scheme.ok_or_else(refused)?);
     let checked =
         state.engine.verify_signature_of(&caller, key.id, scheme, message, &assertion.signature);
-    checked.map_err(|error| match error {
-        EngineError::AuthenticationNotSuccessful => refused(),
-        other => other.into(),
-    })?;
+    checked.map_err(|error| unless_proven(error, refused()))?;
     Ok(json!({"token": login(&state, challenge.user).await?}).into())
 }
 

@@ -144,7 +144,8 @@ async fn a_master_key_goes_after_its_children_and_no_path_comes_back() {
     let mut listed: Vec<String> =
         refusal["error"]["details"]["childKeyIds"].as_array().unwrap().iter().map(text).collect();
     let mut expected = made.clone();
-    (listed.sort(), expected.sort());
+    listed.sort();
+    expected.sort();
     assert_eq!(listed, expected);
     expect(&org.delete(&format!("/keys/{}", made[0])).await, 200);
     // The path of a deleted child stays taken, by name and by itself.

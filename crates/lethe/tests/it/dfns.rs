@@ -1,6 +1,9 @@
 //! The door for clients of the Dfns Keys API over real sockets: its conformance cases, by their
 //! numbers, and what outlives a kill. What each case leaves out is in the door's own tests.
 
+mod account;
+mod vectors;
+
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -8,161 +11,17 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use lethe_crypto::SystemEntropy;
-use lethe_crypto::aead::SealKey;
-use lethe_crypto::kdf::hkdf_sha256;
-use lethe_crypto::registry::{Algorithm, KeyFormat, SignatureScheme, UsableKey};
+use lethe_crypto::registry::SignatureScheme;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use crate::client::{Answer, Client};
+use crate::client::Answer;
 use crate::process::{Folder, Server, run_cli};
 
-const DOOR: &str = "dfns";
-const ED25519: &str = r#"{"scheme":"EdDSA","curve":"ed25519"}"#;
+use account::{Account, DOOR, ED25519, algorithm, bytes, checked, imported, message, text};
+use vectors::{HASH, SCALAR};
+
 const INVALID: &str = "user action signature is missing or invalid";
-
-/// Somebody with a token and the key that signs for it.
-struct Account {
-    client: Client,
-    token: String,
-    cred_id: String,
-    key: UsableKey,
-    scheme: SignatureScheme,
-}
-
-fn algorithm(name: &str) -> Algorithm {
-    Algorithm::from_name(name).expect("an algorithm of this build")
-}
-
-impl Account {
-    /// That of `dev.json`.
-    fn developer(server: &Server) -> Self {
-        let ed25519 = algorithm("ed25519");
-        let pem = server.door(DOOR, "private_key_pem");
-        let material = ed25519.import(KeyFormat::Pkcs8Pem, pem.as_bytes()).expect("a key");
-        let token = server.door(DOOR, "auth_token").to_owned();
-        Self {
-            client: server.client(DOOR).with_token(&token),
-            token,
-            cred_id: server.door(DOOR, "credential_id").to_owned(),
-            key: ed25519.load(material.secret()).expect("a key"),
-            scheme: SignatureScheme::Ed25519,
-        }
-    }
-
-    /// A new service account with that kind of key and these operations; all if there are none.
-    fn service(
-        &self,
-        name: &str,
-        kind: &str,
-        scheme: SignatureScheme,
-        operations: &[&str],
-    ) -> Self {
-        let material = algorithm(kind).generate(&SystemEntropy).expect("a key");
-        let pem = material.public_key().expect("a pair").to_pem();
-        let permission = match operations {
-            [] => self.get("/permissions").expect(200).json()["items"][0]["id"].clone(),
-            some => {
-                let body = json!({"name": name, "operations": some});
-                self.post("/permissions", &body).expect(200).json()["id"].clone()
-            }
-        };
-        let body = json!({"name": name, "publicKey": pem, "permissionId": permission});
-        let made = self.post("/auth/service-accounts", &body).expect(200).json();
-        let token = text(&made["accessTokens"][0]["accessToken"]);
-        Self {
-            client: self.client.clone().with_token(&token),
-            token,
-            cred_id: text(&made["accessTokens"][0]["credId"]),
-            key: algorithm(kind).load(material.secret()).expect("a key"),
-            scheme,
-        }
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        checked(self.client.get(path))
-    }
-
-    fn init(&self, method: &str, path: &str, payload: &str) -> Value {
-        let body = json!({"userActionPayload": payload, "userActionHttpMethod": method,
-            "userActionHttpPath": path, "userActionServerKind": "Api"});
-        checked(self.client.post("/auth/action/init", &body)).expect(200).json()
-    }
-
-    fn answer(&self, init: &Value) -> Value {
-        let data = format!(r#"{{"type":"key.get","challenge":{}}}"#, init["challenge"]);
-        let signature = self.key.sign(Some(self.scheme), data.as_bytes()).expect("a signature");
-        json!({"challengeIdentifier": init["challengeIdentifier"], "firstFactor": {"kind": "Key",
-            "credentialAssertion": {"credId": self.cred_id,
-                "clientData": URL_SAFE_NO_PAD.encode(&data),
-                "signature": URL_SAFE_NO_PAD.encode(signature)}}})
-    }
-
-    fn action(&self, method: &str, path: &str, payload: &str) -> String {
-        let body = self.answer(&self.init(method, path, payload));
-        text(&checked(self.client.post("/auth/action", &body)).expect(200).json()["userAction"])
-    }
-
-    /// Presents a signed action.
-    fn present(&self, action: &str, method: &str, path: &str, body: &str) -> Answer {
-        let method = Method::from_bytes(method.as_bytes()).expect("a method");
-        let headers = [("x-dfns-useraction", action), ("content-type", "application/json")];
-        checked(self.client.send(method, path, &headers, body.as_bytes()))
-    }
-
-    fn signed(&self, method: &str, path: &str, body: &str) -> Answer {
-        self.present(&self.action(method, path, body), method, path, body)
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Answer {
-        self.signed("POST", path, &body.to_string())
-    }
-
-    fn delete(&self, key: &str) -> Answer {
-        self.signed("DELETE", &format!("/keys/{key}"), "")
-    }
-
-    fn create(&self, body: &Value) -> Value {
-        self.post("/keys", body).expect(200).json()
-    }
-
-    fn ed25519(&self) -> String {
-        text(&self.signed("POST", "/keys", ED25519).expect(200).json()["id"])
-    }
-
-    fn sign(&self, key: &str, body: &Value) -> Answer {
-        self.post(&format!("/keys/{key}/signatures"), body)
-    }
-}
-
-/// Every answer is JSON, with an identifier, and an error has the envelope.
-#[track_caller]
-fn checked(answer: Answer) -> Answer {
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert!(answer.header("x-request-id").is_some());
-    if answer.status >= 400 {
-        assert_eq!(answer.json()["error"]["status"], json!(answer.status));
-    }
-    answer
-}
-
-#[track_caller]
-fn message(answer: &Answer, status: u16) -> String {
-    assert_eq!(answer.status, status, "{}", answer.text());
-    text(&answer.json()["error"]["message"])
-}
-
-#[track_caller]
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    let digits = hex.trim_start_matches("0x").as_bytes().chunks(2);
-    digits
-        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).expect("hex"), 16).expect("hex"))
-        .collect()
-}
 
 #[test]
 fn who_asks_and_for_what() {
@@ -196,7 +55,8 @@ fn who_asks_and_for_what() {
     assert_eq!(init["allowCredentials"]["key"], own);
     assert_eq!(text(&init["challenge"]).len(), 86);
     // 8
-    let good = json!({"userActionPayload": "", "userActionHttpMethod": "POST", "userActionHttpPath": "/keys"});
+    let good = json!({"userActionPayload": "", "userActionHttpMethod": "POST",
+        "userActionHttpPath": "/keys"});
     checked(dev.client.post("/auth/action/init", &good)).expect(200);
     for (name, value) in [
         ("more", json!(1)),
@@ -207,6 +67,13 @@ fn who_asks_and_for_what() {
         body[name] = value;
         checked(dev.client.post("/auth/action/init", &body)).expect(400);
     }
+}
+
+#[test]
+fn actions_are_signed_once_for_one_request() {
+    let folder = Folder::new();
+    let server = Server::start_dev(&folder.join("data"), &[], &[]);
+    let dev = Account::developer(&server);
     // 11
     for (name, kind, scheme) in [
         ("p256", "ecdsa-p256", SignatureScheme::EcdsaSha256),
@@ -331,141 +198,6 @@ fn keys_are_made_listed_and_named() {
         assert_eq!(listed["items"][0]["id"], json!(key), "{owner}");
         assert_eq!(listed["items"][0]["custodial"], json!(false));
     }
-}
-
-/// A key as the shares of a library that splits keys: of a polynomial that is the same everywhere,
-/// so that every share is the scalar.
-fn imported(dev: &Account, scalar: &str, protocol: &str, curve: &str, kind: &str) -> Value {
-    let material = algorithm(kind).import(KeyFormat::Raw, &bytes(scalar)).expect("a scalar");
-    let public = material.public_key().expect("a pair").raw().to_vec();
-    let public: String = public.iter().map(|byte| format!("{byte:02x}")).collect();
-    let signers = dev.get("/signers").expect(200).json();
-    let signers = signers["clusters"][0]["signers"].as_array().expect("signers").clone();
-    let point = json!({"curve": curve, "point": public});
-    let share = json!({"version": 1, "secret_share": {"curve": curve, "scalar": scalar},
-        "public_shares": vec![point; signers.len()]});
-    let shares: Vec<Value> = signers
-        .iter()
-        .map(|signer| {
-            let key = STANDARD.decode(text(&signer["encryptionKey"])).expect("base64");
-            let sealed = sealed(&key[1..], share.to_string().into_bytes());
-            json!({"signerId": signer["signerId"], "encryptedKeyShare": sealed})
-        })
-        .collect();
-    let body = json!({"curve": curve, "protocol": protocol, "minSigners": 3,
-        "encryptedKeyShares": shares});
-    dev.post("/keys/import", &body).expect(200).json()
-}
-
-fn sealed(recipient: &[u8], mut body: Vec<u8>) -> String {
-    let agrees = algorithm("ecdh-secp256k1");
-    let ephemeral = agrees.generate(&SystemEntropy).expect("a key");
-    let public = ephemeral.public_key().and_then(|public| public.sec1_compressed());
-    let loaded = agrees.load(ephemeral.secret()).expect("a key");
-    let point = loaded.agree_on_point(recipient).expect("a point");
-    let key = hkdf_sha256(b"DFNS_KEY_IMPORT", point.expose(), &[b"ENCRYPTION_KEY"]).expect("a key");
-    let tag = SealKey::new(&key).seal_in_place([0; 12], b"", &mut body).expect("sealed");
-    body.extend_from_slice(&tag);
-    body.extend_from_slice(&public.expect("a point"));
-    STANDARD.encode(body)
-}
-
-/// The published vectors.
-const SCALAR: &str = "957def5eef6774357ede0ddab7252ca498c55b0415aa69c7454f56211cb4c6bc";
-const HASH: &str = "031edd7d41651593c5fe5c006fa5752b37fddff7bc4e843aa6af0c950f4b9406";
-
-#[test]
-fn signatures_are_those_of_the_published_vectors() {
-    let folder = Folder::new();
-    let server = Server::start_dev(&folder.join("data"), &[], &[]);
-    let dev = Account::developer(&server);
-    // 43
-    let key = imported(&dev, SCALAR, "CGGMP24", "secp256k1", "ecdsa-secp256k1");
-    assert_eq!(key["imported"], json!(true));
-    let public = "039cc806ebfe69db8fbf4b1f8172f1da6909a23dc3c5e149cb26951629ab08c836";
-    assert_eq!(key["publicKey"], json!(public));
-    let key = text(&key["id"]);
-    // 35
-    let expected = json!({
-        "r": "0xa15b6bd9624d5d1f58bc49390212b19d86e2ec36736406097925eee0b3802aab",
-        "s": "0x11cd72213f6d45463e2d856d2bb45d372a2bc278c7ce742fcab4afce97e3b2f8",
-        "recid": 1,
-    });
-    for hash in [HASH.to_owned(), format!("0x{HASH}"), HASH.to_uppercase()] {
-        let signed = dev.sign(&key, &json!({"kind": "Hash", "hash": hash})).expect(200).json();
-        assert_eq!(signed["signature"], expected);
-    }
-    message(&dev.sign(&key, &json!({"kind": "Hash", "hash": &HASH[2..]})), 400);
-    // 38
-    let personal = json!({"kind": "Eip191", "message": "0x49206c6f76652044666e73"});
-    let signed = dev.sign(&key, &personal).expect(200).json()["signature"].clone();
-    let (r, s) = (text(&signed["r"]), text(&signed["s"]));
-    assert_eq!(r, "0x218087f04b7acd0f7d9a6dc878aef904b956d44adb7549303eb4fb101447cb5c");
-    assert_eq!(signed["encoded"], json!(format!("{r}{}1b", &s[2..])));
-    let authorization = json!({"kind": "Eip7702", "chainId": 1, "nonce": 0,
-        "address": "0xcea43594f38316f0e01c161d8dabde0a07a1f512"});
-    let signed = dev.sign(&key, &authorization).expect(200).json()["signature"].clone();
-    let r = "0x276d38ba44389b559abe7fda81d4d7a6db2a13031ecac84baed60f5497c2861a";
-    assert_eq!(signed["r"], json!(r));
-    // 37
-    let schnorr = imported(&dev, SCALAR, "FROST_BITCOIN", "secp256k1", "bip340-secp256k1");
-    let schnorr = text(&schnorr["id"]);
-    let root = "799a04ec1676eb17f6792c74bbd3482bb9063e1274a084903d0bef83c5414231";
-    for (root, r) in [
-        ("", "0xf9d95063c0cc7cae9821821b8218d0a76556399751e15d16bc6dd130a8c26e4a"),
-        (root, "0x413283a5299f49170c8484586db996833dc9917a28df629f19280f4c0458e1a5"),
-    ] {
-        let body = json!({"kind": "Hash", "hash": HASH, "taprootMerkleRoot": root});
-        let signed = dev.sign(&schnorr, &body).expect(200).json();
-        assert_eq!(signed["signature"]["r"], json!(r));
-        assert_eq!(signed["signature"].get("recid"), None);
-    }
-    message(&dev.sign(&schnorr, &json!({"kind": "Hash", "hash": HASH})), 400);
-    // 40
-    let named = json!({"kind": "Hash", "hash": HASH, "externalId": "order 1"});
-    let first = dev.sign(&key, &named).expect(200).json();
-    assert_eq!(dev.sign(&key, &named).expect(200).json(), first);
-    let other = json!({"kind": "Message", "blockchainKind": "Evm", "message": "0x00",
-        "externalId": "order 1"});
-    let refusal = dev.sign(&key, &other).expect(409).json();
-    assert_eq!(refusal["error"]["details"]["duplicate"]["id"], first["id"]);
-    // 41
-    let path = format!("/keys/{key}/signatures/{}", text(&first["id"]));
-    assert_eq!(dev.get(&path).expect(200).json()["requestBody"], named);
-    message(&dev.get(&path.replace(&key, &schnorr)), 404);
-    let listed = dev.get(&format!("/keys/{key}/signatures")).expect(200).json();
-    assert_eq!(
-        (listed["keyId"].clone(), listed["items"].as_array().map(Vec::len)),
-        (json!(key), Some(6))
-    );
-    // 44
-    let recipient = algorithm("ecdh-secp256k1").generate(&SystemEntropy).expect("a key");
-    let point =
-        recipient.public_key().and_then(|public| public.sec1_compressed()).expect("a point");
-    let encryption_key = STANDARD.encode([&[1], point.as_slice()].concat());
-    let with = |protocol: &str| {
-        json!({"encryptionKey": encryption_key,
-            "supportedSchemes": [{"protocol": protocol, "curve": "secp256k1"}]})
-    };
-    let path = format!("/keys/{key}/export");
-    message(&dev.post(&path, &with("FROST_BITCOIN")), 400);
-    let exported = dev.post(&path, &with("CGGMP21")).expect(200).json();
-    assert_eq!(exported["publicKey"], json!(public));
-    assert_eq!(exported["minSigners"], json!(3));
-    let shown = dev.get(&format!("/keys/{key}")).expect(200).json();
-    assert_eq!(shown["exported"], json!(true));
-    dev.post(&path, &with("CGGMP21")).expect(200);
-    let again = dev.get(&format!("/keys/{key}")).expect(200).json();
-    assert_eq!(again["dateExported"], shown["dateExported"]);
-    let deleted = dev.delete(&key).expect(200).json();
-    assert_eq!(deleted["dateExported"], shown["dateExported"]);
-    // Derived outputs, by a key that is made for nothing else.
-    let agrees = imported(&dev, SCALAR, "GLOW20_DH", "secp256k1", "ecdh-secp256k1");
-    let body = json!({"domain": "0x64666e733a646f63756d656e746174696f6e3a6b65795f646572697665",
-        "seed": "0x64616e69656c2e6a696e4064666e732e636f"});
-    let derived = dev.post(&format!("/keys/{}/derive", text(&agrees["id"])), &body);
-    let output = "0x707c7949061070324fb04635cf5c8b462b0e915a7005dceb2c05fa7be1cc7ed7";
-    assert_eq!(derived.expect(200).json(), json!({"output": output}));
 }
 
 #[test]
