@@ -86,7 +86,7 @@ proptest! {
     fn a_path_leads_where_its_steps_lead(numbers in vec(any::<u32>(), 0..4)) {
         let parents = with(Use::DeriveKey).map(|key| key.algorithm());
         for algorithm in parents.filter(|one| one.object_type() == ObjectType::KeyPair) {
-            // Hardened ones are the kind that all curves of standards have; the others have no such.
+            // Hardened ones are the kind that all curves of standards have; others have none.
             let is_hardened = !algorithm.name().starts_with("hd-");
             let of_kind = |number: &u32| number & !(1 << 31) | u32::from(is_hardened) << 31;
             let numbers: Vec<u32> = numbers.iter().map(of_kind).collect();
