@@ -6,6 +6,7 @@ use lethe_engine::record::{Credential, CredentialKind, PrincipalKind, PrincipalR
 use lethe_types::{CredentialId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use crate::ids;
 use crate::tokens::TokenKind;
 
 /// Attributes of principals.
@@ -110,6 +111,24 @@ pub(crate) fn key_kind(credential: &Credential) -> Option<KeyKind> {
     text_of(&credential.attributes, KEY_KIND).and_then(KeyKind::named)
 }
 
+/// What the names of keys begin with where all doors look credentials up.
+const EXTERNAL: &str = "dfns/";
+
+/// The name of a key in the engine: clients choose theirs, and take none of another door's.
+pub(crate) fn external(cred_id: &str) -> Box<str> {
+    format!("{EXTERNAL}{cred_id}").into()
+}
+
+/// The name of a key as clients know it.
+pub(crate) fn cred_id(credential: &Credential) -> Option<&str> {
+    credential.external()?.strip_prefix(EXTERNAL)
+}
+
+/// Whether a client means this key: by its name, or by its identifier.
+pub(crate) fn is_called(credential: &Credential, name: &str) -> bool {
+    cred_id(credential) == Some(name) || ids::parse_credential(name) == Some(credential.id)
+}
+
 /// The name of the key that signs for a token, if it has one of its own.
 pub(crate) fn key_of_token(credential: &Credential) -> Option<&str> {
     text_of(&credential.attributes, KEY_OF_TOKEN)
@@ -129,7 +148,7 @@ pub(crate) fn keys_for<'a>(
     record.credentials.iter().filter_map(move |credential| {
         let kind = key_kind(credential).filter(|_| credential.is_live(now))?;
         let is_free = !credential.attributes.contains_key(OF_TOKEN);
-        let signs = own.map_or(is_free, |own| credential.external() == Some(own));
+        let signs = own.map_or(is_free, |own| cred_id(credential) == Some(own));
         signs.then_some((credential, kind))
     })
 }

@@ -1,5 +1,7 @@
 //! Bodies: closed JSON objects in, and the one canonical text by which two of them are compared.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 use serde_json::{Map, Number, Value};
 
@@ -149,18 +151,19 @@ pub(crate) fn canonical(text: &[u8]) -> Result<String, Refusal> {
     let value = by_value(value);
     match value.as_object() {
         Some(map) if map.is_empty() => Ok(String::new()),
-        // The map of a value is in the order of its names.
         Some(_) | None => Ok(value.to_string()),
     }
 }
 
-/// The value with whole numbers as integers.
+/// The value with whole numbers as integers and members in the order of their names.
 fn by_value(value: Value) -> Value {
     match value {
         Value::Number(number) => Value::Number(whole(number)),
         Value::Array(all) => Value::Array(all.into_iter().map(by_value).collect()),
         Value::Object(map) => {
-            Value::Object(map.into_iter().map(|(name, value)| (name, by_value(value))).collect())
+            // By name, whatever order a map of the library is in.
+            let sorted: BTreeMap<String, Value> = map.into_iter().collect();
+            Value::Object(sorted.into_iter().map(|(name, one)| (name, by_value(one))).collect())
         }
         other @ (Value::Bool(_) | Value::Null | Value::String(_)) => other,
     }

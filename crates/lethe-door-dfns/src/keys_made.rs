@@ -1,10 +1,12 @@
 //! Where the children of a key are, and what its store is called.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lethe_engine::{Caller, EngineError, KeyEntry, KeyFilter};
 use lethe_types::limits::PAGE_KEYS_MAX;
 use lethe_types::{KeyId, RealmId};
+use parking_lot::Mutex;
 
 use crate::error::Refusal;
 use crate::ids::{self, Prefix};
@@ -35,18 +37,46 @@ pub(crate) fn children(
     }
 }
 
-/// The first number from `from` on that no child was ever derived with in one step.
-pub(crate) fn next_index(state: &State, parent: KeyId, from: u32) -> Result<u32, Refusal> {
-    if from > 0 {
-        return Ok(from);
+/// The numbers after the last children of keys. Whoever finds theirs used takes the next one.
+#[derive(Debug, Default)]
+pub(crate) struct NextChildren(Mutex<BTreeMap<KeyId, u32>>);
+
+/// Most keys whose next child is remembered; over it all are sought anew.
+const REMEMBERED_MAX: usize = 65_536;
+
+/// A number that no child was derived with in one step, unless somebody named it since.
+///
+/// # Errors
+/// The engine's; 400 if there is none left.
+pub(crate) fn next_index(state: &State, parent: KeyId) -> Result<u32, Refusal> {
+    let known = state.next_children.0.lock().get(&parent).copied();
+    let next = match known {
+        Some(next) => next,
+        None => {
+            let children = children(state, &state.system()?, parent, true)?;
+            let used = children.iter().filter_map(|child| {
+                let path = &child.record().details().derivation.as_ref()?.path;
+                path.strip_prefix("m/")?.parse::<u32>().ok()
+            });
+            used.max().map_or(0, |last| last.saturating_add(1))
+        }
+    };
+    let mut all = state.next_children.0.lock();
+    if all.len() >= REMEMBERED_MAX {
+        all.clear();
     }
-    let children = children(state, &state.system()?, parent, true)?;
-    let used = children.iter().filter_map(|child| {
-        let path = &child.record().details().derivation.as_ref()?.path;
-        path.strip_prefix("m/")?.parse::<u32>().ok()
-    });
-    Ok(used.max().map_or(0, |last| last.saturating_add(1)))
+    // Two at a time each take another one.
+    let place = all.entry(parent).or_insert(next);
+    let next = (*place).max(next);
+    *place = next.saturating_add(1);
+    match next < HARDENED {
+        true => Ok(next),
+        false => Err(Refusal::field("deriveFrom.path", "must be named: the last one is used")),
+    }
 }
+
+/// Numbers from here on are of children that are not derived here.
+const HARDENED: u32 = 1 << 31;
 
 /// The child of that path.
 pub(crate) fn child(

@@ -211,7 +211,7 @@ pub(crate) fn key_of_token(cred_id: &str, key: NewKey) -> NewCredential {
         (PEM.into(), attribute(&key.pem)),
     ]);
     let kind = NewCredentialKind::PublicKey {
-        external: cred_id.into(),
+        external: account::external(cred_id),
         scheme: key.scheme.as_str().into(),
         spki_der: key.spki_der.into(),
     };

@@ -7,6 +7,7 @@ use lethe_engine::{Caller, Engine, EngineError};
 use lethe_types::{Clock, Entropy, RealmId};
 
 use crate::actions::Actions;
+use crate::keys_made::NextChildren;
 use crate::permissions::PermissionTable;
 use crate::settings::Settings;
 use crate::shares::Signers;
@@ -24,6 +25,7 @@ pub(crate) struct State {
     pub(crate) permissions: PermissionTable,
     pub(crate) actions: Actions,
     pub(crate) signers: Signers,
+    pub(crate) next_children: NextChildren,
     /// Changes of who may do what, one at a time: each reads what it writes.
     pub(crate) granting: tokio::sync::Mutex<()>,
 }
@@ -45,6 +47,7 @@ impl State {
             permissions,
             actions: Actions::default(),
             signers,
+            next_children: NextChildren::default(),
             granting: tokio::sync::Mutex::new(()),
         })
     }

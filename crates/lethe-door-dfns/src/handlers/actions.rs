@@ -10,7 +10,7 @@ use lethe_engine::{ChallengedRequest, EngineError, SignedRequest};
 use lethe_types::limits::MESSAGE_BYTES_MAX;
 use serde_json::{Value, json};
 
-use crate::account::{ENCRYPTED, KeyKind, PEM, keys_for, text_of, username};
+use crate::account::{ENCRYPTED, KeyKind, PEM, cred_id, is_called, keys_for, text_of, username};
 use crate::actions::{Announced, Bound, Challenge, Purpose, Signed};
 use crate::auth::{Identity, refuse};
 use crate::body::Members;
@@ -99,7 +99,7 @@ pub(crate) fn written<'a>(
 ) -> Value {
     let (mut plain, mut protected) = (Vec::new(), Vec::new());
     for (credential, kind) in keys {
-        let id = credential.external().unwrap_or_default();
+        let id = cred_id(credential).unwrap_or_default();
         match kind {
             KeyKind::Key => plain.push(json!({"type": "public-key", "id": id})),
             KeyKind::PasswordProtectedKey => protected.push(json!({
@@ -147,11 +147,8 @@ pub(crate) async fn sign(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let refused = || Refusal::unauthorized(NO_CREDENTIAL);
     let token = identity.token_credential()?;
     let record = identity.caller.record();
-    let key = keys_for(record, token, now).find(|(key, kind)| {
-        let id = assertion.cred_id.as_str();
-        let is_named = key.external() == Some(id) || ids::parse_credential(id) == Some(key.id);
-        is_named && *kind == assertion.kind
-    });
+    let key = keys_for(record, token, now)
+        .find(|(key, kind)| is_called(key, &assertion.cred_id) && *kind == assertion.kind);
     let scheme = key.and_then(|(key, _)| assertion.scheme(crate::account::public_key(key)?.0));
     let (Some((key, kind)), Some(scheme)) = (key, scheme) else {
         return refuse(&state, &identity.caller, call.op, refused());

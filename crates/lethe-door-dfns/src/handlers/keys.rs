@@ -186,13 +186,12 @@ async fn derived(
     if kind_of(record) != Some(wanted.kind) {
         return Err(Refusal::field("deriveFrom.keyId", "has another scheme or curve"));
     }
-    let mut index = 0;
     loop {
         let tried = match path {
             Some(path) => path.clone(),
             None => {
-                index = keys_made::next_index(state, record.id, index)?;
-                DerivationPath::new(&[index]).map_err(EngineError::from)?
+                let next = keys_made::next_index(state, record.id)?;
+                DerivationPath::new(&[next]).map_err(EngineError::from)?
             }
         };
         let request = request_for(state, wanted, owner, Origin::Scalar)?;
@@ -204,7 +203,7 @@ async fn derived(
             Err(error) => Err(error.into()),
         };
         match stored {
-            Err(Refusal::Engine(EngineError::NameTaken(_))) if path.is_none() => index += 1,
+            Err(Refusal::Engine(EngineError::NameTaken(_))) if path.is_none() => {}
             Err(Refusal::Engine(EngineError::NameTaken(_))) => {
                 let other = keys_made::child(state, record.id, &tried.to_string())?;
                 let duplicate = other.map(|other| json!({"id": wire::key_id(other.record())}));

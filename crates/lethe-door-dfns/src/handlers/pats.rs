@@ -195,7 +195,8 @@ pub(crate) async fn delete(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let credential = credential.ok_or(EngineError::ItemNotFound("token"))?;
     let mut value = token_told(&state, record, credential, None);
     let cred_id = account::key_of_token(credential);
-    let key = record.credentials.iter().find(|one| cred_id.is_some() && one.external() == cred_id);
+    let is_key = |one: &&Credential| cred_id.is_some() && account::cred_id(one) == cred_id;
+    let key = record.credentials.iter().find(is_key);
     state.engine.remove_credential(&caller, record.id, token).await?;
     if let Some(key) = key {
         state.engine.remove_credential(&caller, record.id, key.id).await?;

@@ -75,7 +75,7 @@ pub(crate) fn token_told(
     let own = all.iter().filter(|one| one.identity.as_deref() == Some(id.as_str()));
     let given: Vec<Value> = own.map(|one| assignment_told(state, one)).collect();
     let cred_id = account::key_of_token(token).unwrap_or_default();
-    let key = record.credentials.iter().find(|one| one.external() == Some(cred_id));
+    let key = record.credentials.iter().find(|one| account::cred_id(one) == Some(cred_id));
     let pem = key.and_then(|key| text_of(&key.attributes, PEM));
     let kind = token_kind(token).map(|kind| kind.as_str()).unwrap_or_default();
     let mut told = json!({

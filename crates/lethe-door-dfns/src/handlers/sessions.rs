@@ -208,7 +208,7 @@ pub(crate) async fn add_key(
         lifetime: None,
         attributes,
         kind: NewCredentialKind::PublicKey {
-            external: key.cred_id.as_str().into(),
+            external: account::external(&key.cred_id),
             scheme: key.key.scheme.as_str().into(),
             spki_der: key.key.spki_der.into(),
         },
@@ -286,11 +286,8 @@ pub(crate) async fn log_in(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let request = call.request.head.request_id.to_bytes();
     let caller = state.engine.caller_of(state.realm, challenge.user, None, DOOR, request)?;
     let refused = || Refusal::unauthorized(NO_CREDENTIAL);
-    let key = keys_of(caller.record(), now).find(|(key, kind)| {
-        let id = assertion.cred_id.as_str();
-        let is_named = key.external() == Some(id) || ids::parse_credential(id) == Some(key.id);
-        is_named && *kind == assertion.kind
-    });
+    let key = keys_of(caller.record(), now)
+        .find(|(key, kind)| account::is_called(key, &assertion.cred_id) && *kind == assertion.kind);
     let (key, _) = key.filter(|_| assertion.answers(&challenge.text)).ok_or_else(refused)?;
     let scheme = accounts::public_key(key).and_then(|(own, _)| assertion.scheme(own));
     let message = assertion.client_data.as_bytes();
@@ -326,7 +323,7 @@ pub(crate) async fn credentials(state: Arc<State>, call: Arc<Call>) -> Outcome {
         .map(|(one, kind)| {
             json!({
                 "kind": kind.as_str(),
-                "credentialId": one.external(),
+                "credentialId": account::cred_id(one),
                 "credentialUuid": ids::credential(one.id),
                 "dateCreated": one.created.to_string(),
                 "isActive": one.is_live(now),

@@ -259,7 +259,8 @@ async fn challenges_are_good_once_for_their_token_and_five_minutes() {
 async fn a_credential_is_also_named_by_its_identifier() {
     let org = org().await;
     let engine = &org.world.engine;
-    let holder = engine.holder_of(org.realm, &org.admin.cred_id).unwrap();
+    let holder =
+        engine.holder_of(org.realm, &crate::account::external(&org.admin.cred_id)).unwrap();
     let init = org.init(&org.admin, &Method::POST, "/keys", CREATE).await;
     let mut body = org.admin.answer(&init);
     body["firstFactor"]["credentialAssertion"]["credId"] = json!(crate::ids::credential(holder.1));
