@@ -10,6 +10,7 @@ const path = require('path');
 const { pathToFileURL } = require('url');
 const { DfnsApiClient, DfnsDelegatedApiClient, DfnsError } = require('@dfns/sdk');
 const { AsymmetricKeySigner } = require('@dfns/sdk-keysigner');
+const older = require('dfns-sdk-0.8.3');
 const ethers = require('ethers');
 
 const dev = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
@@ -45,8 +46,8 @@ async function refused(name, status, words, call) {
   }
 }
 
-const clientOf = (token, credId, privateKey, more = {}) =>
-  new DfnsApiClient({
+const clientOf = (token, credId, privateKey, more = {}, Client = DfnsApiClient) =>
+  new Client({
     baseUrl: door.http_url,
     authToken: token,
     signer: new AsymmetricKeySigner({ credId, privateKey }),
@@ -404,11 +405,19 @@ async function main() {
     const bot = clientOf(given.accessToken, given.credId, privateKey);
     const denied = /is not authorized to perform operation \(Keys:Create\)$/;
     await refused(`no permission, ${name}`, 403, denied, () => create(body, bot));
-    const permission = await dfns.permissions.createPermission({ body: { name: `makes keys ${name} ${Date.now()}`, operations: ['Keys:Create', 'Keys:Read', 'Keys:Delete'] } });
+    const operations = ['Keys:Create', 'Keys:Read', 'Keys:Delete', 'Keys:Signatures:Create'];
+    const permission = await dfns.permissions.createPermission({ body: { name: `keys ${name} ${Date.now()}`, operations } });
     await dfns.permissions.createAssignment({ permissionId: permission.id, body: { identityId: account.userInfo.userId } });
-    const key = await create({ ...body, name: `by ${name}` }, bot);
-    const gone = await bot.keys.deleteKey({ keyId: key.id });
-    check(`made and deleted by a credential on ${name}`, gone.status === 'Archived', gone);
+    const before = clientOf(given.accessToken, given.credId, privateKey, {}, older.DfnsApiClient);
+    for (const [version, client] of [['0.8.21', bot], ['0.8.3', before]]) {
+      const key = await create({ ...body, name: `by ${name} é` }, client);
+      const { signature } = await client.keys.generateSignature({ keyId: key.id, body: { kind: 'Message', message: hex(text) } });
+      check(`signed for a credential on ${name}, ${version}`, eddsaRight(signature, text, key.publicKey), signature);
+      const { items } = await client.keys.listKeys({ query: { limit: 500 } });
+      check(`listed for a credential on ${name}, ${version}`, items.some((one) => one.id === key.id), items.length);
+      const gone = await client.keys.deleteKey({ keyId: key.id });
+      check(`deleted by a credential on ${name}, ${version}`, gone.status === 'Archived', gone);
+    }
     const stolen = clientOf(given.accessToken, given.credId, door.private_key_pem);
     await refused(`another private key, ${name}`, 401, /./, () => create(body, stolen));
   }

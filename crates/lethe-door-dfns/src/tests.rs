@@ -8,4 +8,4 @@ mod keys;
 mod people;
 mod rights;
 mod signatures;
-mod support;
+pub(crate) mod support;

@@ -1,7 +1,8 @@
 //! Drives the door with the client of the Rust registry, `dfns-sdk-rust`, unmodified. What the
 //! server signs is verified by libsecp256k1 and ed25519-dalek.
 //!
-//! Use: `cargo run -- DEV_JSON`. Writes one line of JSON: how many checks passed, and which did not.
+//! Use: `cargo run -- DEV_JSON`. Writes one line of JSON: how many checks passed, and which did
+//! not.
 
 use std::sync::Arc;
 
@@ -181,20 +182,7 @@ async fn run(dev: &Value, checks: &mut Checks) -> Result<(), Error> {
     let is_right = page.key_id == ecdsa.id && page.items.len() == 1;
     checks.that("list_signatures", is_right && page.next_page_token.is_some(), &page);
 
-    let mut master = wanted(KeyScheme::EdDSA, KeyCurve::Ed25519);
-    master.master_key = Some(true);
-    let master = dfns.keys.create_key(master).await?;
-    let mut child = wanted(KeyScheme::EdDSA, KeyCurve::Ed25519);
-    child.derive_from = Some(json!({"keyId": master.id, "path": "m/1/2"}));
-    let derived = dfns.keys.create_key(child.clone()).await?;
-    let signature = signed(&dfns, &derived, body.clone()).await?;
-    checks.that("derived", is_eddsa(&signature, &hash, &derived.public_key), &signature);
-    checks.refused("a path twice", (409, "path"), dfns.keys.create_key(child).await);
-    let refused = dfns.keys.delete_key(master.id.clone()).await;
-    checks.refused("a parent", (409, "key has derived keys"), refused);
-    let derive = DeriveKeyRequest { domain: "01".to_owned(), seed: "02".to_owned() };
-    let refused = dfns.keys.derive_key(ecdsa.id.clone(), derive).await;
-    checks.refused("no output", (400, "DH"), refused);
+    derivation(&dfns, checks, &ecdsa, &hash).await?;
 
     let renamed = UpdateKeyRequest { name: Value::Null };
     let renamed = dfns.keys.update_key(ecdsa.id.clone(), renamed).await?;
@@ -219,6 +207,30 @@ async fn run(dev: &Value, checks: &mut Checks) -> Result<(), Error> {
     checks.refused("deleted once", (404, "key not found"), twice);
     let signature = signed(&dfns, &ecdsa, body).await;
     checks.refused("no signature after it", (404, "key not found"), signature);
+    Ok(())
+}
+
+async fn derivation(
+    dfns: &DfnsClient,
+    checks: &mut Checks,
+    ecdsa: &CreateKeyResponse,
+    hash: &[u8; 32],
+) -> Result<(), Error> {
+    let body = json!({"kind": "Hash", "hash": hex::encode(hash)});
+    let mut master = wanted(KeyScheme::EdDSA, KeyCurve::Ed25519);
+    master.master_key = Some(true);
+    let master = dfns.keys.create_key(master).await?;
+    let mut child = wanted(KeyScheme::EdDSA, KeyCurve::Ed25519);
+    child.derive_from = Some(json!({"keyId": master.id, "path": "m/1/2"}));
+    let derived = dfns.keys.create_key(child.clone()).await?;
+    let signature = signed(dfns, &derived, body).await?;
+    checks.that("derived", is_eddsa(&signature, hash, &derived.public_key), &signature);
+    checks.refused("a path twice", (409, "path"), dfns.keys.create_key(child).await);
+    let refused = dfns.keys.delete_key(master.id.clone()).await;
+    checks.refused("a parent", (409, "key has derived keys"), refused);
+    let derive = DeriveKeyRequest { domain: "01".to_owned(), seed: "02".to_owned() };
+    let refused = dfns.keys.derive_key(ecdsa.id.clone(), derive).await;
+    checks.refused("no output", (400, "DH"), refused);
     Ok(())
 }
 

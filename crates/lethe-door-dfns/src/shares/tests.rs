@@ -1,24 +1,20 @@
 //! Imports and exports of shares, against the bytes of the client's own library.
 
-use std::error::Error;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lethe_crypto::SystemEntropy;
 use lethe_crypto::registry::{Algorithm, KeyFormat};
 use lethe_crypto::shares::{Share, combine, split};
-use lethe_engine::audit::{AuditEvent, AuditSink, AuditUnavailable};
-use lethe_engine::{Engine, ExportTo, GuardedHead, HeadGuard, Parts};
-use lethe_erasure::slot::MemSlot;
-use lethe_store::MemStore;
-use lethe_types::{Clock, RealmId, Secret, SecretVec, UnixMillis};
+use lethe_engine::{Engine, ExportTo};
+use lethe_types::{RealmId, Secret, SecretVec};
 use serde_json::{Map, Value, json};
 
 use super::sealed::{self, Sealed};
 use super::{ExportForm, ImportForm, Imported, ShareError, Signers, public_of};
 use crate::signing::{KeyKind, Origin};
+use crate::tests::support::World;
 
 struct Rig {
     engine: Arc<Engine>,
@@ -26,57 +22,9 @@ struct Rig {
     signers: Signers,
 }
 
-#[derive(Debug)]
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> UnixMillis {
-        UnixMillis(1_790_000_000_000)
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-#[derive(Debug)]
-struct Silent;
-
-impl AuditSink for Silent {
-    fn ready(&self) -> Result<(), AuditUnavailable> {
-        Ok(())
-    }
-
-    fn record(&self, _event: &AuditEvent<'_>) -> Result<(), AuditUnavailable> {
-        Ok(())
-    }
-}
-
-#[derive(Debug)]
-struct Forgetful;
-
-impl HeadGuard for Forgetful {
-    fn load(&self) -> Result<Option<GuardedHead>, Box<dyn Error + Send + Sync>> {
-        Ok(None)
-    }
-
-    fn keep(&mut self, _head: GuardedHead) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(())
-    }
-}
-
 static RIG: LazyLock<Rig> = LazyLock::new(|| {
     wait(async {
-        let engine = Engine::start(Parts {
-            store: Arc::new(MemStore::new()),
-            slot: Box::new(MemSlot::new()),
-            guard: Box::new(Forgetful),
-            clock: Arc::new(Fixed),
-            entropy: Arc::new(SystemEntropy),
-            audit: Arc::new(Silent),
-            origin: Some("lethe.test/log".to_owned()),
-        });
-        let engine = Arc::new(engine.expect("it starts"));
+        let engine = World::new().engine.clone();
         let realm = engine.ensure_realm(&"acme".parse().unwrap()).await.unwrap();
         let signers = Signers::ensure(&engine, realm).await.unwrap();
         Rig { engine, realm, signers }

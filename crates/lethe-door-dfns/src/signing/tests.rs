@@ -554,3 +554,36 @@ fn outputs_of_a_key_that_agrees() {
         assert_eq!(refused.details["field"], field, "{body}");
     }
 }
+
+/// Whatever reads as a transaction is written in one way, and is not a signed one.
+#[test]
+fn altered_transactions_read_as_what_they_are_or_not_at_all() {
+    let (mut read, mut refused) = (0, 0);
+    let mut attempt = |bytes: &[u8]| {
+        let body = bytes.split_at(usize::from(matches!(bytes, [1..=4, ..]))).1;
+        match super::transaction::Unsigned::read(bytes.to_vec()) {
+            Ok(_) => {
+                let item = Item::read(body).unwrap();
+                assert_eq!(item.write(), body);
+                read += 1;
+            }
+            Err(_) => refused += 1,
+        }
+    };
+    for line in lines(include_str!("../testdata/transactions.txt")) {
+        let unsigned = hex(line.split(' ').nth(1).unwrap());
+        for at in 0..unsigned.len().min(200) {
+            let mut altered = unsigned.clone();
+            for value in [altered[at] ^ 1, altered[at] ^ 0x80, 0, 0xff, 0xc0, 0xb8, 0xf8] {
+                altered[at] = value;
+                attempt(&altered);
+            }
+            attempt(&unsigned[..at]);
+        }
+        attempt(&[unsigned.as_slice(), &[0x80]].concat());
+        // Signed, it is none that can be signed.
+        attempt(&hex(line.split(' ').nth(2).unwrap()));
+    }
+    // Most bytes are those of data and of hashes.
+    assert!(read > 1_000 && refused > 10_000, "{read} {refused}");
+}

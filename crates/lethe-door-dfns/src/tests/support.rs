@@ -24,8 +24,8 @@ use crate::{DfnsDoor, Settings, Site};
 pub(super) const NOW_MS: u64 = 1_776_643_200_000;
 
 /// Everything of one installation.
-pub(super) struct World {
-    pub(super) engine: Arc<Engine>,
+pub(crate) struct World {
+    pub(crate) engine: Arc<Engine>,
     pub(super) clock: Arc<TestClock>,
     pub(super) audit: Arc<Audit>,
 }
@@ -75,7 +75,7 @@ impl Signer {
 }
 
 impl World {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let audit = Arc::new(Audit::default());
         let clock = Arc::new(TestClock(AtomicU64::new(NOW_MS)));
         let engine = Engine::start(Parts {

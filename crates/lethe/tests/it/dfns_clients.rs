@@ -34,13 +34,13 @@ fn check(mut client: Command, installed: &Path, least: u64) {
     assert!(said["passed"].as_u64().is_some_and(|passed| passed >= least), "{line}");
 }
 
-/// The npm packages `@dfns/sdk` and `@dfns/sdk-keysigner`.
+/// The npm packages `@dfns/sdk`, of two versions, and `@dfns/sdk-keysigner`.
 #[test]
 fn the_client_of_npm_works() {
     let modules = root().join("target/compat/dfns/node_modules");
     let mut client = child("node");
     client.arg(root().join("compat/dfns/client.js")).env("NODE_PATH", &modules);
-    check(client, &modules.join("@dfns/sdk"), 137);
+    check(client, &modules.join("@dfns/sdk"), 157);
 }
 
 /// The PyPI package `dfns-sdk`.
