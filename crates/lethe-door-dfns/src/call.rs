@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
-use lethe_engine::{Caller, EngineError};
+use lethe_engine::{Caller, DoorOperation, EngineError};
 use lethe_http::{Reply, Request, Response};
 use serde_json::{Map, Value};
 
@@ -168,6 +168,10 @@ fn admit(state: &State, route: &Route, request: Request) -> Result<Call, Turned>
     });
     if let Err(refusal) = checked {
         return refuse(state, &identity.caller, op, refusal).map_err(Turned::from);
+    }
+    if !route.is_told_by_engine() {
+        let decided = state.engine.decide(&identity.caller, DoorOperation::named(op), None);
+        decided.map_err(Refusal::from)?;
     }
     let action = match route.is_signed {
         true => Some(Box::new(consume(state, op, &identity, &request)?)),

@@ -54,6 +54,16 @@ pub(crate) struct Route {
     pub(crate) call: fn(Arc<State>, Arc<Call>) -> Work,
 }
 
+impl Route {
+    /// Whether what the engine does for it is in the audit trail by itself: what is about a key,
+    /// and the proof that a challenge asks for.
+    pub(crate) fn is_told_by_engine(&self) -> bool {
+        let own = ["dfns.signature.list", "dfns.signature.read", "dfns.signer.list"];
+        let of_engine = ["dfns.action.", "dfns.key.", "dfns.signature."];
+        !own.contains(&self.op) && of_engine.iter().any(|start| self.op.starts_with(start))
+    }
+}
+
 /// A row that reads: method, path, name, operations, handler.
 macro_rules! reads {
     ($method:literal, $path:expr, $op:literal, [$($name:literal),*], $($call:ident)::+) => {

@@ -3,7 +3,7 @@
 //! An approver signs every fact of the request that they agree to; the request must be about
 //! exactly this key. A requester signs a text of their own, in which only the signature is
 //! checked; or a challenge, which must be that of a request to delete exactly this key, made by
-//! nobody else and not after the destruction. That a public key belongs to the principal that is
+//! nobody else. That a public key belongs to the principal that is
 //! named beside it is the server's word; whoever knows the key of that person compares its
 //! fingerprint.
 
@@ -45,7 +45,8 @@ pub struct Request {
     /// it says.
     pub statement: String,
     /// The request that the challenge in the statement stands for: the deletion of exactly this
-    /// key, by the signer.
+    /// key, by the signer. That it is from after the destruction is told, not refused: both times
+    /// are of clocks that the server reads.
     pub ordered: Option<ChallengedRequest>,
 }
 
@@ -68,8 +69,6 @@ pub enum EvidenceFault {
     Challenge,
     /// The same principal is there as an approver before: one person, counted twice.
     Duplicate,
-    /// The request is from after the destruction.
-    LaterRequest,
     /// The statement of an approver is not the text of an approval.
     NotAnApproval,
     /// What stands beside the statement is not the text of a request.
@@ -99,7 +98,6 @@ impl fmt::Display for EvidenceFault {
         f.write_str(match self {
             Self::Challenge => "the statement does not repeat the challenge of the request",
             Self::Duplicate => "the same principal approved twice",
-            Self::LaterRequest => "the request is from after the destruction",
             Self::NotAnApproval => "the statement is not the text of an approval",
             Self::NotARequest => "what the challenge stands for is not the text of a request",
             Self::OwnRequest => "the approver approved a request of their own",
@@ -187,7 +185,6 @@ fn check_request(
         (request.realm == realm, EvidenceFault::OtherRealm),
         (detail.aliases.iter().any(|alias| alias == named), EvidenceFault::OtherKey),
         (request.principal == signed.principal, EvidenceFault::OtherRequester),
-        (request.time <= detail.unusable_since, EvidenceFault::LaterRequest),
     ] {
         if !holds {
             return Err(fault);

@@ -49,7 +49,7 @@ fn write(verified: &Verified, out: &mut String) -> fmt::Result {
         "Asked for at {}; no node serves it since {}; logged at {}.",
         detail.requested, detail.unusable_since, entry.time,
     )?;
-    write_evidence(&verified.approvals, &verified.requests, out)?;
+    write_evidence(verified, out)?;
     let stored = if detail.derived_from.is_some() { "what was stored of it" } else { "it" };
     match verified.recoverable_from_backups_until() {
         None => writeln!(
@@ -107,7 +107,8 @@ fn write_company(detail: &DestroyedDetail, out: &mut String) -> fmt::Result {
     Ok(())
 }
 
-fn write_evidence(approvals: &[Approval], requests: &[Request], out: &mut String) -> fmt::Result {
+fn write_evidence(verified: &Verified, out: &mut String) -> fmt::Result {
+    let Verified { approvals, requests, receipt, .. } = verified;
     for Approval { signer, approval, requester, expires, had_expired, reason } in approvals {
         write!(out, "It was approved by ")?;
         write_signer(signer, out)?;
@@ -135,6 +136,9 @@ fn write_evidence(approvals: &[Approval], requests: &[Request], out: &mut String
                  principal {} with credential {}, challenged at {}.",
                 request.method, request.path, request.principal, request.credential, request.time,
             )?;
+            if request.time > receipt.detail.unusable_since {
+                writeln!(out, "That is after the key was refused for use.")?;
+            }
         }
     }
     Ok(())

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lethe_engine::record::{Grant, PrincipalKind, Scope};
-use lethe_engine::{DoorOperation, KeyChange, KeyEntry, PrincipalChange};
+use lethe_engine::{DoorOperation, EngineError, KeyChange, KeyEntry, PrincipalChange};
+use lethe_types::limits::GRANTS_MAX;
 use lethe_types::{KeyId, Permission, Permissions, PrincipalId};
 use serde_json::json;
 
@@ -38,6 +39,9 @@ pub(crate) fn end_user(state: &State, id: &str) -> Result<PrincipalId, Refusal> 
         return Err(Refusal::not_found("user not found", details));
     };
     match entry.record().kind {
+        PrincipalKind::EndUser if entry.record().grants.len() >= GRANTS_MAX => {
+            Err(EngineError::ServerLimitExceeded("keys of one end user").into())
+        }
         PrincipalKind::EndUser => Ok(entry.record().id),
         PrincipalKind::Application
         | PrincipalKind::DeviceRole

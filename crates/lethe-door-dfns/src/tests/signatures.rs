@@ -138,6 +138,7 @@ async fn the_log_tells_who_signed_what_and_what_became_of_it() {
     assert_eq!(entry["firstFactorCredential"]["publicKey"], json!(org.admin.key.pem()));
     let action: Value = serde_json::from_str(&text(&entry["action"])).unwrap();
     assert_eq!((&action["method"], &action["payload"]), (&json!("DELETE"), &json!("")));
+    assert!(org.world.audit.has("dfns.log.read", None), "who reads the log is told");
     expect(&org.get("/auth/action/logs/uj-x").await, 404);
     let nobody = format!("{query}&userId=us-x");
     assert_eq!(text_of(&nobody).await.lines().count(), 1);

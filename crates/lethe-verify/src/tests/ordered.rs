@@ -75,7 +75,17 @@ fn orders_for_something_else_are_refused() {
     check(|order| order.path = "/keys/".to_owned(), EvidenceFault::OtherKey);
     check(|order| order.realm = RealmId([0xd5; 16]), EvidenceFault::OtherRealm);
     check(|order| order.principal = PrincipalId([2; 16]), EvidenceFault::OtherRequester);
-    check(|order| order.time = UnixMillis(1_790_000_000_006), EvidenceFault::LaterRequest);
+}
+
+/// Both times are of clocks that the server reads.
+#[test]
+fn an_order_from_after_the_destruction_is_told() {
+    for (time, is_told) in [(1_790_000_000_005, false), (1_790_000_000_006, true)] {
+        let order = ChallengedRequest { time: UnixMillis(time), ..order() };
+        let verified = verdict(signed(&Person::new(1, "ed25519", "ed25519"), &order)).unwrap();
+        let told = verified.explain().contains("That is after the key was refused for use.");
+        assert_eq!(told, is_told);
+    }
 }
 
 /// The signature holds; what stands beside it is not what was signed.
