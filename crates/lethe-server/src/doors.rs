@@ -2,6 +2,7 @@
 //! makes what a client of it needs.
 
 mod altostrat;
+mod dfns;
 mod native;
 mod ncloud;
 mod storedsafe;
@@ -59,6 +60,7 @@ impl Opened {
 pub(crate) async fn open(site: &Site<'_>) -> Result<Opened, ServeError> {
     match site.config.dialect {
         "altostrat" => altostrat::open(site).await,
+        "dfns" => dfns::open(site).await,
         "native" => native::open(site),
         "ncloud" => ncloud::open(site).await,
         "storedsafe" => storedsafe::open(site),
@@ -74,6 +76,7 @@ pub(crate) async fn provision_dev(
 ) -> Result<Map<String, Value>, ServeError> {
     match site.config.dialect {
         "altostrat" => altostrat::provision_dev(site, before).await,
+        "dfns" => dfns::provision_dev(site, before).await,
         "native" => native::provision_dev(site, before).await,
         "ncloud" => ncloud::provision_dev(site, before).await,
         "storedsafe" => storedsafe::provision_dev(site, before).await,

@@ -1,6 +1,7 @@
 //! What each family of algorithms can do, over the library. A file a family; nothing here knows
 //! names, codes or who may do what.
 
+pub(crate) mod additive;
 pub(crate) mod aead;
 pub(crate) mod block_mode;
 pub(crate) mod cipher;
@@ -10,7 +11,7 @@ pub(crate) mod ecdsa;
 pub(crate) mod ed25519;
 pub(crate) mod ed25519_expanded;
 pub(crate) mod ed448;
-mod eddsa25519;
+pub(crate) mod eddsa25519;
 pub(crate) mod extended;
 pub(crate) mod hmac;
 pub(crate) mod hmac_sha3;
@@ -232,6 +233,10 @@ pub(crate) trait ExpandedKey: Send + Sync {
 
     fn agree(&self, _peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
         Err(CryptoError::Unsupported("agree on a secret"))
+    }
+
+    fn agree_on_point(&self, _peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
+        Err(CryptoError::Unsupported("agree on a point"))
     }
 
     /// The pair-wise consistency test of a key that agrees; true for a key without halves.

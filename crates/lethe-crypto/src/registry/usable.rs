@@ -288,6 +288,17 @@ impl UsableKey {
         self.key.agree(peer_public)
     }
 
+    /// As [`UsableKey::agree`], and answers with the whole point, compressed (SEC 1 section 2.3.3):
+    /// for schemes that hash both coordinates.
+    ///
+    /// # Errors
+    /// As [`UsableKey::agree`]; [`CryptoError::Unsupported`] also for a key that is not on
+    /// secp256k1.
+    pub fn agree_on_point(&self, peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
+        self.must_agree()?;
+        self.key.agree_on_point(peer_public)
+    }
+
     /// Tries both halves of a pair against each other; true for a key without halves.
     ///
     /// # Errors

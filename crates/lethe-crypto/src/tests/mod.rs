@@ -19,6 +19,7 @@ mod round_trips;
 mod rsa;
 mod sealed;
 mod secp256k1;
+mod shares;
 mod signature_vectors;
 mod signing_key;
 #[cfg(feature = "stark")]

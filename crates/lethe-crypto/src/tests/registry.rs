@@ -77,6 +77,8 @@ ecdsa-sha256-p1363,ecdsa-keccak256,ecdsa-keccak256-p1363
 111 slip10-ed25519   key_pair sign+verify+derive_key 128 64..=64 fast ed25519
 112 slip10-p256      key_pair sign+verify+derive_key 128 64..=64 fast ecdsa-sha256,…
 113 ed25519-expanded key_pair sign+verify 128 64..=64 fast ed25519,ed25519ctx,ed25519ph
+114 hd-ed25519 key_pair sign+verify+derive_key 128 64..=64 fast ed25519,ed25519ctx,ed25519ph
+115 hd-stark   key_pair sign+verify+derive_key 128 64..=64 fast stark
 ";
 
 fn row(algorithm: Algorithm) -> String {
@@ -230,7 +232,9 @@ fn try_use(key: &UsableKey, one: Use) -> Result<(), CryptoError> {
             let (algorithm, child) = (key.algorithm(), algorithm("aes256-gcm"));
             let parent = quick_material(algorithm);
             if algorithm.object_type().as_str() == "key_pair" {
-                algorithm.derive_child(&parent, &"m/1'".parse().unwrap()).map(drop)
+                // None of the others has children of both kinds.
+                let path = if algorithm.name().starts_with("hd-") { "m/1" } else { "m/1'" };
+                algorithm.derive_child(&parent, &path.parse().unwrap()).map(drop)
             } else {
                 algorithm.derive_symmetric(&parent, b"label", child).map(drop)
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lethe_crypto::registry::{Algorithm, Material, Uses};
+use lethe_crypto::registry::{Algorithm, Material, PublicKey, Uses};
 use lethe_types::limits::{DEPENDANTS_MAX, DERIVATION_PATH_BYTES_MAX};
 use lethe_types::{
     Entropy, KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState,
@@ -122,6 +122,33 @@ pub struct PreparedKey {
     /// The import key that is used up with it.
     used: Option<Arc<ImportKeyRecord>>,
     idempotency: Option<IdempotencyKey>,
+}
+
+impl PreparedKey {
+    /// The public half of the material that was made; `None` for a symmetric key, and for the key
+    /// that an earlier try has made.
+    #[must_use]
+    pub fn public_key(&self) -> Option<&PublicKey> {
+        match &self.step {
+            Step::Existing(_) => None,
+            Step::New(new) => new.material.public_key(),
+        }
+    }
+
+    /// Keeps a further attribute with the key, such as a form of the public key that a door has to
+    /// tell after the material is gone.
+    ///
+    /// # Errors
+    /// [`EngineError::ServerLimitExceeded`] if there is no room for it.
+    pub fn keep(&mut self, name: &str, value: &[u8]) -> Result<(), EngineError> {
+        match &mut self.step {
+            Step::Existing(_) => Ok(()),
+            Step::New(new) => {
+                new.record.details_mut().attributes.insert(name.into(), value.into());
+                check_bounds(&new.record)
+            }
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -16,6 +16,7 @@ mod lists;
 mod mem_journal;
 mod members;
 mod model;
+mod orders;
 mod races;
 mod races_cast;
 mod restores;

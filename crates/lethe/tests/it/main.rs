@@ -10,6 +10,8 @@ mod client;
 mod coverage;
 mod crash;
 mod data_dir;
+mod dfns;
+mod dfns_clients;
 mod events;
 mod harness;
 mod keylife;
