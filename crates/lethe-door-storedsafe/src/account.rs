@@ -1,9 +1,11 @@
 //! Users, their status bits and their levels in vaults, as what the engine has: principals, grants
 //! on the realm, grants on vaults.
 
-use lethe_engine::Caller;
+use std::sync::Arc;
+
 use lethe_engine::record::{Grant, PrincipalKind, PrincipalRecord, Scope, VaultRecord};
-use lethe_types::{Permission, Permissions, VaultId};
+use lethe_engine::{Caller, Engine, PrincipalEntry};
+use lethe_types::{Permission, Permissions, PrincipalId, RealmId, VaultId};
 
 /// Attributes of principals.
 pub(crate) const USER_ID: &str = "storedsafe.id";
@@ -190,6 +192,21 @@ pub(crate) fn is_user(record: &PrincipalRecord) -> bool {
 pub(crate) fn user_id(record: &PrincipalRecord) -> String {
     let given = text_of(&record.attributes, USER_ID);
     given.map_or_else(|| u128::from_be_bytes(record.id.0).to_string(), str::to_owned)
+}
+
+/// The user of that number.
+pub(crate) fn find_user(
+    engine: &Engine,
+    realm: RealmId,
+    number: &str,
+) -> Option<Arc<PrincipalEntry>> {
+    let is_it =
+        |entry: &Arc<PrincipalEntry>| is_user(entry.record()) && user_id(entry.record()) == number;
+    let given = engine.principals_by_identifier(realm, USER_ID, number.as_bytes());
+    given.into_iter().find(is_it).or_else(|| {
+        let id = PrincipalId(number.parse::<u128>().ok()?.to_be_bytes());
+        engine.principal_by_id(realm, id).filter(is_it)
+    })
 }
 
 /// The number of a vault, as text; likewise.

@@ -56,8 +56,8 @@ pub use ops::{
     VaultRequest, api_key_algorithm,
 };
 pub use signin::{
-    InvalidNetwork, NETWORKS, Network, Proof, Rate, SignInLimits, Source, TOKEN_REALM, TokenClaims,
-    TokenSubject,
+    InvalidNetwork, NETWORKS, Network, PassphraseClaim, Proof, Rate, SignInLimits, Source,
+    TOKEN_REALM, TokenClaims, TokenSubject,
 };
 pub use start::{Parts, StartError, StoreState, prepare};
 pub use uses::{

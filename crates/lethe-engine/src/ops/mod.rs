@@ -13,6 +13,7 @@ mod door_keys;
 pub(crate) mod due;
 mod events;
 mod export;
+mod find;
 mod given;
 mod holds;
 mod import;

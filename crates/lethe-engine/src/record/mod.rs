@@ -24,7 +24,10 @@ pub use life::{
     ChangedVersion, DestroyedVersion, FirstExport, ImportKeyRecord, KeyLife, Rotation, VersionState,
 };
 pub use policy::{ApprovalRule, DeletionPolicy, Dependants, NameRule, Window};
-pub use principal::{Credential, CredentialKind, Grant, PrincipalKind, PrincipalRecord, Scope};
+pub use principal::{
+    Credential, CredentialKind, Grant, IDENTIFIER_ATTRIBUTE_END, PrincipalKind, PrincipalRecord,
+    Scope,
+};
 pub use work::{Approval, ApprovalRecord, ApprovalState, Bulk, JobRecord, JobState};
 
 /// A key: identity, metadata and its versions. After its destruction the same record is the

@@ -9,6 +9,10 @@ use lethe_types::{
 
 use super::OwnedSecret;
 
+/// How the name of an attribute ends that identifies its principal at a door: principals are found
+/// by the values of such attributes without looking at all of them. Values need not be unique.
+pub const IDENTIFIER_ATTRIBUTE_END: &str = ".id";
+
 /// Who acts.
 #[derive(Clone, Debug)]
 pub struct PrincipalRecord {
