@@ -251,10 +251,12 @@ fn yubikey(
     let Some(otp) = YubikeyOtp::parse(otp) else { return Ok(None) };
     let now = state.clock.now();
     let external = format!("{YUBIKEY}{}", otp.prefix);
-    let found = state.engine.credential_by_external(state.realm, &external);
-    let Some((user, id)) = found.filter(|(user, id)| {
+    let Some((holder, id)) = state.engine.holder_of(state.realm, &external) else {
+        return Ok(None);
+    };
+    let Some(user) = state.engine.principal_by_id(state.realm, holder).filter(|user| {
         user.record().login.as_deref() == Some(username)
-            && live_credential(user.record(), *id, now).is_some()
+            && live_credential(user.record(), id, now).is_some()
     }) else {
         return Ok(None);
     };

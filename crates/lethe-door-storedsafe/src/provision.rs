@@ -45,7 +45,7 @@ pub fn is_provisioned(
     let own = engine.system_caller(realm, DOOR)?;
     let user = engine.principal_by_login(realm, username);
     let has_user = user.is_some_and(|user| is_user(user.record()) && !user.record().suspended);
-    let has_api_key = engine.credential_by_external(realm, &dev_api_key()).is_some();
+    let has_api_key = engine.holder_of(realm, &dev_api_key()).is_some();
     let has_vault = engine.visible_vaults(&own).iter().any(|known| vault_id(known) == vault);
     Ok(has_user && has_api_key && has_vault)
 }
@@ -115,12 +115,10 @@ fn principal(
 /// Those whose credentials are lost: they stand in the way of new ones.
 async fn remove_before(engine: &Engine, own: &Caller, username: &str) -> Result<(), EngineError> {
     let user = engine.principal_by_login(own.realm(), username);
-    let application = engine.credential_by_external(own.realm(), &dev_api_key());
-    let old: BTreeSet<PrincipalId> = user
-        .into_iter()
-        .chain(application.map(|(entry, _)| entry))
-        .map(|e| e.record().id)
-        .collect();
+    let application = engine.holder_of(own.realm(), &dev_api_key());
+    let user = user.map(|user| user.record().id);
+    let application = application.map(|(holder, _)| holder);
+    let old: BTreeSet<PrincipalId> = user.into_iter().chain(application).collect();
     for principal in old {
         engine.revoke_principal(own, principal).await?;
     }

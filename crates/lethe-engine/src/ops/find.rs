@@ -25,16 +25,6 @@ impl Engine {
         found.filter(|entry| entry.record().revoked.is_none())
     }
 
-    /// The credential of a realm that doors look up by this name, and whose it is.
-    #[must_use]
-    pub fn credential_by_external(
-        &self,
-        realm: RealmId,
-        external: &str,
-    ) -> Option<(Arc<PrincipalEntry>, CredentialId)> {
-        self.shared.catalogue.by_external(realm, external)
-    }
-
     /// The credentials of a realm whose names for doors begin so, in the order of the names.
     #[must_use]
     pub fn credentials_by_external_prefix(
