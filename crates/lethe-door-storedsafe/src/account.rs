@@ -135,7 +135,7 @@ impl Status {
     /// The status of a principal: its grants say what they can, the rest is kept.
     pub(crate) fn of(record: &PrincipalRecord) -> Self {
         let realm = granted(record, Scope::Realm);
-        let kept = text_of(&record.attributes, STATUS).and_then(|text| text.parse().ok());
+        let kept = text_of(record.attributes.get(STATUS)).and_then(|text| text.parse().ok());
         let is_active = !record.suspended && record.revoked.is_none();
         let mut status = kept.unwrap_or(Self::READ) & !Self::MAPPED;
         for (bit, permissions) in CAPABILITIES {
@@ -190,7 +190,7 @@ pub(crate) fn is_user(record: &PrincipalRecord) -> bool {
 
 /// The number of a user, as text. One that was made elsewhere has its identifier in decimal.
 pub(crate) fn user_id(record: &PrincipalRecord) -> String {
-    let given = text_of(&record.attributes, USER_ID);
+    let given = text_of(record.attributes.get(USER_ID));
     given.map_or_else(|| u128::from_be_bytes(record.id.0).to_string(), str::to_owned)
 }
 
@@ -211,16 +211,13 @@ pub(crate) fn find_user(
 
 /// The number of a vault, as text; likewise.
 pub(crate) fn vault_id(record: &VaultRecord) -> String {
-    let given = text_of(&record.attributes, VAULT_ID);
+    let given = text_of(record.attributes.get(VAULT_ID));
     given.map_or_else(|| u128::from_be_bytes(record.id.0).to_string(), str::to_owned)
 }
 
 /// An attribute that is a text.
-pub(crate) fn text_of<'a>(
-    attributes: &'a std::collections::BTreeMap<Box<str>, Box<[u8]>>,
-    name: &str,
-) -> Option<&'a str> {
-    attributes.get(name).and_then(|bytes| core::str::from_utf8(bytes).ok())
+pub(crate) fn text_of(attribute: Option<&Box<[u8]>>) -> Option<&str> {
+    attribute.and_then(|bytes| core::str::from_utf8(bytes).ok())
 }
 
 /// A text as an attribute.

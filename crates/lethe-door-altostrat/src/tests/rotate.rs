@@ -1,3 +1,4 @@
+use lethe_engine::record::CredentialKind;
 use serde_json::json;
 
 use super::support::{World, expect, header, org, settings, text};
@@ -28,6 +29,47 @@ async fn a_rotation_ends_the_old_secret_and_its_tokens_at_once() {
     assert_eq!(refused, json!({"error": "invalid_client"}));
     assert_eq!(org.introspect(&made.secret).await, json!({"active": false}));
     assert_eq!(org.probe(&secret).await, 200);
+}
+
+/// What could check a secret before is not kept, however many there were.
+#[tokio::test]
+async fn a_thousand_rotations_leave_one_digest() {
+    let org = org().await;
+    let made = org.create("abc", &["sites:read"]).await;
+    let world = &org.world;
+    let kept = |secret: &str| {
+        let key = world.engine.key_of_api_secret(secret).expect("a key");
+        let sealed: Vec<_> = key.record().versions.iter().map(|one| one.sealed.clone()).collect();
+        let application = world.engine.application_of(key.record().id).expect("an application");
+        let digests: Vec<_> = (application.record().credentials.iter())
+            .map(|credential| match &credential.kind {
+                CredentialKind::ApiSecret { digest, .. } => *digest,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!((sealed.len(), digests.len()), (1, 1), "{secret}");
+        // Its end is the encrypted material and its tag.
+        (sealed[0][sealed[0].len() - 32..].to_vec(), digests[0])
+    };
+    let mut before = vec![kept(&made.secret)];
+    let (mut secret, mut last) = (made.secret.clone(), String::new());
+    for round in 0..1_000 {
+        last = std::mem::replace(
+            &mut secret,
+            text(&expect(&org.rotate(&made.id, "").await, 200)["data"]["secret"]),
+        );
+        if round % 100 == 0 || round > 990 {
+            before.push(kept(&secret));
+        }
+    }
+    let (sealed, digest) = kept(&secret);
+    assert!(world.has_stored(&digest) && world.has_stored(&sealed), "the search finds what is");
+    before.retain(|one| one.1 != digest);
+    assert!(before.len() >= 19);
+    for (sealed, digest) in before {
+        assert!(!world.has_stored(&digest) && !world.has_stored(&sealed));
+    }
+    assert_eq!((org.probe(&last).await, org.probe(&secret).await), (401, 200));
 }
 
 #[tokio::test]

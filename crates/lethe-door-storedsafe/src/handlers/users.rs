@@ -82,13 +82,13 @@ fn is_sought(record: &PrincipalRecord, wanted: &str) -> bool {
     }
     let wanted = wanted.to_lowercase();
     let has = |text: &str| text.to_lowercase().contains(&wanted);
-    let text = |name| text_of(&record.attributes, name).unwrap_or_default();
+    let text = |name| text_of(record.attributes.get(name)).unwrap_or_default();
     has(record.login.as_deref().unwrap_or_default()) || has(text(FULL_NAME)) || has(text(EMAIL))
 }
 
 /// A user as somebody sees them who may create vaults.
 pub(crate) fn shown_short(record: &PrincipalRecord) -> Value {
-    let text = |name| text_of(&record.attributes, name);
+    let text = |name| text_of(record.attributes.get(name));
     json!({
         "id": user_id(record),
         "fullname": text(FULL_NAME).unwrap_or(record.name.as_str()),
@@ -100,7 +100,7 @@ fn shown(record: &PrincipalRecord) -> Value {
     let mut user = shown_short(record);
     user["status"] = json!(status_text(record));
     user["username"] = json!(record.login.as_deref().unwrap_or_default());
-    let prefixes = text_of(&record.attributes, OTP_PREFIX).unwrap_or_default();
+    let prefixes = text_of(record.attributes.get(OTP_PREFIX)).unwrap_or_default();
     user["otpprefix"] = json!(prefixes);
     user["fingerprint"] = json!("");
     user

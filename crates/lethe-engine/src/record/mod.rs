@@ -1,6 +1,7 @@
 //! What the engine knows about keys, vaults, realms and principals. Plain values; the stored form
 //! is in `codec`.
 
+mod attributes;
 pub(crate) mod codec;
 mod details;
 mod life;
@@ -16,6 +17,7 @@ use lethe_types::{
     VaultId, VaultName,
 };
 
+pub use attributes::Attributes;
 pub use details::{
     Alias, ChangedState, Derivation, Evidence, EvidenceRole, Hold, HoldKind, KeyDetails,
     OwnedSecret, Pending,
