@@ -23,6 +23,8 @@ const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/compat/
 const COMPAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../compat/altostrat");
 /// Schemathesis takes about 20 s on two idle cores.
 const SCHEMATHESIS_WITHIN: Duration = Duration::from_secs(55);
+/// It generates twice, in about 2 s each.
+const GENERATED_WITHIN: Duration = Duration::from_secs(30);
 /// How often a key is deleted under load, and by how many workers it is used. The specification's
 /// 200 rounds with 32 workers are for a run by hand: `LETHE_HAMMER=200x32`.
 const ROUNDS: u32 = 12;
@@ -382,6 +384,26 @@ fn schemathesis_finds_nothing() {
     let written = run.written();
     assert!(status.success(), "{written}");
     assert!(written.contains("No issues found"), "{written}");
+}
+
+/// A client that is made from the document that the door serves.
+#[test]
+fn a_generated_client_lives_the_life_of_a_key() {
+    let folder = Folder::new();
+    let site = Site::start(&folder.join("data"));
+    let python = Path::new(CLIENTS).join("bin/python");
+    let generator = Path::new(CLIENTS).join("bin/openapi-python-client");
+    assert!(generator.exists(), "the generator is not installed: run ./setup");
+    let mut command = child(&python);
+    command.arg(Path::new(COMPAT).join("generated_client.py"));
+    command.arg(site.server.door("altostrat", "http_url")).arg(folder.path());
+    command.env("ALTOSTRAT_BEARER", site.server.door("altostrat", "bearer"));
+    command.env("HOME", folder.path());
+    let mut run = Process::start(command);
+    let line = run.next_line(GENERATED_WITHIN).unwrap_or_default();
+    let status = run.wait_for_exit(GENERATED_WITHIN);
+    let said: Value = serde_json::from_str(&line).unwrap_or_default();
+    assert!(status.success() && said["passed"] == 18, "{line}{}", run.written());
 }
 
 #[test]
