@@ -216,8 +216,8 @@ pub(crate) fn vault_id(record: &VaultRecord) -> String {
 }
 
 /// An attribute that is a text.
-pub(crate) fn text_of(attribute: Option<&Box<[u8]>>) -> Option<&str> {
-    attribute.and_then(|bytes| core::str::from_utf8(bytes).ok())
+pub(crate) fn text_of<T: AsRef<[u8]> + ?Sized>(attribute: Option<&T>) -> Option<&str> {
+    attribute.and_then(|bytes| core::str::from_utf8(bytes.as_ref()).ok())
 }
 
 /// A text as an attribute.

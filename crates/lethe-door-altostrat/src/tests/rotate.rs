@@ -42,9 +42,11 @@ async fn a_thousand_rotations_leave_one_digest() {
         let sealed: Vec<_> = key.record().versions.iter().map(|one| one.sealed.clone()).collect();
         let application = world.engine.application_of(key.record().id).expect("an application");
         let digests: Vec<_> = (application.record().credentials.iter())
-            .map(|credential| match &credential.kind {
-                CredentialKind::ApiSecret { digest, .. } => *digest,
-                other => panic!("{other:?}"),
+            .map(|credential| {
+                let CredentialKind::ApiSecret { digest, .. } = &credential.kind else {
+                    panic!("{credential:?}")
+                };
+                *digest
             })
             .collect();
         assert_eq!((sealed.len(), digests.len()), (1, 1), "{secret}");

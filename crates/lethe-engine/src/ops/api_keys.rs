@@ -272,7 +272,7 @@ impl Engine {
         expires: UnixMillis,
     ) -> Result<(), EngineError> {
         self.change_application::<DenyToken>(caller, key, |record, now| {
-            let stored = record.attributes.get(DENIED_TOKENS).map(|value| &**value);
+            let stored = record.attributes.get(DENIED_TOKENS);
             let mut denied = DeniedTokens::decode(stored.unwrap_or_default());
             denied.deny(token, expires, now, DENIED_TOKENS_MAX);
             record.attributes.insert(DENIED_TOKENS.into(), denied.encode().into());

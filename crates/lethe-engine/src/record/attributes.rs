@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 /// Values by name, in the order of the names. A record has few; a change copies all places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Attributes(Box<[(Box<str>, Box<[u8]>)]>);
+pub struct Attributes(Box<[Attribute]>);
+
+/// A name and its value.
+type Attribute = (Box<str>, Box<[u8]>);
 
 impl Attributes {
     /// None.
@@ -17,8 +20,8 @@ impl Attributes {
 
     /// The value of that name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Box<[u8]>> {
-        self.place(name).ok().map(|place| &self.0[place].1)
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.place(name).ok().map(|place| &*self.0[place].1)
     }
 
     /// Sets a value; the one before.
@@ -102,7 +105,7 @@ mod tests {
             assert!(ours.iter().eq(&map), "{name}");
             assert_eq!((ours.len(), ours.is_empty()), (map.len(), map.is_empty()));
             for name in ["", "a", "ab", "b", "c", "x"] {
-                assert_eq!(ours.get(name), map.get(name), "{name}");
+                assert_eq!(ours.get(name), map.get(name).map(|value| &**value), "{name}");
             }
             assert_eq!(Attributes::from(map.clone()), ours);
         }

@@ -277,7 +277,7 @@ fn under_load_nothing_succeeds_that_starts_after_the_answer_to_the_delete() {
             assert_eq!(site.probe(&newest), (401, 401), "round {round}");
         }
     }
-    println!("{rounds} deletes under {workers} workers: {succeeded} requests before, 0 after");
+    eprintln!("{rounds} deletes under {workers} workers: {succeeded} requests before, 0 after");
 }
 
 #[test]

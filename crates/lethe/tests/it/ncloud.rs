@@ -161,7 +161,7 @@ fn a_key_lives_and_dies_as_the_documents_say() {
     // The receipt, as it came, holds against the log's key alone.
     let receipt = deleted.header("x-deletion-receipt").expect("a receipt");
     let file = server.data().join("receipt-under-test");
-    std::fs::write(&file, receipt).expect("the receipt can be written");
+    fs::write(&file, receipt).expect("the receipt can be written");
     let data_dir = server.data().to_str().expect("UTF-8");
     let file = file.to_str().expect("UTF-8");
     let verified = run_cli(&["receipt", "verify", file, "--data", data_dir]);
