@@ -92,6 +92,38 @@ async fn of_concurrent_rotations_the_last_one_counts() {
     assert_eq!((works, org.probe(&made.secret).await), (1, 401));
 }
 
+/// Whatever order they come in, nothing that was shown is good once the key is gone.
+#[tokio::test]
+async fn rotations_and_deletes_at_once_leave_nothing() {
+    let org = org().await;
+    for _ in 0..20 {
+        let made = org.create("abc", &["sites:read"]).await;
+        let token = org.token(&made.secret).await;
+        let (one, two, gone, three, again) = tokio::join!(
+            org.rotate(&made.id, ""),
+            org.rotate(&made.id, ""),
+            org.delete(&made.id),
+            org.rotate(&made.id, ""),
+            org.delete(&made.id),
+        );
+        let mut secrets = vec![made.secret.clone(), token];
+        for rotated in [one, two, three] {
+            if rotated.head.status == 200 {
+                secrets.push(text(&expect(&rotated, 200)["data"]["secret"]));
+            } else {
+                expect(&rotated, 404);
+            }
+        }
+        let mut statuses = [gone, again].map(|answer| answer.head.status.as_u16());
+        statuses.sort_unstable();
+        assert_eq!(statuses, [204, 404]);
+        for secret in secrets {
+            assert_eq!(org.probe(&secret).await, 401);
+        }
+    }
+    assert_eq!(expect(&org.get("/api/keys").await, 200), json!([]));
+}
+
 #[tokio::test]
 async fn grace_keeps_one_secret_before_for_a_while() {
     let world = World::new();

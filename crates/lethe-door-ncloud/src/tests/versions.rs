@@ -45,6 +45,10 @@ async fn a_key_has_a_hundred_versions_and_no_more() {
     for (number, expected) in [("100", S422), ("101", I400)] {
         refused(&rig.post(&format!("{key}/versions/{number}/disable"), "").await, expected);
     }
+    data(&rig.post(&format!("{key}/request-deletion"), "").await);
+    let deleted = rig.delete(&key).await;
+    assert_eq!(data(&deleted), json!(null));
+    assert!(deleted.head.headers.contains_key("x-deletion-receipt"), "it fits into a header");
 }
 
 #[tokio::test]

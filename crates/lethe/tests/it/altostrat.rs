@@ -323,6 +323,34 @@ fn look_for(folder: &Path, traces: &[(&str, Vec<u8>)], files: &mut u32) {
     }
 }
 
+/// Whoever puts an older store back gets no server, and so no answer to a deleted secret.
+#[test]
+fn a_restored_store_brings_no_key_back() {
+    let folder = Folder::new();
+    let data = folder.join("data");
+    let store = data.join("store/store.sqlite");
+    let mut site = Site::start(&data);
+    let (made, kept) = (site.create(), site.create());
+    let token = site.token(&made.secret);
+    assert!(site.server.terminate().success());
+    let backup = fs::read(&store).expect("readable");
+    let mut site = Site::of(site.server.restart());
+    site.delete(&made.id).expect(204);
+    assert!(site.server.terminate().success());
+    drop(site);
+    let present = fs::read(&store).expect("readable");
+    fs::write(&store, &backup).expect("written");
+    let refused = format!("{:?}", Server::try_start_dev(&data, &[], &[]).expect_err("too old"));
+    assert!(refused.contains("older"), "{refused}");
+    fs::write(&store, &present).expect("written");
+    let site = Site::start(&data);
+    for credential in [&made.secret, &token] {
+        assert_eq!(site.probe(credential), (401, 401));
+    }
+    assert_eq!(site.probe(&kept.secret), (200, 200));
+    site.manager.get(&format!("/api/keys/{}", made.id)).expect(404);
+}
+
 #[test]
 fn a_stream_of_a_deleted_key_ends() {
     let folder = Folder::new();

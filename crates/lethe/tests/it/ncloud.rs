@@ -134,7 +134,9 @@ fn n404() -> (u16, String) {
 #[test]
 fn a_key_lives_and_dies_as_the_documents_say() {
     let folder = Folder::new();
-    let server = Server::start_dev(&folder.join("data"), &[], &[]);
+    // In the realm of the native door, which shows the same keys then.
+    let realm = ["--set", "door.ncloud.realm=\"dev\""];
+    let server = Server::start_dev(&folder.join("data"), &realm, &[]);
     let kms = Kms::of(&server);
     let key = kms.key("orders-key", "AES256");
     let info = kms.get(&key);
@@ -152,6 +154,11 @@ fn a_key_lives_and_dies_as_the_documents_say() {
         let body = json!({"plaintext": "", "ciphertext": sealed}).to_string();
         assert_eq!(kms.refused(Method::POST, &format!("{key}/{call}"), &body), s422(), "{call}");
     }
+    let native = server.native();
+    let known = native.get("/v1/keys?limit=1000").expect(200).json();
+    let known = known["keys"].as_array().and_then(|keys| {
+        keys.iter().find(|key| key["name"] == "orders-key")?["id"].as_str().map(str::to_owned)
+    });
     let deleted = kms.send(Method::DELETE, &key, "").expect(200);
     assert_eq!(deleted.json(), json!({"code": "SUCCESS", "data": null}));
     assert_eq!(kms.refused(Method::DELETE, &key, ""), n404());
@@ -160,6 +167,8 @@ fn a_key_lives_and_dies_as_the_documents_say() {
 
     // The receipt, as it came, holds against the log's key alone.
     let receipt = deleted.header("x-deletion-receipt").expect("a receipt");
+    let again = native.get(&format!("/v1/keys/{}/receipt", known.expect("it was listed")));
+    assert_eq!(BASE64.encode(again.expect(200).body), receipt, "the native door has it too");
     let file = server.data().join("receipt-under-test");
     fs::write(&file, receipt).expect("the receipt can be written");
     let data_dir = server.data().to_str().expect("UTF-8");
@@ -186,6 +195,12 @@ fn signatures_are_checked_over_what_is_sent() {
     };
     let unsigned = (401, "200".to_owned());
     data(&send(&key, &key, 0));
+    // Clients send a request again of which they saw no answer: the same bytes are as good.
+    let headers = kms.headers(&Method::GET, &key, kms.now_ms());
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    for _ in 0..2 {
+        data(&kms.client.send(Method::GET, &key, &headers, b""));
+    }
     data(&send(&key, &key, -299_000));
     assert_eq!(refusal(&send(&key, &key, -301_000)), unsigned);
     assert_eq!(refusal(&send(&key, &key, 301_000)), unsigned);
