@@ -48,7 +48,7 @@ impl KeyNumbers {
     }
 }
 
-/// Some numbers; `None` if others reserved some at the same time. The document holds the next number
+/// Some numbers; `None` if others reserved some at the same time. The document holds the next one
 /// in decimal digits.
 async fn reserve(engine: &Engine, realm: RealmId) -> Result<Option<Range<u64>>, EngineError> {
     let system = engine.system_caller(realm, DOOR)?;
