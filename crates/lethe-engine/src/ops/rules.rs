@@ -39,6 +39,10 @@ pub(super) fn apply(
     }
     if let Some(period) = change.rotation_period {
         let period = period.map(check_period).transpose()?;
+        if period.is_some() && record.life().public_only {
+            let why = "of a public key alone: its private half is elsewhere".to_owned();
+            return Err(EngineError::InvalidField { field: "rotation_period", why });
+        }
         if period != record.life().rotation.map(|rotation| rotation.period) {
             let before = record.life().rotation.is_some_and(|rotation| rotation.while_suspended);
             record.life_mut().rotation = period
@@ -50,6 +54,13 @@ pub(super) fn apply(
     told.extend(apply_rhythm(record, change, now)?);
     told.extend(apply_minimums(record, change)?);
     Ok(told)
+}
+
+/// What is left of an algorithm's uses without the private half.
+pub(super) fn uses_of_public(algorithm: Algorithm) -> Uses {
+    let public = algorithm.uses().iter();
+    let public = public.filter(|one| matches!(one, Use::Encapsulate | Use::Encrypt | Use::Verify));
+    Uses::of(&public.collect::<Vec<_>>())
 }
 
 fn apply_rhythm(

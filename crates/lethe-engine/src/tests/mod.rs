@@ -14,6 +14,7 @@ mod life;
 mod lists;
 mod members;
 mod model;
+mod public_keys;
 mod races;
 mod races_cast;
 mod rig;
