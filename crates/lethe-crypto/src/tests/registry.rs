@@ -78,8 +78,8 @@ ecdsa-sha256-p1363,ecdsa-keccak256,ecdsa-keccak256-p1363
 107 ed448            key_pair sign+verify 224 57..=57 fast ed448,+ed448ph
 108 x448             key_pair agree 224 56..=56 fast -
 109 stark            key_pair sign+verify 125 32..=32 fast stark
-110 bip32-secp256k1  key_pair sign+verify+derive_key 128 64..=64 fast ecdsa-sha256,ecdsa-sha256-p1363,\
-ecdsa-sha384,ecdsa-sha384-p1363,ecdsa-sha512,ecdsa-sha512-p1363,\
+110 bip32-secp256k1  key_pair sign+verify+derive_key 128 64..=64 fast ecdsa-sha256,\
+ecdsa-sha256-p1363,ecdsa-sha384,ecdsa-sha384-p1363,ecdsa-sha512,ecdsa-sha512-p1363,\
 ecdsa-keccak256,ecdsa-keccak256-p1363,bip340,bip340-taproot
 111 slip10-ed25519   key_pair sign+verify+derive_key 128 64..=64 fast ed25519
 112 slip10-p256      key_pair sign+verify+derive_key 128 64..=64 fast ecdsa-sha256,…

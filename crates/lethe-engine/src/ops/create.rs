@@ -300,14 +300,8 @@ impl Engine {
             details.secrets = names.iter().map(|name| OwnedSecret::unsealed(name, 1)).collect();
             details.derivation = request.derivation;
         }
-        let uses = match public_only {
-            true => Some(rules::uses_of_public(algorithm)),
-            false => rules::uses_of_new(request.uses, algorithm)?,
-        };
-        if public_only && (request.exportable || request.rotation_period.is_some()) {
-            let why = "has a public key alone, which neither is secret nor rotates".to_owned();
-            return Err(EngineError::InvalidField { field: "import", why });
-        }
+        let leaves = request.exportable || request.rotation_period.is_some();
+        let uses = rules::uses_of((request.uses, algorithm), public_only, leaves)?;
         let period = request.rotation_period.map(rules::check_period).transpose()?;
         if uses.is_some() || request.exportable || period.is_some() {
             let life = record.life_mut();

@@ -1,0 +1,12 @@
+mod auth;
+mod config;
+mod crypto;
+mod delete;
+mod external;
+mod inputs;
+mod keys;
+mod log;
+mod support;
+mod tokens;
+mod transport;
+mod vectors;
