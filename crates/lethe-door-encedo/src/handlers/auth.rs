@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use lethe_engine::{EngineError, Proof};
+use lethe_engine::Proof;
 use lethe_types::UnixMillis;
 use serde_json::json;
 
@@ -155,10 +155,7 @@ fn role_of(state: &State, call: &Call, key: &[u8; 32]) -> Result<Holder, Failure
     let request = call.request.head.request_id.to_bytes();
     let (engine, realm) = (&state.engine, state.realm);
     let proven = engine.authenticate_external(DOOR, request, realm, &role.external, check);
-    proven.map(|_| holder).map_err(|error| match error {
-        EngineError::AuthenticationNotSuccessful => Failure::Unauthorized,
-        other => other.into(),
-    })
+    Ok(proven.map(|_| holder)?)
 }
 
 /// A token of the holder.

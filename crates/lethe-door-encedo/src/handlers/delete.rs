@@ -45,11 +45,9 @@ async fn delete_now(state: &State, call: &Call) -> Outcome {
         Ok(DestroyOutcome::Destroyed(destroyed)) => destroyed,
         Ok(DestroyOutcome::Scheduled { .. }) => return Err(Failure::Internal),
         Err(error) => {
-            return Err(match Failure::from(error) {
-                // Who may delete was decided; what the engine says now is why it cannot be done.
-                Failure::Internal => Failure::NotDone,
-                other => other,
-            });
+            // Who may delete was decided; what the engine says now is why it cannot be done.
+            let why = Failure::from(error);
+            return Err(if why == Failure::Internal { Failure::NotDone } else { why });
         }
     };
     state.revoke_uses(kid);

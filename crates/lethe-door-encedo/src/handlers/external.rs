@@ -370,8 +370,10 @@ fn check_authenticator(
     let request = call.request.head.request_id.to_bytes();
     let (engine, realm) = (&state.engine, state.realm);
     let proven = engine.authenticate_external(DOOR, request, realm, &external_of(kid), check);
-    proven.map(|_| ()).map_err(|error| match error {
-        EngineError::AuthenticationNotSuccessful => Failure::NotDone,
-        other => other.into(),
-    })
+    match proven {
+        Ok(_) => Ok(()),
+        // Whose pairing it says it is, it is not.
+        Err(EngineError::AuthenticationNotSuccessful) => Err(Failure::NotDone),
+        Err(error) => Err(error.into()),
+    }
 }

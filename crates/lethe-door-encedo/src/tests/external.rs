@@ -63,7 +63,8 @@ async fn approval(
     let approved = seal(&api.state, &phone.public, &jti, &shown).expect("sealed");
     let mut claims = json!({
         "aud": b64::encode(&eid(api)), "jti": asked["jti"], "exp": api.now_s() + 900,
-        "iat": api.now_s(), "pid": pid(number), "iss": b64::encode(&phone.public), "scope": approved,
+        "iat": api.now_s(), "pid": pid(number), "iss": b64::encode(&phone.public),
+        "scope": approved,
     });
     change(&mut claims);
     json!({ "authreply": phone.write(&eid(api), &claims) })

@@ -144,7 +144,10 @@ async fn bytes_come_in_either_alphabet() {
 async fn bounds_hold_at_and_past_the_limit() {
     let api = Api::new().await;
     let token = api.token("keymgmt:gen").await;
-    let with = |label: String, descr: usize| json!({ "label": label, "type": "AES128", "descr": b64::encode(&vec![1; descr]) });
+    let with = |label: String, descr: usize| {
+        let descr = b64::encode(&vec![1; descr]);
+        json!({ "label": label, "type": "AES128", "descr": descr })
+    };
     let cases = [
         (with("x".to_owned(), 0), 200),
         (with("x".repeat(32), 128), 200),

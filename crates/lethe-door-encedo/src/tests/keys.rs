@@ -231,7 +231,10 @@ async fn public_keys_come_in_if_they_are_exactly_that() {
     let token = api.token("keymgmt:imp").await;
     let point = b64::decode("AmWHMI2mU68VmObAhUC06wuRksr/Z36l3vvASXM15SU4").unwrap();
     let x = b64::encode(&Person::new([0x55; 32]).public);
-    let import = |name: &str, public: &[u8]| json!({ "label": "p", "type": name, "mode": "ECDH", "pubkey": b64::encode(public) });
+    let import = |name: &str, public: &[u8]| {
+        let public = b64::encode(public);
+        json!({ "label": "p", "type": name, "mode": "ECDH", "pubkey": public })
+    };
     let cases: Vec<(Value, u16)> = vec![
         (import("SECP256R1", &point), 200),
         (import("SECP256R1", &point), 406),

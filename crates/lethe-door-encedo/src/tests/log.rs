@@ -27,7 +27,11 @@ fn checked(file: &str, key: &str) -> Vec<String> {
     for (number, line) in file.lines().filter(|line| !line.starts_with('#')).enumerate() {
         let parts: Vec<&str> = line.split('|').collect();
         assert_eq!(parts.len(), 7, "{line}");
-        assert_eq!(u64::from_str_radix(parts[0], 16).unwrap(), number as u64, "{line}");
+        assert_eq!(
+            u64::from_str_radix(parts[0], 16).unwrap(),
+            u64::try_from(number).unwrap(),
+            "{line}"
+        );
         if parts[2] == "0" && parts[3] == "0" {
             mac_key = b64::decode_url(parts[4]).expect("base64");
             let signature = b64::decode_url(parts[5]).expect("base64");
