@@ -8,6 +8,7 @@ mod client;
 mod coverage;
 mod crash;
 mod data_dir;
+mod encedo;
 mod events;
 mod harness;
 mod keylife;
