@@ -52,10 +52,16 @@ function message(claims, key) {
   return `${text}.${crypto.createHmac("sha256", key).update(text).digest("base64url")}`;
 }
 
+const secrets = new Map();
+function secretOf(passphrase, eid) {
+  const name = `${passphrase} ${eid}`;
+  if (!secrets.has(name)) secrets.set(name, crypto.pbkdf2Sync(passphrase, eid, 600000, 32, "sha256"));
+  return secrets.get(name);
+}
+
 async function login(passphrase, scope) {
   const challenge = (await send("GET", "/api/auth/token")).json();
-  const secret = crypto.pbkdf2Sync(passphrase, challenge.eid, 600000, 32, "sha256");
-  const key = privateKey(secret);
+  const key = privateKey(secretOf(passphrase, challenge.eid));
   const iat = Math.floor(Date.now() / 1000) - 5;
   const claims = {
     jti: challenge.jti, aud: challenge.spk, exp: iat + 305, iat,

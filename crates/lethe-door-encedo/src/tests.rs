@@ -3,6 +3,7 @@ mod config;
 mod crypto;
 mod delete;
 mod external;
+mod generated;
 mod inputs;
 mod keys;
 mod log;

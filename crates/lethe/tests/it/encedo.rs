@@ -370,6 +370,7 @@ fn the_wire_is_that_of_the_device() {
     let httpx = "Accept: */*\r\nAccept-Encoding: gzip, deflate\r\n\
                  User-Agent: python-httpx/0.28.1\r\nConnection: close\r\n";
     let json = "Content-Type: application/json\r\n";
+    let large = "x".repeat(7_301);
     let cases = [
         ("GET", "/api/system/status", httpx.to_owned(), "", 200),
         ("GET", "/api/system/version", format!("{json}connection: keep-alive\r\n"), "", 200),
@@ -384,7 +385,7 @@ fn the_wire_is_that_of_the_device() {
             "0\r\n\r\n",
             411,
         ),
-        ("POST", "/api/auth/token", format!("{json}Content-Length: 7301\r\n"), "", 413),
+        ("POST", "/api/auth/token", format!("{json}Content-Length: 7301\r\n"), &large, 413),
         ("POST", "/api/keymgmt/search", format!("{json}Content-Length: 2\r\n"), "{}", 418),
         ("GET", "/none", String::new(), "", 404),
         ("GET", "/api/system/status", "Authorization: Bearer x\r\n".to_owned(), "", 401),
@@ -482,6 +483,33 @@ fn settings_are_taken_and_a_device_can_be_fresh() {
     assert_eq!(api.get(&list, "/api/logger/list").status, 403);
 }
 
+/// How long a login and a deletion take; `--no-capture` shows it. A login waits for half a second on
+/// purpose.
+#[test]
+fn logins_wait_and_deletions_do_not() {
+    let folder = Folder::new();
+    let server = Server::start_dev(&folder.join("data"), &[], &[]);
+    let api = Api::of(&server);
+    let [create, delete] = api.tokens(["keymgmt:gen", "keymgmt:del"]);
+    let keys: Vec<String> = (0..20).map(|_| api.create(&create, &key("AES256"))).collect();
+    let mut logins: Vec<Duration> =
+        (0..5).map(|_| timed(|| drop(api.token_of(&api.user, "keymgmt:list")))).collect();
+    let mut deletions: Vec<Duration> =
+        keys.iter().map(|kid| timed(|| assert_eq!(api.delete(&delete, kid), 200))).collect();
+    logins.sort_unstable();
+    deletions.sort_unstable();
+    assert!(logins[0] >= Duration::from_millis(505));
+    let (login, deletion) = (logins[2], deletions[10]);
+    println!("login p50 {login:?}, deletion with receipt p50 {deletion:?} (a connection each)");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a client's watch is the machine's")]
+fn timed(work: impl FnOnce()) -> Duration {
+    let begun = std::time::Instant::now();
+    work();
+    begun.elapsed()
+}
+
 /// Clients that speak as the known ones were recorded to.
 #[test]
 fn clients_of_the_recorded_wire_work() {
@@ -490,14 +518,15 @@ fn clients_of_the_recorded_wire_work() {
     let python = tools.join("venv/bin/python");
     assert!(python.exists(), "the clients are not installed: run ./setup once");
     let folder = Folder::new();
-    let server = Server::start_dev(&folder.join("data"), &[], &[]);
-    let dev = server.data().join("dev.json");
+    // Each has a device of its own: one of them starts it anew.
+    let servers = ["one", "other"].map(|name| Server::start_dev(&folder.join(name), &[], &[]));
+    let dev = |at: usize| servers[at].data().join("dev.json");
     let mut first = child(&python);
-    first.arg(script("client.py")).arg(&dev);
+    first.arg(script("client.py")).arg(dev(0));
     let mut second = child("node");
-    second.arg(script("client.mjs")).arg(&dev);
-    for (command, least) in [(first, 40), (second, 20)] {
-        let mut process = Process::start(command);
+    second.arg(script("client.mjs")).arg(dev(1));
+    let running = [(first, 59), (second, 21)].map(|(one, least)| (Process::start(one), least));
+    for (mut process, least) in running {
         let line = process.next_line(CLIENT_WITHIN).unwrap_or_default();
         let status = process.wait_for_exit(CLIENT_WITHIN);
         let said: Value = serde_json::from_str(&line).unwrap_or_default();
