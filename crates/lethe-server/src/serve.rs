@@ -13,6 +13,7 @@ use lethe_types::Clock;
 use serde_json::Map;
 
 use crate::audit_file::AuditFile;
+use crate::backup::Control;
 use crate::clock::{SystemClock, parse_duration};
 use crate::config::{self, Config, DoorConfig};
 use crate::data_dir::DataDir;
@@ -68,7 +69,9 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let slot = open::slot(&config, &store, options.dev)?;
     let audit = Arc::new(AuditFile::open(&config.audit, clock.clone())?);
     let engine = Arc::new(open::engine(&config, store, slot, clock.clone(), audit.clone())?);
+    let control = Control::start(&DataDir::new(&config.data), &engine)?;
     let served = runtime.block_on(run(options, &config, &engine, &audit, clock));
+    control.stop();
     // In this order: changes end before the trail that tells of them is closed.
     engine.close();
     let audited = audit.close();

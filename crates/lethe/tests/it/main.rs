@@ -4,6 +4,7 @@
 
 mod altostrat;
 mod audit;
+mod backups;
 mod client;
 mod coverage;
 mod crash;
