@@ -45,7 +45,7 @@ const fn usage(path: &'static str, op: &'static str, event: Kind, call: Operatio
     Route::new(Method::POST, path, op, Work::Use, Guard::Use, call).told_as(event)
 }
 
-static ROUTES: [Route; 47] = [
+static ROUTES: [Route; 48] = [
     read("/api/auth/token", "encedo.auth.challenge", Guard::Open, auth::challenge),
     post("/api/auth/token", "encedo.auth.login", Guard::Open, auth::login),
     read("/api/auth/init", "encedo.init.challenge", Guard::Open, init::challenge),
@@ -66,6 +66,12 @@ static ROUTES: [Route; 47] = [
         .told_as(Kind::CONFIG_UPDATED)
         .writing_success(),
     read(
+        "/api/system/config/attestation",
+        "encedo.config.attestation",
+        Guard::Open,
+        system::attestation,
+    ),
+    post(
         "/api/system/config/provisioning",
         "encedo.config.provisioning",
         Guard::Open,

@@ -150,6 +150,18 @@ fn shut_down(state: &State, call: &Call) -> Outcome {
     Ok(Answer::empty())
 }
 
+/// Proofs that the maker gives a device. This one has none, and the portable form says so.
+pub(crate) fn attestation(state: &Arc<State>, call: &Arc<Call>) -> Work {
+    let is_owned = state.device().config().is_some();
+    Work::Now(if !state.settings.is_portable() {
+        Err(Failure::NotHere)
+    } else if is_owned && call.maybe_session().is_none() {
+        Err(Failure::Unauthorized)
+    } else {
+        Ok(Answer::json(&json!({ "genuine": "", "crt": "" })))
+    })
+}
+
 /// What only the portable form has, and only before it has an owner.
 pub(crate) fn provisioning(state: &Arc<State>, _call: &Arc<Call>) -> Work {
     let is_owned = state.device().config().is_some();

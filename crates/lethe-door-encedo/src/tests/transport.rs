@@ -148,6 +148,7 @@ async fn what_is_not_here_says_so() {
         (Method::PATCH, "/api/system/status"),
         (Method::GET, "/api/keymgmt/delete/x"),
         (Method::GET, "/api/system/config/provisioning"),
+        (Method::POST, "/api/system/config/provisioning"),
     ] {
         let answer = api.ask(method, path, "", "{}").await;
         assert_eq!((status(&answer), reason(&answer)), (404, false), "{path}");
@@ -155,7 +156,11 @@ async fn what_is_not_here_says_so() {
     let settings = Settings { hwv: "SOFT PPA rev 1.0".to_owned(), ..Settings::default() };
     let portable = Api::with(settings).await;
     let path = "/api/system/config/provisioning";
-    assert_eq!(status(&portable.get("", path).await), 403);
+    assert_eq!(status(&portable.post("", path, &json!({})).await), 403);
+    let path = "/api/system/config/attestation";
+    assert_eq!(status(&portable.get("", path).await), 401);
+    let token = portable.token("nothing").await;
+    assert_eq!(body(&portable.get(&token, path).await), json!({ "genuine": "", "crt": "" }));
 }
 
 #[tokio::test]

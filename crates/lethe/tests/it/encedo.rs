@@ -483,8 +483,8 @@ fn settings_are_taken_and_a_device_can_be_fresh() {
     assert_eq!(api.get(&list, "/api/logger/list").status, 403);
 }
 
-/// How long a login and a deletion take; `--no-capture` shows it. A login waits for half a second on
-/// purpose.
+/// How long a login and a deletion take; `--no-capture` shows it. A login waits for half a second
+/// on purpose.
 #[test]
 fn logins_wait_and_deletions_do_not() {
     let folder = Folder::new();
