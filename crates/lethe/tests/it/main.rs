@@ -12,6 +12,7 @@ mod crash;
 mod data_dir;
 mod dfns;
 mod dfns_clients;
+mod encedo;
 mod events;
 mod harness;
 mod keylife;
