@@ -63,8 +63,25 @@ pub(crate) struct Assignment {
 }
 
 /// The text of an attribute.
-pub(crate) fn text_of<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
-    core::str::from_utf8(attributes.get(name)?).ok()
+pub(crate) fn text_of<'a>(attributes: &'a impl Kept, name: &str) -> Option<&'a str> {
+    attributes.kept(name).and_then(|value| core::str::from_utf8(value).ok())
+}
+
+/// What doors keep with a record, in either of its forms.
+pub(crate) trait Kept {
+    fn kept(&self, name: &str) -> Option<&[u8]>;
+}
+
+impl Kept for Attributes {
+    fn kept(&self, name: &str) -> Option<&[u8]> {
+        self.get(name).map(|value| &**value)
+    }
+}
+
+impl Kept for lethe_engine::record::Attributes {
+    fn kept(&self, name: &str) -> Option<&[u8]> {
+        self.get(name)
+    }
 }
 
 pub(crate) fn attribute(text: &str) -> Box<[u8]> {

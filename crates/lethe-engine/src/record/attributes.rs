@@ -24,6 +24,12 @@ impl Attributes {
         self.place(name).ok().map(|place| &*self.0[place].1)
     }
 
+    /// Whether there is a value of that name.
+    #[must_use]
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.place(name).is_ok()
+    }
+
     /// Sets a value; the one before.
     pub fn insert(&mut self, name: Box<str>, value: Box<[u8]>) -> Option<Box<[u8]>> {
         match self.place(&name) {
@@ -106,6 +112,7 @@ mod tests {
             assert_eq!((ours.len(), ours.is_empty()), (map.len(), map.is_empty()));
             for name in ["", "a", "ab", "b", "c", "x"] {
                 assert_eq!(ours.get(name), map.get(name).map(|value| &**value), "{name}");
+                assert_eq!(ours.contains_key(name), map.contains_key(name), "{name}");
             }
             assert_eq!(Attributes::from(map.clone()), ours);
         }
