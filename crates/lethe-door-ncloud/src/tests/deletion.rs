@@ -292,7 +292,7 @@ async fn each_step_of_a_deletion_has_a_right_of_its_own() {
 async fn a_hold_stands_before_a_deletion_and_says_so() {
     let rig = Rig::new().await;
     let key = rig.key("orders", "AES256").await;
-    let system = rig.engine.system_caller(rig.realm, crate::DOOR).expect("a caller");
+    let system = rig.engine.system_caller(rig.realm, DOOR).expect("a caller");
     data(&rig.post(&format!("{key}/request-deletion"), "").await);
     let hold = lethe_engine::HoldRequest {
         kind: lethe_engine::record::HoldKind::Legal,
