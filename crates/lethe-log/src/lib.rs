@@ -13,6 +13,7 @@
 //!
 //! Where to read: [`Entry`] → [`LogTree`] → [`LogSigner`] → [`Receipt`].
 
+pub mod backup_note;
 pub mod checkpoint;
 pub mod commitment;
 pub mod detail;
@@ -28,14 +29,16 @@ pub mod tile;
 pub mod tree;
 mod word;
 
+pub use backup_note::{BACKUP_NOTE_BYTES_MAX, BackupNote, BackupNoteError};
 pub use checkpoint::{
     Checkpoint, CheckpointError, LogSigner, LogSignerError, OpenedCheckpoint, is_statement_line,
 };
 pub use commitment::{Commitment, SALT_BYTES, Salt, Subject};
 pub use detail::{
-    Actor, DETAIL_BYTES_MAX, DestroyedDetail, EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX,
-    EVIDENCE_SIGNATURE_BYTES_MAX, EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX,
-    ROLE_APPROVER, ROLE_REQUESTER, SignedStatement, VersionDetail,
+    Actor, CHALLENGED_PATH_BYTES_MAX, ChallengedRequest, DETAIL_BYTES_MAX, DestroyedDetail,
+    EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX,
+    EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX, ROLE_APPROVER, ROLE_REQUESTER,
+    SignedStatement, VersionDetail,
 };
 pub use entry::{
     ENTRY_SLOTS_MAX, ENTRY_VERSION, Entry, EntryError, EntryMembers, EntryType, ErasureFacts,

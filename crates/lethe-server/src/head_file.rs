@@ -6,8 +6,9 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use lethe_engine::{GuardedHead, HeadGuard};
+use lethe_engine::{GuardedHead, HeadGuard, JournalPlace};
 
+use crate::journal_file::JournalFiles;
 use crate::private_files::{PrivateFileError, read_private, write_atomic};
 
 /// Longest file: 20 digits, a space, 64 digits, a newline.
@@ -41,6 +42,10 @@ impl HeadGuard for HeadFile {
 
     fn keep(&mut self, head: GuardedHead) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(write_atomic(&self.0, print(head).as_bytes(), 0o600)?)
+    }
+
+    fn journal(&mut self) -> Option<Box<dyn JournalPlace>> {
+        Some(Box::new(JournalFiles::new(self.0.with_file_name("journal"))))
     }
 }
 

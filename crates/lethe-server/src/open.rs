@@ -36,6 +36,12 @@ pub(crate) fn store(config: &Config) -> Result<Arc<EmbeddedStore>, ServeError> {
     Ok(Arc::new(opened?))
 }
 
+/// The store of the configuration, which must be there.
+pub(crate) fn existing_store(config: &Config) -> Result<Arc<EmbeddedStore>, ServeError> {
+    let StoreConfig::Embedded { path } = &config.store;
+    Ok(Arc::new(EmbeddedStore::open(path, OpenMode::OpenExisting)?))
+}
+
 /// The slot that belongs to `store`: made for a new one, opened for an old one.
 ///
 /// With `--dev` any file system will do: it is for trials, whose keys protect nothing.
@@ -62,6 +68,15 @@ pub(crate) fn slot(
     } else {
         Ok(FileSlot::open(path, seal, entropy, policy)?)
     }
+}
+
+/// The slot of a lost installation, for a new store.
+pub(crate) fn slot_of_restored(config: &Config, dev: bool) -> Result<FileSlot, ServeError> {
+    let SlotConfig::File { path, accept_filesystem } = &config.slot;
+    let policy =
+        if *accept_filesystem || dev { FilesystemPolicy::Accept } else { FilesystemPolicy::Refuse };
+    let seal = seal(&config.seal, false)?;
+    Ok(FileSlot::open(path, seal, Arc::new(SystemEntropy), policy)?)
 }
 
 fn seal(config: &SealConfig, make: bool) -> Result<Box<dyn Seal>, ServeError> {
@@ -94,10 +109,21 @@ pub(crate) fn engine(
     clock: Arc<dyn Clock>,
     audit: Arc<AuditFile>,
 ) -> Result<Engine, ServeError> {
+    Ok(Engine::start(parts(config, store, slot, clock, audit))?)
+}
+
+/// What an engine over store and slot is made of.
+pub(crate) fn parts(
+    config: &Config,
+    store: Arc<EmbeddedStore>,
+    slot: FileSlot,
+    clock: Arc<dyn Clock>,
+    audit: Arc<AuditFile>,
+) -> Parts {
     let store: Arc<dyn Store> = store;
     let SlotConfig::File { path, .. } = &config.slot;
     let head_path = path.with_file_name("log.head");
-    Ok(Engine::start(Parts {
+    Parts {
         store,
         slot: Box::new(slot),
         guard: Box::new(HeadFile::new(head_path)),
@@ -105,5 +131,5 @@ pub(crate) fn engine(
         entropy: Arc::new(SystemEntropy),
         audit,
         origin: config.log.origin.clone(),
-    })?)
+    }
 }

@@ -64,6 +64,10 @@ enum Command {
     Receipt(cmd::receipt::Arguments),
     /// See the audit trail, and check that nobody altered it
     Audit(cmd::audit::Arguments),
+    /// Copy an installation while it serves, and check copies
+    Backup(cmd::backup::Arguments),
+    /// Make an installation out of a backup and the slot of the lost one
+    Restore(cmd::restore::Arguments),
     /// Measure a local server
     Bench(cmd::bench::Arguments),
     /// Print a configuration file that says what the defaults say, with every setting explained
@@ -120,6 +124,8 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Hash(arguments) => cmd::hash::run(&arguments, output),
         Command::Receipt(arguments) => cmd::receipt::run(arguments, output),
         Command::Audit(arguments) => cmd::audit::run(arguments, output),
+        Command::Backup(arguments) => cmd::backup::run(arguments, output),
+        Command::Restore(arguments) => cmd::restore::run(arguments, output),
         Command::Bench(arguments) => cmd::bench::run(arguments, output),
         Command::Config => output.bytes(lethe_server::config::Config::example().as_bytes()),
         Command::Completions(arguments) => cmd::completions::run(arguments, output),
