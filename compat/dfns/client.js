@@ -262,7 +262,7 @@ async function main() {
   }
 
   // Shares, by the bytes of the published format.
-  const orders = { secp256k1: secp256k1.Point.Fn.ORDER, ed25519: ed25519.Point.Fn.ORDER, stark: starknet.CURVE?.n ?? 0n };
+  const orders = { secp256k1: secp256k1.Point.Fn.ORDER, ed25519: ed25519.Point.Fn.ORDER, stark: starknet.Point.Fn.ORDER };
   const mod = (a, n) => ((a % n) + n) % n;
   const power = (a, e, n) => { let r = 1n; for (a = mod(a, n); e; e >>= 1n, a = a * a % n) if (e & 1n) r = r * a % n; return r; };
   const shareKey = (point) => crypto.hkdfSync('sha256', point, 'DFNS_KEY_IMPORT', 'ENCRYPTION_KEY', 32);
@@ -283,7 +283,7 @@ async function main() {
   };
   const publicOf = (curve, scalar) => curve === 'ed25519'
     ? ed25519.Point.BASE.multiply(scalar).toBytes() : curve === 'stark'
-      ? bytes(hex(starknet.getPublicKey(word(scalar).reduce((t, b) => t + b.toString(16).padStart(2, '0'), ''), false)))
+      ? starknet.getPublicKey(hex(word(scalar)), false)
       : secp256k1.Point.BASE.multiply(scalar).toBytes(false);
   const { clusters: [cluster] } = await dfns.signers.listSigners();
   check('signers', cluster.signers.length >= 3 && typeof cluster.clusterId === 'string', cluster);
@@ -332,6 +332,12 @@ async function main() {
   const edSigned = await sign(broughtEd, { kind: 'Message', message: hex(text) });
   check('import EdDSA', broughtEd.publicKey === hex(publicOf('ed25519', ed))
     && eddsaRight(edSigned.signature, text, broughtEd.publicKey), broughtEd);
+  const starkScalar = mod(big(sha256(known)), orders.stark);
+  const broughtStark = await bring('stark', 'CGGMP21', starkScalar);
+  const starkPoint = starknet.getPublicKey(hex(word(starkScalar)), true);
+  const starkHalves = (await sign(broughtStark, { kind: 'Hash', hash: starkHash })).signature;
+  check('import on the Stark curve', broughtStark.publicKey === hex(starkPoint)
+    && starkRight(new starknet.Signature(BigInt(starkHalves.r), BigInt(starkHalves.s)), broughtStark.publicKey), broughtStark);
   const broughtTap = await bring('secp256k1', 'FROST_BITCOIN', big(known));
   check('import Schnorr', broughtTap.scheme === 'Schnorr' && broughtTap.publicKey === brought.publicKey, broughtTap);
   const broughtMaster = await bring('secp256k1', 'CGGMP24', big(sha256(known)), { masterKey: true });
@@ -350,11 +356,11 @@ async function main() {
   await refused('an empty domain', 400, /domain/, () => derive({ ...own, domain: '0x' }));
   for (const [key, protocol, curve] of [
     [ecdsa, 'CGGMP21', 'secp256k1'], [eddsa, 'FROST', 'ed25519'], [broughtEd, 'FROST', 'ed25519'],
-    [taproot, 'FROST_BITCOIN', 'secp256k1'], [broughtMaster, 'CGGMP21', 'secp256k1'],
+    [taproot, 'FROST_BITCOIN', 'secp256k1'], [broughtMaster, 'CGGMP21', 'secp256k1'], [stark, 'CGGMP21', 'stark'],
   ]) {
     const { answer, scalar } = await take(key);
     const point = publicOf(curve, scalar);
-    const written = curve === 'ed25519' ? hex(point) : hex(secp256k1.Point.fromBytes(point).toBytes(true));
+    const written = curve === 'ed25519' ? hex(point) : hex([2 + (point[64] & 1), ...point.slice(1, 33)]);
     const marked = await dfns.keys.getKey({ keyId: key.id });
     check(`export ${key.scheme} on ${curve}`, answer.protocol === protocol && answer.curve === curve
       && written === key.publicKey && answer.publicKey === key.publicKey && answer.minSigners === 3
