@@ -59,8 +59,8 @@ pub use ops::{
     SignedRequest, TokensChange, VaultChange, VaultRequest, api_key_algorithm,
 };
 pub use signin::{
-    InvalidNetwork, NETWORKS, Network, Proof, Rate, SignInLimits, Source, TOKEN_REALM, TokenClaims,
-    TokenSubject,
+    InvalidNetwork, NETWORKS, Network, PassphraseClaim, Proof, Rate, SignInLimits, Source,
+    TOKEN_REALM, TokenClaims, TokenSubject,
 };
 pub use start::{
     Parts, RestoreError, RestoreLoader, RestoreParts, Restored, StartError, StoreState,

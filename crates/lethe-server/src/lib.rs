@@ -15,6 +15,7 @@ mod doors;
 mod error;
 mod head_file;
 mod journal_file;
+mod memory;
 mod open;
 mod principals;
 pub mod private_files;

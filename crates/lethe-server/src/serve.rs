@@ -24,7 +24,7 @@ use crate::private_files::{ensure_own_dir, write_atomic};
 use crate::service::Service;
 use crate::signals::StopSignals;
 use crate::webhook::Webhooks;
-use crate::{ServeError, dev, doors, open, principals};
+use crate::{ServeError, dev, doors, memory, open, principals};
 
 /// The first port of `serve --dev`, unless it is told another.
 const DEV_PORT_BASE_DEFAULT: u16 = 8200;
@@ -59,6 +59,7 @@ pub struct ServeOptions {
 pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     crate::crash_points::arm();
     let config = configuration(options)?;
+    memory::protect(config.memory)?;
     let clock = Arc::new(clock(options)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -151,7 +152,7 @@ async fn run(
         let door = doors::open(&site).await?;
         if options.dev {
             let before = before.get(door_config.dialect);
-            provided.push(doors::provision_dev(&site, before).await?);
+            provided.push(doors::provision_dev(&site, &door, before).await?);
         } else {
             principals::ensure_initial_admin(engine, realm, door_config, &data).await?;
         }

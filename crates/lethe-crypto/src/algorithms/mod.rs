@@ -3,6 +3,7 @@
 
 pub(crate) mod additive;
 pub(crate) mod aead;
+pub(crate) mod aes;
 pub(crate) mod block_mode;
 pub(crate) mod cipher;
 pub(crate) mod convergent;
@@ -57,6 +58,11 @@ pub(crate) trait Family: Sync {
     /// cipher.
     fn cipher_shape(&self) -> Option<CipherShape> {
         None
+    }
+
+    /// Whether a request names the mode of the block cipher.
+    fn takes_modes(&self) -> bool {
+        false
     }
 
     /// Material of the key that `bytes` hold. The caller loads it, so that only the form has to be

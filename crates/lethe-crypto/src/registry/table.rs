@@ -5,7 +5,7 @@
 
 use super::{ObjectType, SignatureScheme, Use, Uses};
 use crate::algorithms::{
-    Family, additive, aead, block_mode, convergent, ecdsa, ed448, ed25519, ed25519_expanded,
+    Family, additive, aead, aes, block_mode, convergent, ecdsa, ed448, ed25519, ed25519_expanded,
     extended, hmac, hmac_sha3, key_wrap, ml_dsa, ml_kem, rsa, secp256k1, x_wing, x448, x25519,
     xchacha,
 };
@@ -83,6 +83,9 @@ pub(super) static ENTRIES: &[Entry] = &[
     lattice_signer(47, "ml-dsa-44", 128, &ml_dsa::ML_DSA_44, 2_560, &[SignatureScheme::MlDsa44]),
     lattice_signer(48, "ml-dsa-65", 192, &ml_dsa::ML_DSA_65, 4_032, &[SignatureScheme::MlDsa65]),
     lattice_signer(49, "ml-dsa-87", 256, &ml_dsa::ML_DSA_87, 4_896, &[SignatureScheme::MlDsa87]),
+    aes_of_modes(50, "aes128", 128, &aes::AES_128, 16),
+    aes_of_modes(51, "aes192", 192, &aes::AES_192, 24),
+    aes_of_modes(52, "aes256", 256, &aes::AES_256, 32),
     elliptic(100, "secp256k1", 128, &secp256k1::Secp256k1, 32, SECP256K1_ALL),
     signer(101, "ecdsa-secp256k1", 128, &secp256k1::Secp256k1, 32, SECP256K1_ECDSA),
     signer(102, "bip340-secp256k1", 128, &secp256k1::Secp256k1, 32, SECP256K1_SCHNORR),
@@ -164,6 +167,10 @@ const ED25519_ALL: &[SignatureScheme] =
 const SECP256K1_ALL: &[SignatureScheme] = &[
     SignatureScheme::EcdsaSha256,
     SignatureScheme::EcdsaSha256P1363,
+    SignatureScheme::EcdsaSha384,
+    SignatureScheme::EcdsaSha384P1363,
+    SignatureScheme::EcdsaSha512,
+    SignatureScheme::EcdsaSha512P1363,
     SignatureScheme::EcdsaKeccak256,
     SignatureScheme::EcdsaKeccak256P1363,
     SignatureScheme::Bip340,
@@ -232,6 +239,18 @@ const fn cipher(
     key_bytes: usize,
 ) -> Entry {
     symmetric(code, name, strength_bits, family, CIPHER, key_bytes, key_bytes)
+}
+
+/// Whose requests name the mode.
+const fn aes_of_modes(
+    code: u16,
+    name: &'static str,
+    strength_bits: u16,
+    family: &'static dyn Family,
+    key_bytes: usize,
+) -> Entry {
+    let uses = Uses::of(&[Use::Encrypt, Use::Decrypt, Use::WrapKey, Use::UnwrapKey]);
+    symmetric(code, name, strength_bits, family, uses, key_bytes, key_bytes)
 }
 
 const fn key_wrap(

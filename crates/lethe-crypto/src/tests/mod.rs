@@ -1,5 +1,6 @@
 //! Tests of the crate: the table, published vectors, and what must be refused.
 
+mod aes_modes;
 mod agreement;
 mod bad_input;
 mod ciphers;

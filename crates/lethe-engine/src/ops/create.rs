@@ -165,6 +165,7 @@ struct FirstMaterial {
     /// Versions after it, with their numbers.
     later: Vec<(u32, Material)>,
     imported: bool,
+    public_only: bool,
     /// What the log entry says of its origin.
     facts: Vec<(&'static str, String)>,
 }
@@ -183,11 +184,12 @@ impl FirstMaterial {
             number: 1,
             later: Vec::new(),
             imported,
+            public_only: false,
             facts: Vec::new(),
         };
         match (opened, given, versions) {
-            (Some(Opened { material, facts, .. }), None, None) => {
-                Ok(Self { facts, ..one(material, true) })
+            (Some(Opened { material, public_only, facts, .. }), None, None) => {
+                Ok(Self { public_only, facts, ..one(material, true) })
             }
             (None, Some(GivenMaterial { secret, imported }), None) => {
                 Ok(one(algorithm.material(secret)?, imported))
@@ -278,8 +280,8 @@ impl Engine {
         entropy.fill(salt.as_mut_slice())?;
         let algorithm = request.algorithm;
         let given = GivenVersions::of(algorithm, request.versions)?;
-        let FirstMaterial { material, number, later, imported, facts } =
-            FirstMaterial::of(algorithm, entropy, opened, request.material, given)?;
+        let first = FirstMaterial::of(algorithm, entropy, opened, request.material, given)?;
+        let FirstMaterial { material, number, later, imported, public_only, facts } = first;
         let mut record = KeyRecord {
             id: KeyId::random(entropy)?,
             realm,
@@ -325,12 +327,14 @@ impl Engine {
             details.secrets = names.iter().map(|name| OwnedSecret::unsealed(name, 1)).collect();
             details.derivation = request.derivation;
         }
-        let uses = rules::uses_of_new(request.uses, algorithm)?;
+        let leaves = request.exportable || request.rotation_period.is_some();
+        let uses = rules::uses_of((request.uses, algorithm), public_only, leaves)?;
         let period = request.rotation_period.map(rules::check_period).transpose()?;
         if uses.is_some() || request.exportable || period.is_some() {
             let life = record.life_mut();
             life.uses = uses;
             life.exportable = request.exportable;
+            life.public_only = public_only;
             life.rotation = period.map(|period| Rotation {
                 while_suspended: request.rotates_suspended,
                 ..Rotation::begun(period, now)

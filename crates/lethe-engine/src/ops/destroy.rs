@@ -12,6 +12,7 @@ use lethe_types::{
 };
 
 use super::approvals::signed_by;
+use super::documents::{self, DocumentChange};
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, Destroy, Operation, PrincipalEntry, ReadKey, ScheduleDestroy};
 use crate::catalogue::KeyEntry;
@@ -48,6 +49,9 @@ pub struct DestroyRequest {
     pub policy: DeletionPolicy,
     /// The revision that the caller saw, if it cares.
     pub expected: Option<Revision>,
+    /// What the door writes down of it, in the same transaction: all of it is made, or nothing.
+    /// At most [`lethe_types::limits::CHANGE_DOCUMENTS_MAX`]; only with a destruction at once.
+    pub documents: Vec<DocumentChange>,
     /// Makes a retry answer with the receipt of the first try.
     pub idempotency: Option<IdempotencyKey>,
 }
@@ -104,6 +108,7 @@ impl DestroyRequest {
             signed: None,
             policy: DeletionPolicy::default(),
             expected: None,
+            documents: Vec::new(),
             idempotency: None,
         }
     }
@@ -294,6 +299,13 @@ impl Engine {
                 self.destroy_steps(entry, with, asked, evidence, preconditions)?
             }
         };
+        if !request.documents.is_empty() && steps.iter().any(Step::destroys) {
+            let step = documents::steps(caller, request.documents.clone())?;
+            if !step.is_current(&*self.shared.store)? {
+                return Err(EngineError::RevisionMismatch);
+            }
+            steps.push(Step::PutDocuments(step));
+        }
         if let Some(seen) = approval {
             let mut record = (*seen).clone();
             record.state = ApprovalState::Used;

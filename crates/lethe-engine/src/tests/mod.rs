@@ -17,6 +17,7 @@ mod mem_journal;
 mod members;
 mod model;
 mod orders;
+mod public_keys;
 mod races;
 mod races_cast;
 mod restores;

@@ -136,9 +136,10 @@ fn check(keys: &Keys, cases: Vec<(&str, Use, &str)>) {
     }
 }
 
-const PLAIN: RawEncrypt<'static> = RawEncrypt { nonce: RawNonce::Random, aad: b"", padding: None };
+const PLAIN: RawEncrypt<'static> =
+    RawEncrypt { nonce: RawNonce::Random, aad: b"", padding: None, mode: None };
 const WHOLE: DecryptParams<'static> =
-    DecryptParams { nonce: None, tag: None, aad: b"", padding: None };
+    DecryptParams { nonce: None, tag: None, aad: b"", padding: None, mode: None };
 const RAW: PublicFormat = PublicFormat::Raw;
 
 #[test]

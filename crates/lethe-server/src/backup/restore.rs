@@ -17,7 +17,7 @@ use crate::audit_file::AuditFile;
 use crate::clock::SystemClock;
 use crate::config::{Config, StoreConfig};
 use crate::private_files::ensure_own_dir;
-use crate::{ServeError, ServeOptions, open};
+use crate::{ServeError, ServeOptions, memory, open};
 
 /// What is to be restored, and where.
 #[derive(Clone, Debug)]
@@ -42,6 +42,7 @@ pub fn restore(
 ) -> Result<Restored, BackupFailure> {
     crate::crash_points::arm();
     let config = crate::configuration(&options.serve)?;
+    memory::protect(config.memory)?;
     let StoreConfig::Embedded { path } = &config.store;
     if path.exists() {
         return Err(BackupFailure::Occupied { path: path.clone() });

@@ -17,7 +17,7 @@ use super::segment::{SegmentWriter, write_note};
 use super::{BackupFailure, control};
 use crate::audit_file::AuditFile;
 use crate::clock::SystemClock;
-use crate::{ServeError, ServeOptions, open};
+use crate::{ServeError, ServeOptions, memory, open};
 
 /// What is to be taken.
 #[derive(Clone, Debug)]
@@ -237,6 +237,7 @@ fn ask(
 /// The engine of an installation that nobody serves.
 fn open_engine(options: &ServeOptions) -> Result<Engine, BackupFailure> {
     let config = crate::configuration(options)?;
+    memory::protect(config.memory)?;
     let clock = Arc::new(SystemClock::new());
     if !config.data.exists() {
         let why = format!("`{}` holds no installation", config.data.display());

@@ -3,6 +3,7 @@
 //! A test starts its own server in its own folder and shares neither with any other test.
 
 mod altostrat;
+mod attacks;
 mod audit;
 mod backups;
 mod client;
@@ -11,6 +12,7 @@ mod crash;
 mod data_dir;
 mod dfns;
 mod dfns_clients;
+mod encedo;
 mod events;
 mod harness;
 mod keylife;
