@@ -62,26 +62,27 @@ pub(crate) struct Assignment {
     pub(crate) immutable: bool,
 }
 
-/// The text of an attribute.
-pub(crate) fn text_of<'a>(attributes: &'a impl Kept, name: &str) -> Option<&'a str> {
-    attributes.kept(name).and_then(|value| core::str::from_utf8(value).ok())
-}
-
-/// What doors keep with a record, in either of its forms.
+/// Attributes in either form: keys have a map of them, principals and credentials a list.
 pub(crate) trait Kept {
-    fn kept(&self, name: &str) -> Option<&[u8]>;
+    /// The value of that name.
+    fn value(&self, name: &str) -> Option<&[u8]>;
 }
 
 impl Kept for Attributes {
-    fn kept(&self, name: &str) -> Option<&[u8]> {
+    fn value(&self, name: &str) -> Option<&[u8]> {
         self.get(name).map(|value| &**value)
     }
 }
 
 impl Kept for lethe_engine::record::Attributes {
-    fn kept(&self, name: &str) -> Option<&[u8]> {
+    fn value(&self, name: &str) -> Option<&[u8]> {
         self.get(name)
     }
+}
+
+/// The text of an attribute.
+pub(crate) fn text_of<'a>(attributes: &'a impl Kept, name: &str) -> Option<&'a str> {
+    core::str::from_utf8(attributes.value(name)?).ok()
 }
 
 pub(crate) fn attribute(text: &str) -> Box<[u8]> {
@@ -100,7 +101,7 @@ pub(crate) fn assignments_attribute(assignments: &[Assignment]) -> Box<[u8]> {
 
 /// Whether the principal is one of this door's.
 pub(crate) fn is_ours(record: &PrincipalRecord) -> bool {
-    record.attributes.contains_key(NAME) && record.kind != PrincipalKind::Application
+    record.attributes.get(NAME).is_some() && record.kind != PrincipalKind::Application
 }
 
 /// What clients call the kind of a user; service accounts are employees to them.
@@ -164,7 +165,7 @@ pub(crate) fn keys_for<'a>(
     let own = key_of_token(token);
     record.credentials.iter().filter_map(move |credential| {
         let kind = key_kind(credential).filter(|_| credential.is_live(now))?;
-        let is_free = !credential.attributes.contains_key(OF_TOKEN);
+        let is_free = credential.attributes.get(OF_TOKEN).is_none();
         let signs = own.map_or(is_free, |own| cred_id(credential) == Some(own));
         signs.then_some((credential, kind))
     })

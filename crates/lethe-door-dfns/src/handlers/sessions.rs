@@ -247,7 +247,7 @@ fn keys_of(
 ) -> impl Iterator<Item = (&lethe_engine::record::Credential, KeyKind)> {
     record.credentials.iter().filter_map(move |credential| {
         let kind = key_kind(credential).filter(|_| credential.is_live(now))?;
-        let is_free = !credential.attributes.contains_key(OF_TOKEN);
+        let is_free = credential.attributes.get(OF_TOKEN).is_none();
         // What its owner encrypted is shown to nobody who has proven nothing.
         (is_free && kind == KeyKind::Key).then_some((credential, kind))
     })
@@ -317,7 +317,7 @@ pub(crate) async fn log_out(state: Arc<State>, call: Arc<Call>) -> Outcome {
 pub(crate) async fn credentials(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let record = call.caller()?.record();
     let keys = record.credentials.iter().filter_map(|one| Some((one, key_kind(one)?)));
-    let own = keys.filter(|(one, _)| !one.attributes.contains_key(OF_TOKEN));
+    let own = keys.filter(|(one, _)| one.attributes.get(OF_TOKEN).is_none());
     let now = state.clock.now();
     let items: Vec<Value> = own
         .map(|(one, kind)| {
@@ -404,7 +404,7 @@ async fn suspended(state: &State, call: &Call, suspended: bool) -> Outcome {
     let record = call.caller()?.record();
     let found = ids::parse_credential(&uuid).and_then(|id| account::find(record, id));
     let found =
-        found.filter(|one| key_kind(one).is_some() && !one.attributes.contains_key(OF_TOKEN));
+        found.filter(|one| key_kind(one).is_some() && one.attributes.get(OF_TOKEN).is_none());
     let details = json!({"credentialUuid": uuid});
     let found = found.ok_or_else(|| Refusal::not_found("credential not found", details))?;
     let caller = state.system()?;
