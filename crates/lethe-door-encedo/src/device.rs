@@ -11,9 +11,10 @@ use lethe_crypto::registry::Algorithm;
 use lethe_engine::GivenMaterial;
 use lethe_engine::record::{Grant, PrincipalKind, Scope};
 use lethe_engine::{
-    Caller, Collection, CreateKeyRequest, CreatePrincipalRequest, DocumentChange, DoorOperation,
-    Engine, EngineError, Expected, NewCredential, NewCredentialKind, VaultRequest,
+    Caller, Collection, CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, DocumentChange,
+    DoorOperation, Engine, EngineError, Expected, NewCredential, NewCredentialKind, VaultRequest,
 };
+use lethe_types::limits::PAGE_KEYS_MAX;
 use lethe_types::{CredentialId, Entropy, KeyId, Permission, Permissions, PrincipalId, SecretVec};
 use serde::{Deserialize, Serialize};
 
@@ -138,7 +139,22 @@ pub(crate) async fn open(
         let stored = fresh(engine, own, entropy, eid).await?;
         write(engine, own, "encedo.device.make", &stored, Expected::Nothing).await?;
     }
-    load(engine, own)
+    let device = load(engine, own)?;
+    drop_leftovers(engine, own, &device).await?;
+    Ok(device)
+}
+
+/// A wipe that was cut short leaves keys of the identity before.
+async fn drop_leftovers(engine: &Engine, own: &Caller, device: &Device) -> Result<(), EngineError> {
+    let broken = |_| EngineError::Internal("the document of the device");
+    let vault = device.stored.vault.parse().map_err(broken)?;
+    let keys = engine.numbered_keys(own, vault, 0, PAGE_KEYS_MAX)?.keys;
+    let known = [device.eid, device.eid_sign, device.naming];
+    for key in keys.iter().map(|entry| entry.record().id).filter(|key| !known.contains(key)) {
+        let reason = "left of an identity that was wiped".to_owned();
+        engine.destroy_key(own, DestroyRequest { reason, ..DestroyRequest::new(key) }).await?;
+    }
+    Ok(())
 }
 
 /// A new identity, and nothing else.

@@ -214,6 +214,12 @@ impl State {
         (!entry.record().state.is_destroyed()).then(|| Key::of(entry)).flatten()
     }
 
+    /// Whether a key that is gone had the identifier.
+    pub(crate) fn was_deleted(&self, kid: Kid) -> bool {
+        let entry = self.engine.key_with_alias(self.realm, DOOR, &kid.to_string());
+        entry.is_some_and(|entry| entry.record().state.is_destroyed())
+    }
+
     /// Calls `see` with every key, oldest first, until it returns `false`.
     pub(crate) fn each_key(
         &self,

@@ -122,6 +122,11 @@ fn check_room(state: &State) -> Result<(), Failure> {
 
 async fn make(state: &State, caller: &Caller, request: CreateKeyRequest) -> Result<Key, Failure> {
     check_room(state)?;
+    let kid = request.aliases.iter().find_map(|alias| Kid::parse(&alias.text));
+    if let Some(kid) = kid.filter(|kid| state.was_deleted(*kid)) {
+        // Also if the one before went by another door. It counts only once there is a new key.
+        state.revoke_uses(kid);
+    }
     let prepared = state.engine.prepare_key(caller, request)?;
     let entry = state.engine.create_key(caller, prepared).await?;
     Key::of(entry).ok_or(Failure::Internal)

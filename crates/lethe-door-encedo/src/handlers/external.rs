@@ -83,6 +83,8 @@ pub(crate) fn validate(state: &Arc<State>, call: &Arc<Call>) -> Work {
         }
         let key = paired(&state, &call, &reply, &pid).await?;
         call.is_about(key.kid);
+        // Whoever had the same key before, and lost it by another door, has nothing of it.
+        state.revoke_holder(Holder::External(key.kid));
         state.pairings.lock().insert(key.kid, pid);
         let kid = key.kid.to_string();
         Ok(Answer::json(&json!({ "kid": kid, "code": b64::encode(&code) })))

@@ -197,6 +197,24 @@ async fn a_public_key_comes_back_and_tokens_of_before_do_not() {
     assert_eq!(status(&api.get(&delete, "/api/system/status").await), 200);
 }
 
+/// The same for one that went by another door.
+#[tokio::test]
+async fn tokens_for_a_key_that_went_elsewhere_open_no_other() {
+    let api = Api::new().await;
+    let public = b64::encode(&Person::new([0x33; 32]).public);
+    let import = json!({ "label": "peer", "type": "CURVE25519", "pubkey": public });
+    let token = api.token("keymgmt:imp").await;
+    let kid = text(&body(&api.post(&token, "/api/keymgmt/import", &import).await), "kid");
+    let before = api.token(&format!("keymgmt:use:{kid}")).await;
+    let own = api.engine.system_caller(api.realm, "test").expect("a caller");
+    let id = api.state.key(crate::kid::Kid::parse(&kid).unwrap()).unwrap().entry.record().id;
+    api.engine.destroy_key(&own, DestroyRequest::new(id)).await.expect("destroyed");
+    let path = format!("/api/keymgmt/get/{kid}");
+    assert_eq!(status(&api.get(&before, &path).await), 406);
+    assert_eq!(status(&api.post(&token, "/api/keymgmt/import", &import).await), 200);
+    assert_eq!(status(&api.get(&before, &path).await), 401);
+}
+
 #[tokio::test]
 async fn what_was_secret_is_not_derived_again() {
     for (allowed, expected) in [(false, 406), (true, 200)] {
