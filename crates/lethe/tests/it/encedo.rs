@@ -486,6 +486,7 @@ fn settings_are_taken_and_a_device_can_be_fresh() {
 /// How long a login and a deletion take; `--no-capture` shows it. A login waits for half a second
 /// on purpose.
 #[test]
+#[expect(clippy::print_stdout, reason = "what was measured is for who asks to see it")]
 fn logins_wait_and_deletions_do_not() {
     let folder = Folder::new();
     let server = Server::start_dev(&folder.join("data"), &[], &[]);

@@ -96,8 +96,9 @@ fn ecdsa_secp256k1() {
         TestName::EcdsaSecp256k1Sha256Bitcoin,
     ];
     check_ecdsa("ecdsa-secp256k1", &sets);
-    // The other names of the same family.
-    check_ecdsa("secp256k1", &sets);
+    // The other name of the same family, with the longer hashes.
+    let more = [TestName::EcdsaSecp256k1Sha512, TestName::EcdsaSecp256k1Sha512P1363];
+    check_ecdsa("secp256k1", &[&sets[..], &more].concat());
 }
 
 #[test]
