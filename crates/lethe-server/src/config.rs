@@ -8,6 +8,7 @@ mod audit;
 mod door;
 mod log;
 mod seal;
+mod secret;
 mod slot;
 mod source;
 mod store;

@@ -64,6 +64,11 @@ enum Command {
     Receipt(cmd::receipt::Arguments),
     /// See the audit trail, and check that nobody altered it
     Audit(cmd::audit::Arguments),
+    /// See what wraps the root key, and change it
+    Seal(cmd::seal::Arguments),
+    /// Look at an installation and its machine: what is wrong, and what losing each thing would
+    /// mean
+    Doctor(cmd::doctor::Arguments),
     /// Measure a local server
     Bench(cmd::bench::Arguments),
     /// Print a configuration file that says what the defaults say, with every setting explained
@@ -120,6 +125,8 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Hash(arguments) => cmd::hash::run(&arguments, output),
         Command::Receipt(arguments) => cmd::receipt::run(arguments, output),
         Command::Audit(arguments) => cmd::audit::run(arguments, output),
+        Command::Seal(arguments) => cmd::seal::run(arguments, output),
+        Command::Doctor(arguments) => cmd::doctor::run(arguments, output),
         Command::Bench(arguments) => cmd::bench::run(arguments, output),
         Command::Config => output.bytes(lethe_server::config::Config::example().as_bytes()),
         Command::Completions(arguments) => cmd::completions::run(arguments, output),

@@ -17,5 +17,6 @@ mod ncloud;
 mod ncloud_clients;
 mod policies;
 mod process;
+mod seals;
 mod storedsafe;
 mod uses;
