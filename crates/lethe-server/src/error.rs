@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use lethe_engine::{EngineError, StartError};
-use lethe_slot::{DeviceError, KeyFileError, MigrateError, ReplicaError};
+use lethe_slot::{DeviceError, KeyFileError, MigrateError, ReplicaError, ShareError};
 use lethe_store_embedded::OpenError;
 
 use crate::audit_file::AuditOpenError;
@@ -85,6 +85,9 @@ pub enum ServeError {
     /// The slot cannot be used.
     #[error(transparent)]
     Slot(#[from] ReplicaError),
+    /// Recovery shares cannot be made, or bring nothing back.
+    #[error(transparent)]
+    Shares(#[from] ShareError),
     /// A slot file is there although the store holds nothing, or the other way round.
     #[error("{why}: `{}`", path.display())]
     SlotMismatch {
@@ -136,6 +139,7 @@ impl ServeError {
             | Self::KeyFile(_)
             | Self::Migrate(_)
             | Self::Passphrase(_)
+            | Self::Shares(_)
             | Self::Slot(_)
             | Self::SlotMismatch { .. }
             | Self::Start(_)

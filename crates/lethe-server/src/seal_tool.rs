@@ -1,17 +1,23 @@
 //! What an operator does with the seal while no server runs: looks at it, and migrates to another.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lethe_crypto::SystemEntropy;
-use lethe_erasure::seal::{SealDevice, SealKind};
+use lethe_erasure::seal::{Seal, SealDevice, SealKind};
 use lethe_erasure::slot::{ErasableSlot, EraseEvidence, Loaded, SlotError, SlotImage, SlotKind};
 use lethe_slot::{
-    LostReplica, Seals, SectorLook, destroy_key_file, look_at_slot_file, lost_replicas,
+    LostReplica, SHARE_BYTES_MAX, Seals, SectorLook, destroy_key_file, join_shares,
+    look_at_slot_file, lost_replicas, salt_of_slot_file, split_seal,
 };
+use lethe_types::SecretVec;
 
 use crate::ServeError;
 use crate::config::{Config, SealConfig};
 use crate::crash_points;
+use crate::private_files::{PRIVATE_FILE_MODE, ensure_private_dir, read_private, write_atomic};
 use crate::seal::SystemSurroundings;
 use crate::slots::{self, Occasion};
 
@@ -35,6 +41,8 @@ pub struct SealMigration {
 /// Seals the slot of `config` with the seal that `to` describes: settings of `[seal]` as in
 /// `kind=passphrase`. The configuration file is not changed.
 ///
+/// `from_shares`: files with recovery shares, which open the slot in place of its seal.
+///
 /// `destroy_old_key`: a key file of the old seal is overwritten and removed at the end.
 ///
 /// # Errors
@@ -43,15 +51,22 @@ pub struct SealMigration {
 pub fn migrate(
     config: &Config,
     to: &[String],
+    from_shares: &[PathBuf],
     destroy_old_key: bool,
 ) -> Result<SealMigration, ServeError> {
     crash_points::arm();
     let new_config = new_seal(config, to)?;
-    if is_the_same(&config.seal, &new_config) {
+    if from_shares.is_empty() && is_the_same(&config.seal, &new_config) {
         let why = "that is the seal which the slot has".to_owned();
         return Err(ServeError::Argument { argument: "--to", why });
     }
-    let old = slots::seal(&config.seal, Occasion::Open, &mut SystemSurroundings)?;
+    let old: Arc<dyn Seal> = if from_shares.is_empty() {
+        slots::seal(&config.seal, Occasion::Open, &mut SystemSurroundings)?
+    } else {
+        let read = |path: &PathBuf| read_private(path, SHARE_BYTES_MAX);
+        let texts = from_shares.iter().map(read).collect::<Result<Vec<SecretVec>, _>>()?;
+        Arc::new(join_shares(&texts)?)
+    };
     // Looked at with the old seal first, so that nothing is made for a slot that does not open. If
     // it opens nothing, an earlier migration may have come to its end: then the new seal exists.
     let opens = {
@@ -75,6 +90,16 @@ pub fn migrate(
     let notices = opened.notices().to_vec();
     let mut slot = Watched(opened.into_slot());
     let migrated = lethe_slot::migrate_seal(&mut slot)?;
+    // They were of the seal that is gone.
+    for note in config.slot.paths().iter().map(|path| shares_note(path)) {
+        match fs::remove_file(&note) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => {
+                return Err(ServeError::Os { what: "cannot remove the note on shares", source });
+            }
+        }
+    }
     let destroyed_key_file = match &config.seal {
         SealConfig::KeyFile { path } if destroy_old_key => {
             destroy_key_file(path, &SystemEntropy)?;
@@ -94,6 +119,53 @@ pub fn migrate(
         destroyed_key_file,
         notices,
     })
+}
+
+/// Makes recovery shares of the seal of `config`, `number` files `share-N.txt` in the directory
+/// `out`, of which any `needed` open the slot until its seal is migrated. A server may run.
+///
+/// That they exist is noted beside every file of the slot.
+///
+/// # Errors
+/// [`ServeError`]. Files that were made until then stay, and open nothing together with others.
+pub fn make_shares(
+    config: &Config,
+    needed: u8,
+    number: u8,
+    out: &Path,
+) -> Result<Vec<PathBuf>, ServeError> {
+    let first = &config.slot.paths()[0];
+    let failed = |source| ServeError::Os { what: "cannot read the slot", source };
+    let salt = salt_of_slot_file(first).map_err(failed)?;
+    let salt = salt.ok_or_else(|| ServeError::SlotMismatch {
+        path: first.clone(),
+        why: "there is no root in the slot yet",
+    })?;
+    let seal = slots::seal(&config.seal, Occasion::Open, &mut SystemSurroundings)?;
+    let shares = split_seal(&*seal, &salt, needed, number, &SystemEntropy)?;
+    ensure_private_dir(out)?;
+    let mut files = Vec::with_capacity(shares.len());
+    for (share, number) in shares.iter().zip(1..) {
+        let file = out.join(format!("share-{number}.txt"));
+        if file.exists() {
+            let why = "it is there already; shares are never written over";
+            return Err(ServeError::SlotMismatch { path: file, why });
+        }
+        write_atomic(&file, share.expose(), PRIVATE_FILE_MODE)?;
+        files.push(file);
+    }
+    for path in config.slot.paths() {
+        let note = format!("{needed} of {number}\n");
+        write_atomic(&shares_note(path), note.as_bytes(), PRIVATE_FILE_MODE)?;
+    }
+    Ok(files)
+}
+
+/// The note that recovery shares of a slot's seal exist, beside its file.
+fn shares_note(slot: &Path) -> PathBuf {
+    let mut name = slot.file_name().unwrap_or_default().to_owned();
+    name.push(".shares");
+    slot.with_file_name(name)
 }
 
 /// The seal that `to` describes, beside the data and the slot of `config`.
@@ -179,6 +251,8 @@ pub struct FileLook {
     pub sectors: Result<[SectorLook; 2], String>,
     /// Replicas that its record names as lost.
     pub lost: Vec<LostReplica>,
+    /// The recovery shares of its seal, as in `3 of 5`, if any were made.
+    pub shares: Option<String>,
 }
 
 /// Looks at the slot of `config` as it lies there, also while a server runs.
@@ -188,6 +262,7 @@ pub fn look(config: &Config) -> SlotLook {
         path: path.clone(),
         sectors: look_at_slot_file(path).map_err(|error| error.to_string()),
         lost: lost_replicas(path),
+        shares: fs::read_to_string(shares_note(path)).ok().map(|note| note.trim_end().to_owned()),
     };
     SlotLook {
         slot: config.slot.kind(),

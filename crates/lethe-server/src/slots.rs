@@ -152,7 +152,38 @@ fn pin_of(source: &PassphraseSource) -> Result<lethe_types::SecretVec, ServeErro
     Ok(read_passphrase(source, PassphrasePurpose::Pin, &mut surroundings)?)
 }
 
+#[cfg(feature = "tpm")]
+mod tpm {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use lethe_erasure::seal::Seal;
+    use lethe_slot::{KeyDevice, TpmNv, tpm_seal};
+    use lethe_types::SecretVec;
+
+    use super::Occasion;
+    use crate::ServeError;
+    use crate::private_files::ensure_private_dir;
+
+    pub(super) fn seal(
+        path: &Path,
+        tcti: &str,
+        pin: Option<&SecretVec>,
+        occasion: Occasion,
+    ) -> Result<Arc<dyn Seal>, ServeError> {
+        if let Some(parent) = path.parent() {
+            ensure_private_dir(parent)?;
+        }
+        Ok(Arc::new(tpm_seal(path, tcti, pin, occasion.if_missing())?))
+    }
+
+    pub(super) fn device(tcti: &str, index: u32) -> Result<Box<dyn KeyDevice>, ServeError> {
+        Ok(Box::new(TpmNv::open(tcti, index)?))
+    }
+}
+
 /// Without the feature nothing of a TPM is in the executable.
+#[cfg(not(feature = "tpm"))]
 mod tpm {
     use std::path::Path;
     use std::sync::Arc;

@@ -56,7 +56,8 @@ pub trait KeyDevice: Send {
     /// [`DeviceError`]: the new key may or may not be there. Those of other generations are.
     fn draw(&mut self, generation: u64) -> Result<(), DeviceError>;
 
-    /// A pseudo-random function of `input` under the key of `generation`: HMAC-SHA-256 (RFC 2104).
+    /// A pseudo-random function of `input` under the key of `generation`: HMAC-SHA-256 (RFC 2104)
+    /// or HKDF of it (RFC 5869).
     ///
     /// # Errors
     /// [`DeviceError`].

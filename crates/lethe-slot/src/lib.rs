@@ -22,17 +22,23 @@ mod pkcs11;
 mod replicas;
 mod seals;
 mod sector;
+mod shares;
+#[cfg(feature = "tpm")]
+mod tpm;
 
 pub use device::{DeviceError, DeviceSlot, KeyDevice, SharedDevice};
 pub use error::{FileSlotError, KeyFileError};
 pub use file_slot::{FILE_SLOT_BYTES, FileSlot};
 pub use filesystem::{FilesystemPolicy, RefusedFilesystem, refused_filesystem};
 pub use key_file::{KEY_FILE_BYTES, create_key_file, destroy_key_file, read_key_file};
-pub use look::{SectorLook, filesystem_of, look_at_slot_file, lost_replicas};
+pub use look::{SectorLook, filesystem_of, look_at_slot_file, lost_replicas, salt_of_slot_file};
 pub use migrate::{MigrateError, Migrated, migrate_seal};
 pub use pkcs11::{IfMissing, Pkcs11Place, Pkcs11Token};
 pub use replicas::{LOST_REPLICAS_MAX, LostReplica, REPLICAS_MAX, ReplicaError, ReplicatedSlot};
 pub use seals::Seals;
+pub use shares::{RecoveredSeal, SHARE_BYTES_MAX, SHARES_MAX, ShareError, join_shares, split_seal};
+#[cfg(feature = "tpm")]
+pub use tpm::{TpmNv, tpm_seal};
 
 #[cfg(test)]
 mod tests;

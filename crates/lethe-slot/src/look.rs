@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use lethe_erasure::seal::{SealDevice, SealKind, sealed_with};
+use lethe_erasure::seal::{SEAL_SALT_BYTES, SealDevice, SealKind, salt_of, sealed_with};
 use lethe_erasure::slot::SLOT_IMAGE_BYTES;
 
 use crate::file_slot::FILE_SLOT_BYTES;
@@ -48,6 +48,22 @@ pub fn look_at_slot_file(path: &Path) -> io::Result<[SectorLook; 2]> {
         };
     }
     Ok(looks)
+}
+
+/// The salt of the sectors in the slot file at `path`; `None` if none of them is sealed.
+///
+/// # Errors
+/// As [`look_at_slot_file`].
+pub fn salt_of_slot_file(path: &Path) -> io::Result<Option<[u8; SEAL_SALT_BYTES]>> {
+    let mut file = open_existing(path, Access::Read)?;
+    let mut bytes = Box::new([0; SLOT_IMAGE_BYTES]);
+    for _ in 0..2 {
+        file.read_exact(&mut *bytes)?;
+        if let Some(salt) = salt_of(&bytes) {
+            return Ok(Some(salt));
+        }
+    }
+    Ok(None)
 }
 
 /// The replicas that the record beside the slot file at `path` names as lost; none if it has none.

@@ -174,6 +174,14 @@ fn neighbours(report: &mut Report, config: &Config) {
 }
 
 pub(super) fn check_seal(report: &mut Report, config: &Config) {
+    if let Some(shares) = look(config).files.iter().find_map(|file| file.shares.clone()) {
+        report.warn(
+            "seal.shares",
+            format!("{shares} recovery shares open the slot in place of its seal"),
+            "who collects them and has the slot's file has the root: keep them apart. They end \
+             when the seal is migrated",
+        );
+    }
     match &config.seal {
         SealConfig::KeyFile { path } => key_file(report, config, path),
         SealConfig::Passphrase(source) => report.warn(

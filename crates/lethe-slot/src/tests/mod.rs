@@ -7,7 +7,10 @@ mod medium;
 mod migrate;
 mod pkcs11;
 mod replicas;
+mod shares;
 mod slot;
+#[cfg(feature = "tpm")]
+mod tpm;
 
 use std::fs;
 use std::path::PathBuf;

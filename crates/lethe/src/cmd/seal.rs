@@ -22,6 +22,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Show what seals the slot, without opening it
     Show(Place),
+    /// Make recovery shares of the seal: any K of N open the slot in its place
+    Shares(SharesArguments),
     /// Seal the slot with something else, and erase what the old seal opens; the server must not
     /// run
     Migrate(MigrateArguments),
@@ -56,6 +58,21 @@ impl Place {
 }
 
 #[derive(Args, Debug)]
+struct SharesArguments {
+    #[command(flatten)]
+    place: Place,
+    /// How many of them are needed
+    #[arg(long, value_name = "K")]
+    needed: u8,
+    /// How many are made
+    #[arg(long, value_name = "N")]
+    of: u8,
+    /// Directory for the files share-1.txt and so on
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Args, Debug)]
 struct MigrateArguments {
     #[command(flatten)]
     place: Place,
@@ -63,6 +80,9 @@ struct MigrateArguments {
     /// A new passphrase from the environment is in LETHE_NEW_PASSPHRASE
     #[arg(long, value_name = "NAME=VALUE", required = true)]
     to: Vec<String>,
+    /// A file with a recovery share, instead of the present seal; as many as are needed
+    #[arg(long, value_name = "FILE")]
+    from_share: Vec<PathBuf>,
     /// Overwrite and remove the key file of the old seal at the end
     #[arg(long)]
     destroy_old_key: bool,
@@ -71,6 +91,7 @@ struct MigrateArguments {
 pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     match arguments.command {
         Command::Show(place) => show(&place, output),
+        Command::Shares(wanted) => shares(&wanted, output),
         Command::Migrate(wanted) => migrate(&wanted, output),
     }
 }
@@ -95,6 +116,9 @@ fn show(place: &Place, output: &mut Output) -> Result<(), Failure> {
             }
             Err(error) => output.line(&format!("  {}", printable(error)))?,
         }
+        if let Some(shares) = &file.shares {
+            output.line(&format!("  recovery shares of the seal: {}", printable(shares)))?;
+        }
         for lost in &file.lost {
             let path = printable(&lost.path.display().to_string());
             let generation = lost.up_to_generation;
@@ -117,12 +141,29 @@ fn file_json(file: &FileLook) -> Value {
     let lost: Vec<Value> = lost.collect();
     json!({
         "path": file.path, "sectors": sectors, "error": file.sectors.as_ref().err(), "lost": lost,
+        "recovery_shares": file.shares,
     })
+}
+
+fn shares(wanted: &SharesArguments, output: &mut Output) -> Result<(), Failure> {
+    let SharesArguments { place, needed, of, out } = wanted;
+    let config = place.config()?;
+    let files = seal_tool::make_shares(&config, *needed, *of, out).map_err(Failure::Serve)?;
+    if output.is_json() {
+        return output.json(&json!({ "needed": needed, "of": of, "files": files }));
+    }
+    for file in &files {
+        output.line(&printable(&file.display().to_string()))?;
+    }
+    output.line(&format!(
+        "Any {needed} of them open the slot until its seal is migrated. Give each to somebody else,"
+    ))?;
+    output.line("and remove these files.")
 }
 
 fn migrate(wanted: &MigrateArguments, output: &mut Output) -> Result<(), Failure> {
     let config = wanted.place.config()?;
-    let done = seal_tool::migrate(&config, &wanted.to, wanted.destroy_old_key);
+    let done = seal_tool::migrate(&config, &wanted.to, &wanted.from_share, wanted.destroy_old_key);
     let done = done.map_err(Failure::Serve)?;
     done.notices.iter().for_each(|notice| eprintln!("lethe: {}", printable(notice)));
     let SealMigration { from, to, generation, evidence, destroyed_key_file, .. } = &done;

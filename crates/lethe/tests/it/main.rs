@@ -19,4 +19,5 @@ mod policies;
 mod process;
 mod seals;
 mod storedsafe;
+mod tokens;
 mod uses;

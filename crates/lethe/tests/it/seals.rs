@@ -166,6 +166,51 @@ fn a_migration_that_cannot_be_done_changes_nothing() {
 }
 
 #[test]
+fn recovery_shares_open_the_slot_until_the_seal_is_migrated() {
+    let folder = Folder::new();
+    let data = folder.join("data");
+    let key = stopped(&data, &PASSPHRASE, &[OLD]);
+    let at = data.to_str().expect("UTF-8");
+    let out = folder.join("shares");
+    let place = [&["--data", at][..], &PASSPHRASE[..]].concat();
+    let make = |needed, of| {
+        let numbers = ["seal", "shares", "--needed", needed, "--of", of, "--out"];
+        cli(&[&numbers[..], &[out.to_str().expect("UTF-8")], &place[..]].concat(), &[OLD])
+    };
+    for (needed, of) in [("1", "3"), ("4", "3"), ("2", "33"), ("0", "0")] {
+        refused(&make(needed, of), 4, "shares");
+    }
+    done(&make("2", "3"));
+    refused(&make("2", "3"), 4, "never written over");
+    let told = done(&cli(&["seal", "show", "--data", at], &[]));
+    assert!(told.contains("recovery shares of the seal: 2 of 3"), "{told}");
+    let share = |number| format!("{}/share-{number}.txt", out.display());
+    let (one, three) = (share(1), share(3));
+    // The passphrase is forgotten.
+    let recover = |shares: &[&str]| {
+        let shares: Vec<&str> = shares.iter().flat_map(|share| ["--from-share", share]).collect();
+        let arguments = [&["seal", "migrate"][..], &place[..], &shares[..]].concat();
+        cli(&[&arguments[..], &["--to", "kind=key-file"]].concat(), &[])
+    };
+    refused(&recover(&[&three]), 4, "too few");
+    refused(&recover(&[&one, &one]), 4, "too few");
+    mode(Path::new(&one), 0o644);
+    refused(&recover(&[&one, &three]), 4, "open to other users");
+    mode(Path::new(&one), 0o600);
+    done(&recover(&[&one, &three]));
+    serves(&data, &[], &[], &key);
+    does_not_serve(&data, &PASSPHRASE, &[OLD], "sealed with a key file");
+    let told = done(&cli(&["seal", "show", "--data", at], &[]));
+    assert!(!told.contains("recovery shares"), "{told}");
+    // They were of the old seal.
+    let to = format!("path={}", folder.join("other.key").display());
+    let arguments = ["seal", "migrate", "--data", at, "--from-share", &one, "--from-share", &three];
+    let output = cli(&[&arguments[..], &["--to", "kind=key-file", "--to", &to]].concat(), &[]);
+    assert!(!output.status.success());
+    serves(&data, &[], &[], &key);
+}
+
+#[test]
 fn a_kill_at_every_point_of_a_migration_leaves_a_seal_that_opens() {
     let old_fails = "sealed with a passphrase";
     let new_fails = "sealed with a key file";
