@@ -2,7 +2,8 @@
 //!
 //! Compiled into debug builds only; in a release build `hit` is empty.
 
-/// The points, in the order in which a destroying commit passes them.
+/// The points, in the order in which a destroying commit passes them; then those of a backup and of
+/// a restore.
 pub const POINTS: &[&str] = &[
     "commit.planned",
     "commit.staged",
@@ -12,6 +13,12 @@ pub const POINTS: &[&str] = &[
     "commit.published",
     "commit.answered",
     "settle.durable",
+    "backup.journal_begun",
+    "slot.image_put",
+    "backup.root_kept",
+    "restore.destroyed_again",
+    "restore.journaled",
+    "restore.root_written",
 ];
 
 /// Called with the name of each point that is passed.

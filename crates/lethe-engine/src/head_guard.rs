@@ -7,6 +7,7 @@ use core::error::Error;
 use lethe_log::{Hash, LogTree, Prover, verify_consistency};
 use lethe_store::Store;
 
+use crate::journal::JournalPlace;
 use crate::log_view::StoredTiles;
 use crate::start::StartError;
 
@@ -32,6 +33,11 @@ pub trait HeadGuard: Send {
     /// # Errors
     /// The place's own; one of the two heads is kept.
     fn keep(&mut self, head: GuardedHead) -> Result<(), Box<dyn Error + Send + Sync>>;
+
+    /// The place of the tombstone journal beside it; asked once. Without one there are no backups.
+    fn journal(&mut self) -> Option<Box<dyn JournalPlace>> {
+        None
+    }
 }
 
 /// Whether the log in the store continues what was signed.

@@ -7,7 +7,7 @@ use lethe_types::{
     ApprovalId, ImportKeyId, JobId, KeyId, PrincipalId, RealmId, UnixMillis, VaultId,
 };
 
-/// Rows that exist once: `format`, `tree`, `log`, `system/…`.
+/// Rows that exist once: `format`, `tree`, `log`, `system/…`, `restored` (the log's size then).
 pub(crate) const META: Space = Space::named("meta");
 /// Sealed nodes of the erasure tree: level, index, epoch.
 pub(crate) const NODE: Space = Space::named("node");
@@ -46,6 +46,29 @@ pub(crate) const IMPORT_KEY: Space = Space::named("import_key");
 pub(crate) const VERSION_END: Space = Space::named("version_end");
 /// Leaves that an epoch cuts beside those of tombstones, until it is settled.
 pub(crate) const CUT: Space = Space::named("cut");
+/// What the tombstone journal says of a change of the root, until it is settled: epoch,
+/// number of the piece.
+pub(crate) const JOURNAL: Space = Space::named("journal");
+
+/// Spaces whose rows may be removed.
+pub(crate) const REMOVED_FROM: [Space; 12] = [
+    APPROVAL,
+    CUT,
+    DOCUMENT,
+    IDEMPOTENT,
+    IMPORT_KEY,
+    JOB,
+    JOB_KEYS,
+    JOB_REFUSED,
+    JOURNAL,
+    META,
+    NODE,
+    USAGE,
+];
+
+/// Spaces whose rows are never removed: a backup of what changed need not list what is still there.
+pub(crate) const NEVER_REMOVED: [Space; 8] =
+    [ERASED, KEY, LEAF, PRINCIPAL, REALM, TILE, VAULT, VERSION_END];
 
 /// A row that exists once.
 pub(crate) fn meta(name: &str) -> StoreKey {
@@ -124,6 +147,13 @@ pub(crate) fn import_key(id: ImportKeyId) -> StoreKey {
 
 pub(crate) fn version_end(key: KeyId, number: u32) -> StoreKey {
     place(VERSION_END, &[key.as_bytes().as_slice(), &number.to_be_bytes()].concat())
+}
+
+pub(crate) fn journal(epoch: u64, piece: u32) -> StoreKey {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&epoch.to_be_bytes());
+    bytes[8..].copy_from_slice(&piece.to_be_bytes());
+    place(JOURNAL, &bytes)
 }
 
 pub(crate) fn cut(epoch: u64) -> StoreKey {

@@ -19,6 +19,7 @@ pub mod failpoint;
 mod guards;
 mod head_guard;
 mod idempotency;
+mod journal;
 mod keys;
 mod lifecycle;
 mod log_view;
@@ -44,22 +45,26 @@ pub use events::{Event, EventPage, EventWatch};
 pub use guards::{Refusal, Unusable};
 pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
+pub use journal::{JournalFault, JournalPlace, JournalSegment};
 pub use lethe_store::Revision;
 pub use ops::{
-    ApiKey, BulkRequest, Collection, CreateApiKeyRequest, CreateKeyRequest, CreatePrincipalRequest,
-    DestroyOutcome, DestroyRequest, DestroyVersionRequest, DestroyWhen, Destroyed,
-    DestructionPreview, Document, DocumentChange, DocumentPage, DoorOperation, EndedVersion,
-    EventReader, Expected, ExportRequest, ExportTo, Exported, GivenMaterial, GivenVersion,
-    HoldRequest, ImportKeyRequest, ImportSource, KeyChange, KeyPage, LeftKey, NewCredential,
-    NewCredentialKind, NewPrincipal, NumberedPage, PlainExport, PlainExportRule, PreparedKey,
-    PreviewVerdict, PrincipalChange, Selection, SignedRequest, TokensChange, VaultChange,
-    VaultRequest, api_key_algorithm,
+    ApiKey, Backup, BackupError, BackupRow, BackupVisit, BulkRequest, Collection,
+    CreateApiKeyRequest, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest,
+    DestroyVersionRequest, DestroyWhen, Destroyed, DestructionPreview, Document, DocumentChange,
+    DocumentPage, DoorOperation, EndedVersion, EventReader, Expected, ExportRequest, ExportTo,
+    Exported, GivenMaterial, GivenVersion, HoldRequest, ImportKeyRequest, ImportSource, KeptRoot,
+    KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, NumberedPage,
+    PlainExport, PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange, Selection,
+    SignedRequest, TokensChange, VaultChange, VaultRequest, api_key_algorithm,
 };
 pub use signin::{
     InvalidNetwork, NETWORKS, Network, Proof, Rate, SignInLimits, Source, TOKEN_REALM, TokenClaims,
     TokenSubject,
 };
-pub use start::{Parts, StartError, StoreState, prepare};
+pub use start::{
+    Parts, RestoreError, RestoreLoader, RestoreParts, Restored, StartError, StoreState,
+    first_revision, prepare, restore,
+};
 pub use uses::{
     AgreedForm, Binding, BoundContext, DecryptForm, DecryptRequest, DeriveFrom, DeriveHow,
     EncryptForm, EncryptRequest, Encrypted, PeerKey, RawEncrypt, RawNonce,

@@ -13,6 +13,7 @@
 //!
 //! Where to read: [`Entry`] → [`LogTree`] → [`LogSigner`] → [`Receipt`].
 
+pub mod backup_note;
 pub mod checkpoint;
 pub mod commitment;
 pub mod detail;
@@ -28,6 +29,7 @@ pub mod tile;
 pub mod tree;
 mod word;
 
+pub use backup_note::{BACKUP_NOTE_BYTES_MAX, BackupNote, BackupNoteError};
 pub use checkpoint::{
     Checkpoint, CheckpointError, LogSigner, LogSignerError, OpenedCheckpoint, is_statement_line,
 };

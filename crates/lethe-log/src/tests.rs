@@ -1,5 +1,6 @@
 //! Published vectors, cross-checks against other implementations, refused cases, properties.
 
+mod backup_note;
 mod checkpoint;
 mod entry;
 mod erasure_note;

@@ -7,6 +7,7 @@
 mod audit;
 mod door;
 mod log;
+mod memory;
 mod seal;
 mod secret;
 mod slot;
@@ -32,6 +33,7 @@ pub use door::{
     REQUESTS_IN_FLIGHT_MAX, Transport,
 };
 pub use log::{LogConfig, ORIGIN_BYTES_MAX, derived_origin};
+pub use memory::{MemoryConfig, MemoryLock};
 pub use seal::SealConfig;
 pub use slot::SlotConfig;
 pub use store::StoreConfig;
@@ -68,6 +70,8 @@ pub struct Config {
     pub slot: SlotConfig,
     /// What the root key is wrapped with.
     pub seal: SealConfig,
+    /// The memory of the process.
+    pub memory: MemoryConfig,
     /// The transparency log.
     pub log: LogConfig,
     /// The audit trail.
@@ -204,6 +208,7 @@ struct Written {
     store: store::Written,
     slot: slot::Written,
     seal: seal::Written,
+    memory: memory::Written,
     log: log::Written,
     audit: audit::Written,
     door: Option<Spanned<Vec<Spanned<door::Written>>>>,
@@ -232,6 +237,7 @@ fn resolve(written: Written, mode: Mode) -> Result<Config, Invalid> {
         store: store::resolve(written.store, &data)?,
         seal: seal::resolve(written.seal, &data, &slot)?,
         slot,
+        memory: memory::resolve(written.memory)?,
         log: log::resolve(written.log)?,
         audit: audit::resolve(written.audit, &data)?,
         webhooks: webhook::resolve_all(written.webhook, &doors)?,

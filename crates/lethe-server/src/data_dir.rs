@@ -19,6 +19,11 @@ impl DataDir {
         self.0.join("log.vkey")
     }
 
+    /// Where the command line asks a running server for what is the operator's alone.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
     /// The places of webhooks among the events.
     pub(crate) fn webhooks(&self) -> PathBuf {
         self.0.join("webhooks")

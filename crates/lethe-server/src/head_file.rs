@@ -7,8 +7,9 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lethe_engine::{GuardedHead, HeadGuard};
+use lethe_engine::{GuardedHead, HeadGuard, JournalPlace};
 
+use crate::journal_file::JournalFiles;
 use crate::private_files::{PrivateFileError, read_private, write_atomic};
 
 /// Longest file: 20 digits, a space, 64 digits, a newline.
@@ -40,6 +41,11 @@ impl HeadGuard for HeadFile {
         // All are tried: one that fails must not keep the others behind.
         let written: Vec<_> = written.collect();
         Ok(written.into_iter().collect::<Result<(), _>>()?)
+    }
+
+    fn journal(&mut self) -> Option<Box<dyn JournalPlace>> {
+        let first = self.0.first()?;
+        Some(Box::new(JournalFiles::new(first.with_file_name("journal"))))
     }
 }
 

@@ -4,6 +4,7 @@
 //! below take as arguments.
 
 pub mod audit_file;
+pub mod backup;
 pub mod clock;
 pub mod config;
 mod crash_points;
@@ -14,6 +15,8 @@ pub mod doctor;
 mod doors;
 mod error;
 mod head_file;
+mod journal_file;
+mod memory;
 mod open;
 mod principals;
 pub mod private_files;

@@ -36,6 +36,12 @@ pub(crate) fn store(config: &Config) -> Result<Arc<EmbeddedStore>, ServeError> {
     Ok(Arc::new(opened?))
 }
 
+/// The store of the configuration, which must be there.
+pub(crate) fn existing_store(config: &Config) -> Result<Arc<EmbeddedStore>, ServeError> {
+    let StoreConfig::Embedded { path } = &config.store;
+    Ok(Arc::new(EmbeddedStore::open(path, OpenMode::OpenExisting)?))
+}
+
 /// The slot that belongs to `store`: made for a new one, opened for an old one.
 ///
 /// With `--dev` any file system will do: it is for trials, whose keys protect nothing.
@@ -70,6 +76,19 @@ fn any_exists(slot: &SlotConfig) -> bool {
     slot.paths().iter().any(|path| path.exists())
 }
 
+/// The slot of a lost installation, for a new store.
+pub(crate) fn slot_of_restored(
+    config: &Config,
+    dev: bool,
+) -> Result<Box<dyn ErasableSlot>, ServeError> {
+    let seal = slots::seal(&config.seal, Occasion::Open, &mut SystemSurroundings)?;
+    let opened = slots::slot(&config.slot, &Seals::only(seal), Occasion::Open, dev)?;
+    for notice in opened.notices() {
+        eprintln!("lethe: {notice}");
+    }
+    Ok(opened.into_slot())
+}
+
 /// The engine over store and slot: recovered, loaded, ready.
 pub(crate) fn engine(
     config: &Config,
@@ -78,12 +97,26 @@ pub(crate) fn engine(
     clock: Arc<dyn Clock>,
     audit: Arc<AuditFile>,
 ) -> Result<Engine, ServeError> {
+    Ok(Engine::start(parts(config, store, slot, clock, audit))?)
+}
+
+/// What an engine over store and slot is made of.
+pub(crate) fn parts(
+    config: &Config,
+    store: Arc<EmbeddedStore>,
+    slot: Box<dyn ErasableSlot>,
+    clock: Arc<dyn Clock>,
+    audit: Arc<AuditFile>,
+) -> Parts {
     let store: Arc<dyn Store> = store;
-    let beside = |path: &PathBuf| path.with_file_name("log.head");
-    let mut heads: Vec<PathBuf> = config.slot.paths().iter().map(beside).collect();
-    heads.sort();
-    heads.dedup();
-    Ok(Engine::start(Parts {
+    // In the order of the paths: the journal lies beside the first.
+    let mut heads: Vec<PathBuf> = Vec::new();
+    for head in config.slot.paths().iter().map(|path| path.with_file_name("log.head")) {
+        if !heads.contains(&head) {
+            heads.push(head);
+        }
+    }
+    Parts {
         store,
         slot,
         guard: Box::new(HeadFile::new(heads)),
@@ -91,5 +124,5 @@ pub(crate) fn engine(
         entropy: Arc::new(SystemEntropy),
         audit,
         origin: config.log.origin.clone(),
-    })?)
+    }
 }

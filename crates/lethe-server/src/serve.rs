@@ -13,6 +13,7 @@ use lethe_types::Clock;
 use serde_json::Map;
 
 use crate::audit_file::AuditFile;
+use crate::backup::Control;
 use crate::clock::{SystemClock, parse_duration};
 use crate::config::{self, Config, DoorConfig};
 use crate::data_dir::DataDir;
@@ -23,7 +24,7 @@ use crate::private_files::{ensure_own_dir, write_atomic};
 use crate::service::Service;
 use crate::signals::StopSignals;
 use crate::webhook::Webhooks;
-use crate::{ServeError, dev, doors, open, principals};
+use crate::{ServeError, dev, doors, memory, open, principals};
 
 /// The first port of `serve --dev`, unless it is told another.
 const DEV_PORT_BASE_DEFAULT: u16 = 8200;
@@ -58,6 +59,7 @@ pub struct ServeOptions {
 pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     crate::crash_points::arm();
     let config = configuration(options)?;
+    memory::protect(config.memory)?;
     let clock = Arc::new(clock(options)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -68,7 +70,9 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let slot = open::slot(&config, &store, options.dev)?;
     let audit = Arc::new(AuditFile::open(&config.audit, clock.clone())?);
     let engine = Arc::new(open::engine(&config, store, slot, clock.clone(), audit.clone())?);
+    let control = Control::start(&DataDir::new(&config.data), &engine)?;
     let served = runtime.block_on(run(options, &config, &engine, &audit, clock));
+    control.stop();
     // In this order: changes end before the trail that tells of them is closed.
     engine.close();
     let audited = audit.close();

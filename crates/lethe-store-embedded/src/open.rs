@@ -39,11 +39,14 @@ pub struct Settings {
     /// Bytes past which the database does not grow; a commit that needs more answers `Full`. The
     /// write-ahead log comes on top. Default: no bound but the disk.
     pub database_bytes_max: u64,
+    /// Revision of a new database before its first commit; up to 2^62. Default 0. A restored store
+    /// begins past every revision that the lost one gave.
+    pub first_revision: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { page_bytes: 8_192, database_bytes_max: u64::MAX }
+        Self { page_bytes: 8_192, database_bytes_max: u64::MAX, first_revision: 0 }
     }
 }
 
@@ -308,16 +311,20 @@ fn create(directory: &Path, database: &Path, settings: Settings) -> Result<(), O
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(not_writable)
 }
 
+/// Greatest first revision of a store: it can be counted up from for good.
+const FIRST_REVISION_MAX: u64 = 1 << 62;
+
 /// Writes the tables of an empty store.
 fn fill(draft: &Path, settings: Settings) -> rusqlite::Result<()> {
     let connection = sql::connect_writer(draft)?;
     connection.pragma_update(None, "page_size", settings.page_bytes)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    let first_revision = settings.first_revision.min(FIRST_REVISION_MAX);
     connection.execute_batch(&format!(
         "BEGIN; {CREATE_META};
          INSERT INTO meta VALUES
-           ('format_version', {FORMAT_VERSION}), ('revision', 0), ('doubts', 0);
+           ('format_version', {FORMAT_VERSION}), ('revision', {first_revision}), ('doubts', 0);
          COMMIT;"
     ))?;
     // Closing the last connection folds the log in and removes it, so that one file is the whole.

@@ -68,6 +68,8 @@ macro_rules! ids {
 ids! {
     /// A request for a guarded destruction, and the approvals it has.
     ApprovalId;
+    /// One backup; tags the root that the slot keeps for it.
+    BackupId;
     /// One run of the erasure algorithm: the deletions that were made final together.
     BatchId;
     /// How a principal proves itself: one bearer token, signing key or passphrase.

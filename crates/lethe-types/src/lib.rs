@@ -15,8 +15,8 @@ mod time;
 
 pub use entropy::{Entropy, EntropyError};
 pub use id::{
-    ApprovalId, BatchId, CredentialId, EventId, HoldId, ImportKeyId, InvalidId, JobId, KeyId,
-    PrincipalId, RealmId, TreeId, VaultId,
+    ApprovalId, BackupId, BatchId, CredentialId, EventId, HoldId, ImportKeyId, InvalidId, JobId,
+    KeyId, PrincipalId, RealmId, TreeId, VaultId,
 };
 pub use name::{
     InvalidLabel, InvalidName, KeyName, LabelName, LabelValue, PrincipalName, RealmName, VaultName,

@@ -111,6 +111,12 @@ pub const ROTATION_PERIOD_MIN: Duration = Duration::from_secs(3_600);
 /// Longest period of an automatic rotation.
 pub const ROTATION_PERIOD_MAX: Duration = Duration::from_secs(3_650 * 24 * 3_600);
 
+/// Shortest window of a backup, if it has one: time to carry it away.
+pub const BACKUP_WINDOW_MIN: Duration = Duration::from_secs(1);
+
+/// Longest window of a backup: as long, whoever holds it can bring back what was destroyed.
+pub const BACKUP_WINDOW_MAX: Duration = Duration::from_secs(3_650 * 24 * 3_600);
+
 /// Keys that one round of the caretaker rotates, so that other work gets its turn.
 pub const ROTATED_KEYS_MAX: usize = 64;
 

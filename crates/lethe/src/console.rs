@@ -44,3 +44,50 @@ pub(crate) fn columns() -> Option<usize> {
     let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
     Some(columns.unwrap_or(COLUMNS_DEFAULT))
 }
+
+/// How far long work has got, on a terminal at standard error; silent without one.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    what: &'static str,
+    unit: &'static str,
+    /// Drawn again when so much more is done.
+    step: u64,
+    next: u64,
+    is_drawn: bool,
+    is_shown: bool,
+}
+
+impl Progress {
+    /// Counts mebibytes.
+    pub(crate) fn bytes(what: &'static str) -> Self {
+        Self::new(what, "MiB", 1_048_576)
+    }
+
+    /// Counts rows by the thousand.
+    pub(crate) fn rows(what: &'static str) -> Self {
+        Self::new(what, "thousand rows", 1_000)
+    }
+
+    fn new(what: &'static str, unit: &'static str, step: u64) -> Self {
+        let is_shown = io::stderr().is_terminal();
+        Self { what, unit, step, next: step, is_drawn: false, is_shown }
+    }
+
+    /// So much is done.
+    pub(crate) fn at(&mut self, done: u64) {
+        if !self.is_shown || done < self.next {
+            return;
+        }
+        self.next = done.saturating_add(self.step);
+        self.is_drawn = true;
+        // Progress that cannot be shown is not worth failing for.
+        let _shown = write!(io::stderr(), "\r{} {} {}", self.what, done / self.step, self.unit);
+    }
+
+    /// The work is through.
+    pub(crate) fn end(&self) {
+        if self.is_drawn {
+            let _shown = writeln!(io::stderr());
+        }
+    }
+}

@@ -64,6 +64,10 @@ enum Command {
     Receipt(cmd::receipt::Arguments),
     /// See the audit trail, and check that nobody altered it
     Audit(cmd::audit::Arguments),
+    /// Copy an installation while it serves, and check copies
+    Backup(cmd::backup::Arguments),
+    /// Make an installation out of a backup and the slot of the lost one
+    Restore(cmd::restore::Arguments),
     /// See what wraps the root key, and change it
     Seal(cmd::seal::Arguments),
     /// Look at an installation and its machine: what is wrong, and what losing each thing would
@@ -125,6 +129,8 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Hash(arguments) => cmd::hash::run(&arguments, output),
         Command::Receipt(arguments) => cmd::receipt::run(arguments, output),
         Command::Audit(arguments) => cmd::audit::run(arguments, output),
+        Command::Backup(arguments) => cmd::backup::run(arguments, output),
+        Command::Restore(arguments) => cmd::restore::run(arguments, output),
         Command::Seal(arguments) => cmd::seal::run(arguments, output),
         Command::Doctor(arguments) => cmd::doctor::run(arguments, output),
         Command::Bench(arguments) => cmd::bench::run(arguments, output),

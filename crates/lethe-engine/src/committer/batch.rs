@@ -126,7 +126,7 @@ impl Committer {
             slots: vec![self.slot_fact(self.image.generation + 1)],
             quorum: Quorum { erased: 1, n: 1, t: 1 },
             invalidation: Invalidation { acked: 1, evicted: 0 },
-            backups_after: None,
+            backups_after: self.recoverable_until(staged.epoch_from()),
         }
     }
 

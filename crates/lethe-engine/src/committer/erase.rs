@@ -12,8 +12,10 @@ use lethe_types::{BatchId, RealmId};
 use super::batch::{Batch, leaves_that_come, leaves_that_go, put, reopen};
 use super::draft::Effect;
 use super::outcome::{Committed as Outcome, Made, ReceiptParts};
+use super::settle::Epoch;
 use super::{Committer, Step};
 use crate::catalogue::{KeyEntry, Usage};
+use crate::journal::RootChange;
 use crate::log_view::StoredTiles;
 use crate::shared::SignedHead;
 use crate::start::LogHead;
@@ -46,6 +48,10 @@ impl Committer {
     ) -> Result<Durable, EngineError> {
         let entries = || batch.drafts().filter_map(|draft| draft.entry.as_ref());
         let hashes: Vec<Hash> = entries().map(|entry| leaf_hash(entry)).collect();
+        let mut told: Vec<Vec<u8>> = Vec::new();
+        if self.is_journaling() {
+            told.extend(entries().cloned());
+        }
         let append = self.shared.log.read().stage(&hashes);
         let mut writes = Vec::new();
         for (index, entry) in (append.first_index..).zip(entries()) {
@@ -56,6 +62,12 @@ impl Committer {
         writes.extend(
             remembered.map(|(place, answer)| put(keys::idempotent(place), answer.encode())),
         );
+        let change = self.journaled_change(batch, &staged, &mut told);
+        let pieces = change.as_ref().map(RootChange::pieces).transpose();
+        let pieces = pieces.map_err(|_| EngineError::Internal("a batch past its bounds"))?;
+        let pieces = pieces.unwrap_or_default();
+        let pieces_count = pieces.len();
+        writes.extend(pieces.into_iter().map(|(key, piece)| put(key, piece)));
         for drafted in batch.items.iter_mut().flat_map(|item| &mut item.drafted) {
             writes.append(&mut drafted.writes);
         }
@@ -63,17 +75,18 @@ impl Committer {
         let forgotten = self.forget_expired(batch, &mut writes);
         writes.extend(staged_writes(&staged, &append));
         writes.extend(settled);
-        let (revision, ahead) = self.commit_beside_slot(&staged, writes)?;
+        let (revision, ahead) = self.commit_beside_slot(&staged, writes, change.as_ref())?;
         failpoint::hit("commit.durable");
+        self.journal_committed(change.as_ref(), ahead.is_some(), told)?;
         self.settled();
         self.shared.idempotency.forget(&forgotten);
-        let erasure_note = self.finish_tree(batch, staged, ahead)?;
+        let erasure_note = self.finish_tree(batch, staged, ahead, pieces_count)?;
         let head = self.sign_head(&append);
         let proofs = self.prove(batch, &append)?;
         let first_index = append.first_index;
         let applied = self.shared.log.write().apply(append);
         applied.map_err(|_| self.halted_by("the log grew beside the committer"))?;
-        self.shared.head.store(head.clone());
+        self.show_head(head.clone());
         Ok(Durable { revision, first_index, head, erasure_note, proofs })
     }
 
@@ -94,6 +107,7 @@ impl Committer {
         &mut self,
         staged: &Staged,
         writes: Vec<Write>,
+        change: Option<&RootChange>,
     ) -> Result<(Revision, Option<RootWrittenAhead>), EngineError> {
         if !staged.needs_root_change() {
             return Ok((self.commit(writes)?, None));
@@ -103,13 +117,22 @@ impl Committer {
         let ahead = RootAhead::of(staged, &self.image, batch, seconds)
             .map_err(|_| EngineError::Internal("the slot's image does not go on"))?;
         let (store, slot) = (&*self.shared.store, &mut *self.slot);
+        let journal = self.journal.as_mut();
         let (committed, ahead) = std::thread::scope(|scope| {
             let builder = std::thread::Builder::new().name("lethe-slot".to_owned());
-            let written =
-                ahead.and_then(|ahead| builder.spawn_scoped(scope, move || ahead.write(slot)).ok());
+            let written = ahead.and_then(|ahead| {
+                let write = move || {
+                    // What a restore must destroy again is known before the root that it needs is.
+                    if let (Some(journal), Some(change)) = (journal, change) {
+                        journal.write(Some(change)).ok()?;
+                    }
+                    ahead.write(slot).ok()
+                };
+                builder.spawn_scoped(scope, write).ok()
+            });
             let committed = store.commit(batch_of(writes));
-            // Without a thread, or if the slot failed, it is written after the commit.
-            let ahead = written.and_then(|written| written.join().ok()?.ok());
+            // Without a thread, or if journal or slot failed, both are written after the commit.
+            let ahead = written.and_then(|written| written.join().ok()?);
             (committed, ahead)
         });
         Ok((self.settle_outcome(committed)?, ahead))
@@ -173,6 +196,7 @@ impl Committer {
         batch: &Batch,
         staged: Staged,
         ahead: Option<RootWrittenAhead>,
+        journal_pieces: usize,
     ) -> Result<Option<Arc<str>>, EngineError> {
         let (epoch_from, epoch_to) = (staged.epoch_from(), staged.epoch_to());
         let beside = "the erasure tree changed beside the committer";
@@ -189,9 +213,17 @@ impl Committer {
         let applied = applied.map_err(|_| self.halted_by(beside))?;
         self.image = applied.image;
         self.shared.note_retained(&self.image);
+        self.drop_idle_journal();
         let note = self.sign_erasure(epoch_from, epoch_to)?;
         let lists_cuts = listed_cuts(batch, epoch_to).is_some();
-        self.unsettled.add(epoch_to, applied.drops, note.clone(), lists_cuts, freed_by(batch));
+        self.unsettled.add(Epoch {
+            epoch_to,
+            drops: applied.drops,
+            note: note.clone(),
+            lists_cuts,
+            journal_pieces,
+            freed: freed_by(batch),
+        });
         Ok(Some(note))
     }
 
@@ -249,7 +281,7 @@ impl Committer {
             epoch_to,
             irrecoverable_since: self.shared.clock.now().max(self.last_entry_time),
             slot: self.slot_fact(self.image.generation),
-            recoverable_from_backups_until: None,
+            recoverable_from_backups_until: self.recoverable_until(epoch_from),
         };
         let text = note.sign(&self.signer);
         let text: Arc<str> = text.map_err(|_| self.halted_by("an erasure note"))?.into();
@@ -257,7 +289,7 @@ impl Committer {
         Ok(text)
     }
 
-    fn sign_head(&self, append: &StagedAppend) -> Arc<SignedHead> {
+    pub(super) fn sign_head(&self, append: &StagedAppend) -> Arc<SignedHead> {
         let size = append.new_size();
         let text = self.signer.checkpoint(size, append.new_root).into();
         Arc::new(SignedHead { size, text })
@@ -412,17 +444,22 @@ fn staged_writes(staged: &Staged, append: &StagedAppend) -> Vec<Write> {
     for node in staged.writes() {
         writes.push(put(keys::node(&node.address), node.blob.to_vec()));
     }
-    for FullTile { level, index, hashes } in &append.full_tiles {
-        let bytes = hashes.iter().flat_map(|hash| hash.0).collect();
-        writes.push(put(keys::tile(*level, *index), bytes));
-    }
+    writes.extend(log_writes(append));
     if !staged.needs_root_change() {
         // Superseded under a root that stays: nothing leads to them any more.
         writes.extend(staged.drops().iter().map(|drop| Write::Delete { key: keys::node(drop) }));
     }
-    let head = LogHead { size: append.new_size(), root: append.new_root };
-    writes.push(put(keys::meta("log"), head.encode()));
     writes
+}
+
+/// What the log writes beside its entries: full tiles and its head.
+pub(crate) fn log_writes(append: &StagedAppend) -> Vec<Write> {
+    let tiles = append.full_tiles.iter().map(|FullTile { level, index, hashes }| {
+        let bytes = hashes.iter().flat_map(|hash| hash.0).collect();
+        put(keys::tile(*level, *index), bytes)
+    });
+    let head = LogHead { size: append.new_size(), root: append.new_root };
+    tiles.chain([put(keys::meta("log"), head.encode())]).collect()
 }
 
 fn usage_of(step: &Step) -> Arc<Usage> {

@@ -16,6 +16,7 @@
 //! A batch may make and destroy keys together: the erasure tree writes new record keys under the
 //! old root as well, so that a batch cut short between 2 and 3 loses none of them.
 
+mod backup;
 mod batch;
 mod current;
 mod draft;
@@ -37,10 +38,12 @@ use lethe_types::UnixMillis;
 use lethe_types::limits::{COMMIT_BATCH_PLANS_MAX, COMMIT_QUEUE_PLANS_MAX};
 use parking_lot::Mutex;
 
+pub(crate) use backup::BackupBegun;
 use batch::Batch;
 pub(crate) use batch::SOFTWARE;
 pub(crate) use current::{alias_is_free, name_is_free};
 pub(crate) use draft::push_history;
+pub(crate) use erase::log_writes;
 pub(crate) use outcome::{Committed, Made, ReceiptParts};
 use settle::Unsettled;
 pub(crate) use submission::{
@@ -49,7 +52,8 @@ pub(crate) use submission::{
 };
 
 use crate::head_guard::{GuardedHead, HeadGuard};
-use crate::shared::Shared;
+use crate::journal::Journal;
+use crate::shared::{Shared, SignedHead};
 use crate::{Engine, EngineError, failpoint};
 
 /// How long the committer waits for work before it settles what is left to settle.
@@ -72,6 +76,7 @@ pub(crate) struct Owned {
     pub(crate) allocator: Allocator,
     pub(crate) signer: LogSigner,
     pub(crate) guard: Box<dyn HeadGuard>,
+    pub(crate) journal: Option<Journal>,
 }
 
 /// What the committer's thread owns.
@@ -86,13 +91,39 @@ pub(crate) struct Committer {
     /// What the slot holds.
     image: SlotImage,
     guard: Guard,
+    /// `None` without a place for it: then there are no backups.
+    journal: Option<Journal>,
+    /// The newest signed head, if it is not shown yet.
+    hidden_head: Option<Arc<SignedHead>>,
     /// No erasure note says an earlier time than the log entries before it.
     last_entry_time: UnixMillis,
 }
 
+/// What the committer takes from its queue.
+pub(crate) enum Work {
+    /// A plan, to be committed with others.
+    Change(Submission),
+    /// Something to be done between two batches.
+    Errand(Errand),
+}
+
+/// See [`Work::Errand`].
+pub(crate) type Errand = Box<dyn FnOnce(&mut Committer) + Send>;
+
+impl Work {
+    /// The plan, if it is one.
+    #[cfg(test)]
+    pub(crate) fn change(self) -> Option<Submission> {
+        match self {
+            Self::Change(submission) => Some(submission),
+            Self::Errand(_) => None,
+        }
+    }
+}
+
 /// The sending end of the committer's queue, and its thread.
 pub(crate) struct Queue {
-    sender: Mutex<Option<SyncSender<Submission>>>,
+    sender: Mutex<Option<SyncSender<Work>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -117,13 +148,13 @@ impl Queue {
 
     /// A queue that the test empties itself.
     #[cfg(test)]
-    pub(crate) fn by_hand() -> (Self, Receiver<Submission>) {
+    pub(crate) fn by_hand() -> (Self, Receiver<Work>) {
         const PLANS: usize = 64;
         let (sender, receiver) = sync_channel(PLANS);
         (Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(None) }, receiver)
     }
 
-    fn sender(&self) -> Option<SyncSender<Submission>> {
+    fn sender(&self) -> Option<SyncSender<Work>> {
         self.sender.lock().clone()
     }
 
@@ -146,11 +177,16 @@ impl std::fmt::Debug for Queue {
 impl Engine {
     /// Puts a plan into the committer's queue.
     pub(crate) fn submit(&self, submission: Submission) -> Result<(), EngineError> {
+        self.send(Work::Change(submission))
+    }
+
+    /// Puts work into the committer's queue.
+    pub(crate) fn send(&self, work: Work) -> Result<(), EngineError> {
         if self.shared.is_halted() {
             return Err(EngineError::StorageUnavailable);
         }
         let sender = self.queue.sender().ok_or(EngineError::ShuttingDown)?;
-        sender.try_send(submission).map_err(|error| match error {
+        sender.try_send(work).map_err(|error| match error {
             TrySendError::Full(_) => EngineError::ServerLimitExceeded("changes that wait"),
             TrySendError::Disconnected(_) => EngineError::ShuttingDown,
         })
@@ -159,7 +195,7 @@ impl Engine {
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, owned: Owned, revision: Revision) -> Self {
-        let Owned { slot, image, allocator, signer, guard } = owned;
+        let Owned { slot, image, allocator, signer, guard, journal } = owned;
         Self {
             shared,
             slot,
@@ -169,18 +205,19 @@ impl Committer {
             revision,
             image,
             guard: Guard { place: guard, size: 0, kept: Duration::ZERO },
+            journal,
+            hidden_head: None,
             last_entry_time: UnixMillis(0),
         }
     }
 
-    fn run(mut self, receiver: &Receiver<Submission>) {
+    fn run(mut self, receiver: &Receiver<Work>) {
         let _guard = HaltOnPanic(self.shared.clone());
         loop {
             match receiver.recv_timeout(IDLE_BEFORE_SETTLING) {
                 Ok(first) => {
-                    let mut group = vec![first];
-                    group.extend(receiver.try_iter().take(COMMIT_BATCH_PLANS_MAX - 1));
-                    self.commit_batch(group);
+                    let more = receiver.try_iter().take(COMMIT_BATCH_PLANS_MAX - 1);
+                    self.work_off(std::iter::once(first).chain(more));
                     self.keep_head_at_times();
                 }
                 Err(RecvTimeoutError::Timeout) => self.settle_when_idle(),
@@ -190,6 +227,21 @@ impl Committer {
                 }
             }
         }
+    }
+
+    /// Commits what comes together; an errand sees everything that came before it.
+    fn work_off(&mut self, works: impl Iterator<Item = Work>) {
+        let mut group = Vec::new();
+        for work in works {
+            match work {
+                Work::Change(submission) => group.push(submission),
+                Work::Errand(errand) => {
+                    self.commit_batch(std::mem::take(&mut group));
+                    errand(self);
+                }
+            }
+        }
+        self.commit_batch(group);
     }
 
     pub(crate) fn commit_batch(&mut self, submissions: Vec<Submission>) {
@@ -233,11 +285,16 @@ impl Committer {
         let now = self.shared.clock.monotonic();
         if now.saturating_sub(self.guard.kept) >= GUARD_INTERVAL {
             self.keep_head();
+            self.drop_expired_roots();
         }
     }
 
     /// Keeps the signed head apart. A failure is tried again later: the guard may lag.
     fn keep_head(&mut self) {
+        self.guard.kept = self.shared.clock.monotonic();
+        if !self.flush_journal() {
+            return;
+        }
         let head = {
             let log = self.shared.log.read();
             GuardedHead { size: log.size(), root: log.root().0 }
@@ -245,7 +302,6 @@ impl Committer {
         if head.size != self.guard.size && self.guard.place.keep(head).is_ok() {
             self.guard.size = head.size;
         }
-        self.guard.kept = self.shared.clock.monotonic();
     }
 
     /// Nothing more is changed until a restart has found out where store and slot stand.

@@ -21,26 +21,21 @@ pub(crate) struct Unsettled {
 }
 
 #[derive(Debug)]
-struct Epoch {
-    epoch_to: u64,
-    drops: Vec<NodeAddress>,
-    note: Arc<str>,
+pub(super) struct Epoch {
+    pub(super) epoch_to: u64,
+    pub(super) drops: Vec<NodeAddress>,
+    pub(super) note: Arc<str>,
     /// Whether a row in the store still lists leaves of it.
-    lists_cuts: bool,
+    pub(super) lists_cuts: bool,
+    /// Rows in the store that tell the tombstone journal of it.
+    pub(super) journal_pieces: usize,
     /// Leaves that are free again once nothing in the store speaks of what they held.
-    freed: Vec<(RealmId, u64)>,
+    pub(super) freed: Vec<(RealmId, u64)>,
 }
 
 impl Unsettled {
-    pub(super) fn add(
-        &mut self,
-        epoch_to: u64,
-        drops: Vec<NodeAddress>,
-        note: Arc<str>,
-        lists_cuts: bool,
-        freed: Vec<(RealmId, u64)>,
-    ) {
-        self.epochs.push(Epoch { epoch_to, drops, note, lists_cuts, freed });
+    pub(super) fn add(&mut self, epoch: Epoch) {
+        self.epochs.push(epoch);
         self.untidy = true;
     }
 
@@ -52,6 +47,10 @@ impl Unsettled {
             if epoch.lists_cuts {
                 writes.push(Write::Delete { key: keys::cut(epoch.epoch_to) });
             }
+            let pieces = (0_u32..).take(epoch.journal_pieces);
+            writes.extend(
+                pieces.map(|piece| Write::Delete { key: keys::journal(epoch.epoch_to, piece) }),
+            );
             let note = epoch.note.as_bytes().to_vec();
             writes.push(put(keys::erased(epoch.epoch_to), note));
             writes.push(put(keys::meta("epoch"), epoch.epoch_to.to_be_bytes().to_vec()));
@@ -71,6 +70,11 @@ impl Unsettled {
 }
 
 impl Committer {
+    /// Whether something is left to settle.
+    pub(super) fn has_unsettled(&self) -> bool {
+        !self.unsettled.epochs.is_empty()
+    }
+
     /// The rows of [`Unsettled::writes`] are durable.
     pub(super) fn settled(&mut self) {
         let mut notes = self.shared.unsettled_notes.lock();
@@ -96,6 +100,7 @@ impl Committer {
             self.settled();
         }
         self.keep_head();
+        self.drop_expired_roots();
         if self.unsettled.untidy {
             self.unsettled.untidy = !matches!(self.shared.store.tidy(), Ok(Tidied::Complete));
         }

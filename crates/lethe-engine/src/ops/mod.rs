@@ -3,6 +3,7 @@
 mod api_keys;
 mod approvals;
 mod authenticate;
+mod backup;
 mod bulk;
 mod cancel;
 mod create;
@@ -31,6 +32,7 @@ mod versions;
 
 pub use api_keys::{ApiKey, CreateApiKeyRequest, api_key_algorithm};
 pub(crate) use authenticate::Attempted;
+pub use backup::{Backup, BackupError, BackupRow, BackupVisit, KeptRoot};
 pub use bulk::{BulkRequest, LeftKey, Selection};
 pub use create::{CreateKeyRequest, GivenMaterial, PreparedKey};
 pub use credentials::{NewCredential, NewCredentialKind};

@@ -22,6 +22,8 @@ pub enum StartError {
     Format,
     /// What was kept about the signed log cannot be read.
     HeadGuard(Box<dyn core::error::Error + Send + Sync>),
+    /// The tombstone journal beside the slot cannot be read or continued.
+    Journal(crate::JournalFault),
     /// The log does not continue the one that was signed.
     LogForked,
     /// The log is shorter than the one that was signed.
@@ -42,6 +44,8 @@ pub enum StartError {
     Overdue(crate::EngineError),
     /// Slot and store do not belong together, or one of them is an old copy.
     Recovery(RecoveryError),
+    /// A backup was being restored into the store and is not yet.
+    RestoreUnfinished,
     /// The slot failed.
     Slot(SlotError),
     /// The slot holds a root although the installation is new.
@@ -60,6 +64,7 @@ impl fmt::Display for StartError {
             Self::Erasure(error) => error.fmt(f),
             Self::Format => f.write_str("the store has a format that this version does not read"),
             Self::HeadGuard(_) => f.write_str("cannot read how far the log was signed"),
+            Self::Journal(_) => f.write_str("cannot continue the tombstone journal"),
             Self::LogForked => f.write_str(
                 "the data is not the one whose log was signed: it is a copy that went its own \
                  way",
@@ -80,6 +85,10 @@ impl fmt::Display for StartError {
                 write!(f, "a destruction that is overdue could not be carried out: {error}")
             }
             Self::Recovery(error) => error.fmt(f),
+            Self::RestoreUnfinished => f.write_str(
+                "a backup was being restored into this data and was cut short: remove the data \
+                 directory and restore again",
+            ),
             Self::Slot(error) => error.fmt(f),
             Self::SlotInUse => f.write_str(
                 "the slot holds something but the store is new: it is not the slot of this data; \
@@ -94,7 +103,7 @@ impl fmt::Display for StartError {
 impl core::error::Error for StartError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::HeadGuard(error) => Some(error.as_ref()),
+            Self::HeadGuard(error) | Self::Journal(error) => Some(error.as_ref()),
             Self::Recovery(error) => error.source(),
             Self::Slot(error) => error.source(),
             Self::Store(error) => error.source(),
@@ -108,6 +117,7 @@ impl core::error::Error for StartError {
             | Self::LogOlder { .. }
             | Self::LogRoot
             | Self::Origin { .. }
+            | Self::RestoreUnfinished
             | Self::SlotInUse => None,
         }
     }

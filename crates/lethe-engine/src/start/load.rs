@@ -185,7 +185,7 @@ fn load_idempotency(store: &dyn Store, loaded: &Loaded) -> Result<(), StartError
     })
 }
 
-fn load_log(parts: &Parts) -> Result<(LogTree, UnixMillis), StartError> {
+pub(super) fn load_log(parts: &Parts) -> Result<(LogTree, UnixMillis), StartError> {
     let head = LogHead::decode(&meta(parts, "log")?).ok_or(damaged("the log's head"))?;
     let mut partial = Vec::new();
     let mut newest = Vec::new();

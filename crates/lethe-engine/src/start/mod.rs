@@ -5,9 +5,11 @@
 
 mod create;
 mod error;
+mod journal;
 mod lists;
 mod load;
 mod recover;
+mod restore;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,6 +23,7 @@ use lethe_types::{Clock, Entropy, TreeId};
 use parking_lot::{Mutex, RwLock};
 
 pub use error::StartError;
+pub use restore::{RestoreError, RestoreLoader, RestoreParts, Restored, first_revision, restore};
 
 use crate::Engine;
 use crate::audit::AuditSink;
@@ -71,6 +74,8 @@ pub enum StoreState {
 
 /// `meta/format` while an installation is being created.
 const FORMAT_UNFINISHED: &[u8] = b"unfinished";
+/// `meta/format` while a backup is being restored.
+const FORMAT_RESTORING: &[u8] = b"restoring";
 /// `meta/format` of the installations that this build reads.
 const FORMAT_READY: &[u8] = b"lethe/2";
 
@@ -85,6 +90,7 @@ pub fn prepare(store: &dyn Store, entropy: &dyn Entropy) -> Result<StoreState, S
     match store.get(&keys::meta("format"))? {
         Some(format) if format.value == FORMAT_READY => Ok(StoreState::Ready),
         Some(format) if format.value == FORMAT_UNFINISHED => Ok(StoreState::Unfinished),
+        Some(format) if format.value == FORMAT_RESTORING => Err(StartError::RestoreUnfinished),
         Some(_) => Err(StartError::Format),
         None => {
             // The identifier comes first, so that a later start can tell the slot of this creation
@@ -159,6 +165,7 @@ impl Engine {
         lists::drop_idle(&*parts.store, &catalogued.catalogue)?;
         let size = catalogued.log.size();
         let text = signer.checkpoint(size, catalogued.log.root()).into();
+        let place = parts.guard.journal();
         let shared = Arc::new(Shared {
             store: parts.store.clone(),
             clock: parts.clock,
@@ -183,14 +190,17 @@ impl Engine {
         });
         shared.note_retained(&catalogued.image);
         let revision = parts.store.revision()?;
+        let journal = journal::resume(place, &shared, &catalogued.pepper)?;
         let owned = Owned {
             slot: parts.slot,
             image: catalogued.image,
             allocator: catalogued.allocator,
             signer,
             guard: parts.guard,
+            journal,
         };
-        let committer = Committer::new(shared.clone(), owned, revision);
+        let mut committer = Committer::new(shared.clone(), owned, revision);
+        committer.drop_what_no_backup_needs();
         Ok((shared, committer))
     }
 }

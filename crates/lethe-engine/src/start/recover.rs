@@ -158,7 +158,9 @@ fn store_note(
             class: word(parts.slot.class().as_str()),
             generation: image.generation,
         },
-        recoverable_from_backups_until: None,
+        recoverable_from_backups_until: image
+            .recoverable_until_s(tree.epoch() - 1)
+            .map(|seconds| UnixMillis(seconds.saturating_mul(1_000))),
     };
     let text = note.sign(signer).map_err(|_| ()).map_err(damaged)?;
     parts.store.commit(Batch::new().put(keys::erased(tree.epoch()), text.into_bytes()))?;

@@ -26,7 +26,7 @@ const ALL: [Permission; 5] = [
     Permission::KeysDestroy,
 ];
 
-fn request(secret: &str, client: &str, grants: &[Permission]) -> CreateApiKeyRequest {
+pub(super) fn request(secret: &str, client: &str, grants: &[Permission]) -> CreateApiKeyRequest {
     let key = CreateKeyRequest {
         aliases: vec![Alias { door: DOOR.to_owned(), text: client.to_owned(), reserved: true }],
         ..CreateKeyRequest::new("export".parse().unwrap(), api_key_algorithm())

@@ -13,7 +13,7 @@ use lethe_types::{CredentialId, Entropy, KeyId, Permission, PrincipalId, RealmId
 
 use super::support::{DOOR, REQUEST, World};
 use crate::caretaker::Rounds;
-use crate::committer::{Committer, Queue, Submission};
+use crate::committer::{Committer, Queue, Submission, Work};
 use crate::record::{Alias, DeletionPolicy, Grant, Scope};
 use crate::{
     Caller, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest, Engine,
@@ -35,7 +35,7 @@ pub(super) struct Rig {
     pub(super) faulty: Arc<FaultyStore>,
     pub(super) engine: Engine,
     committer: Committer,
-    submissions: Receiver<Submission>,
+    submissions: Receiver<Work>,
     memory: Arc<MemStore>,
 }
 
@@ -106,7 +106,7 @@ impl Rig {
             if let Poll::Ready(done) = poll(future.as_mut()) {
                 return done;
             }
-            let batch: Vec<Submission> = submissions.try_iter().collect();
+            let batch: Vec<Submission> = submissions.try_iter().filter_map(Work::change).collect();
             assert!(!batch.is_empty(), "an operation that waits for nothing");
             committer.commit_batch(batch);
         }
@@ -134,7 +134,7 @@ impl Rig {
             while !worker.is_finished() {
                 let wait = std::time::Duration::from_micros(200);
                 if let Ok(submission) = submissions.recv_timeout(wait) {
-                    committer.commit_batch(vec![submission]);
+                    committer.commit_batch(submission.change().into_iter().collect());
                 } else if end.try_recv().is_ok() {
                     break;
                 }
@@ -160,9 +160,9 @@ impl Rig {
         let mut waiting = Vec::new();
         first.begin();
         first.act();
-        waiting.extend(submissions.try_iter());
+        waiting.extend(submissions.try_iter().filter_map(Work::change));
         second.begin();
-        waiting.extend(submissions.try_iter());
+        waiting.extend(submissions.try_iter().filter_map(Work::change));
         if together {
             committer.commit_batch(waiting);
         } else {
@@ -206,14 +206,14 @@ impl Turn<'_> {
         };
     }
 
-    fn finish(&mut self, committer: &mut Committer, submissions: &Receiver<Submission>) {
+    fn finish(&mut self, committer: &mut Committer, submissions: &Receiver<Work>) {
         for _ in 0..TURNS_MAX {
             self.begin();
             self.act();
             if matches!(self, Self::Answered(_)) {
                 return;
             }
-            committer.commit_batch(submissions.try_iter().collect());
+            committer.commit_batch(submissions.try_iter().filter_map(Work::change).collect());
         }
         panic!("an operation that never ends");
     }

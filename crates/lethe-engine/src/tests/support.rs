@@ -12,11 +12,12 @@ use lethe_store::{MemStore, Store};
 use lethe_types::{Clock, Entropy, KeyId, Permissions, UnixMillis};
 use parking_lot::Mutex;
 
+use super::mem_journal::MemJournal;
 use crate::audit::{AuditEvent, AuditSink, AuditUnavailable};
 use crate::record::{Grant, Scope};
 use crate::{
     Caller, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest, Destroyed,
-    Engine, EngineError, GuardedHead, HeadGuard, KeyEntry, Parts, StartError,
+    Engine, EngineError, GuardedHead, HeadGuard, JournalPlace, KeyEntry, Parts, StartError,
 };
 
 pub(super) const DOOR: &str = "native";
@@ -88,6 +89,23 @@ impl HeadGuard for TestGuard {
     }
 }
 
+/// The head and the journal beside it.
+struct Beside(TestGuard, MemJournal);
+
+impl HeadGuard for Beside {
+    fn load(&self) -> Result<Option<GuardedHead>, Box<dyn Error + Send + Sync>> {
+        self.0.load()
+    }
+
+    fn keep(&mut self, head: GuardedHead) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.0.keep(head)
+    }
+
+    fn journal(&mut self) -> Option<Box<dyn JournalPlace>> {
+        Some(Box::new(self.1.clone()))
+    }
+}
+
 /// What outlives an engine.
 pub(crate) struct World {
     pub(super) store: Arc<dyn Store>,
@@ -95,7 +113,14 @@ pub(crate) struct World {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) audit: Arc<TestAudit>,
     pub(super) guard: TestGuard,
+    pub(super) journal: MemJournal,
     pub(super) entropy: Arc<dyn Entropy>,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("World(..)")
+    }
 }
 
 impl World {
@@ -110,6 +135,7 @@ impl World {
             clock: Arc::new(TestClock(AtomicU64::new(1_790_000_000_000))),
             audit: Arc::default(),
             guard: TestGuard::default(),
+            journal: MemJournal::default(),
             entropy: Arc::new(SystemEntropy),
         }
     }
@@ -122,6 +148,7 @@ impl World {
             clock: Arc::new(TestClock(AtomicU64::new(self.clock.now().0))),
             audit: Arc::default(),
             guard: TestGuard(Arc::new(Mutex::new(*self.guard.0.lock()))),
+            journal: self.journal.copied(),
             entropy: self.entropy.clone(),
         }
     }
@@ -138,7 +165,7 @@ impl World {
         Parts {
             store: self.store.clone(),
             slot,
-            guard: Box::new(self.guard.clone()),
+            guard: Box::new(Beside(self.guard.clone(), self.journal.clone())),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             audit: self.audit.clone(),

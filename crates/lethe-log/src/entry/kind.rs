@@ -39,6 +39,8 @@ macro_rules! entry_types {
 }
 
 entry_types! {
+    /// A copy of the data was taken, from which keys can be restored for a while.
+    BackupTaken = "backup.taken", SYSTEM;
     /// The grants of a principal changed.
     GrantChanged = "grant.changed", CHANGE;
     /// What stands around a key's material changed: metadata, holds, protection, attributes. A

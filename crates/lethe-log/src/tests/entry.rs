@@ -71,7 +71,7 @@ fn every_type_round_trips_with_its_members_and_refuses_others() {
             }
         }
     }
-    assert_eq!(EntryType::ALL.len(), 25);
+    assert_eq!(EntryType::ALL.len(), 26);
     assert!(EntryType::ALL.is_sorted_by_key(|entry_type| entry_type.as_str()));
     assert!("key.Destroyed".parse::<EntryType>().is_err());
 }

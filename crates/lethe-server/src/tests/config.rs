@@ -1,7 +1,7 @@
 use super::{TemporaryDirectory, whole_message};
 use crate::config::{
-    AuditConfig, AuditedEvents, Config, ConfigError, DoorConfig, DoorLimits, LogConfig, SealConfig,
-    SlotConfig, StoreConfig, Transport, derived_origin,
+    AuditConfig, AuditedEvents, Config, ConfigError, DoorConfig, DoorLimits, LogConfig,
+    MemoryConfig, MemoryLock, SealConfig, SlotConfig, StoreConfig, Transport, derived_origin,
 };
 use crate::seal::PassphraseSource;
 use core::time::Duration;
@@ -59,6 +59,7 @@ fn defaults() -> Config {
         store: StoreConfig::Embedded { path: "lethe-data/store".into() },
         slot: file_slot(&["lethe-data/slot/root.slot"], false),
         seal: SealConfig::KeyFile { path: "lethe-data/slot/root.key".into() },
+        memory: MemoryConfig { lock: MemoryLock::Auto, allow_dumps: false },
         log: LogConfig { origin: None },
         audit: AuditConfig {
             path: "lethe-data/audit".into(),
@@ -123,6 +124,9 @@ fn every_field_can_be_set() {
         [seal]
         kind = "key-file"
         path = "k"
+        [memory]
+        lock = "required"
+        allow_dumps = true
         [log]
         origin = "keys.example/log"
         [audit]
@@ -162,6 +166,7 @@ fn every_field_can_be_set() {
         store: StoreConfig::Embedded { path: "s".into() },
         slot: file_slot(&["t"], true),
         seal: SealConfig::KeyFile { path: "k".into() },
+        memory: MemoryConfig { lock: MemoryLock::Required, allow_dumps: true },
         log: LogConfig { origin: Some("keys.example/log".to_owned()) },
         audit: AuditConfig {
             path: "a".into(),
@@ -206,6 +211,8 @@ fn unknown_fields_are_refused_with_their_place() {
     refused("[store]\n  paht = 'x'", "2:3", "store.paht", "expected `engine` or `path`");
     refused("[slot]\nx=1", "2:1", "slot.x", "unknown field");
     refused("[seal]\npassphrase='secret'", "2:1", "seal.passphrase", "unknown field");
+    refused("[memory]\nx=1", "2:1", "memory.x", "unknown field");
+    refused("[memory]\nlock='always'", "2:6", "memory.lock", "\"required\"");
     refused("[log]\nx=1", "2:1", "log.x", "unknown field");
     refused("[audit]\nx=1", "2:1", "audit.x", "unknown field");
     refused("[[door]]\ndialect='native'\nx=1", "3:1", "door.native.x", "unknown field");

@@ -3,6 +3,7 @@
 pub(crate) mod apikey;
 pub(crate) mod approval;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -16,6 +17,7 @@ pub(crate) mod principal;
 pub(crate) mod random;
 pub(crate) mod realm;
 pub(crate) mod receipt;
+pub(crate) mod restore;
 pub(crate) mod seal;
 pub(crate) mod serve;
 pub(crate) mod vault;

@@ -3,7 +3,9 @@
 //! A test starts its own server in its own folder and shares neither with any other test.
 
 mod altostrat;
+mod attacks;
 mod audit;
+mod backups;
 mod client;
 mod coverage;
 mod crash;
