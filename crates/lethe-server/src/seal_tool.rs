@@ -17,6 +17,7 @@ use lethe_types::SecretVec;
 use crate::ServeError;
 use crate::config::{Config, SealConfig};
 use crate::crash_points;
+use crate::memory;
 use crate::private_files::{PRIVATE_FILE_MODE, ensure_private_dir, read_private, write_atomic};
 use crate::seal::SystemSurroundings;
 use crate::slots::{self, Occasion};
@@ -55,6 +56,7 @@ pub fn migrate(
     destroy_old_key: bool,
 ) -> Result<SealMigration, ServeError> {
     crash_points::arm();
+    memory::protect(config.memory)?;
     let new_config = new_seal(config, to)?;
     if from_shares.is_empty() && is_the_same(&config.seal, &new_config) {
         let why = "that is the seal which the slot has".to_owned();
@@ -134,6 +136,7 @@ pub fn make_shares(
     number: u8,
     out: &Path,
 ) -> Result<Vec<PathBuf>, ServeError> {
+    memory::protect(config.memory)?;
     let first = &config.slot.paths()[0];
     let failed = |source| ServeError::Os { what: "cannot read the slot", source };
     let salt = salt_of_slot_file(first).map_err(failed)?;

@@ -183,6 +183,10 @@ impl ErasableSlot for DeviceSlot {
         // The device is asked first: if it is gone, that is the answer, and not damaged files.
         let keys = self.device.lock().generations()?;
         let mut loaded = self.files.load()?;
+        if loaded.images.is_empty() && loaded.faults.is_empty() {
+            // Files that never held anything: a creation that was cut short after its first key.
+            return Ok(loaded);
+        }
         for key in keys {
             if !loaded.images.iter().any(|image| image.generation == key) {
                 let sector = sector_number(sector_of(key));

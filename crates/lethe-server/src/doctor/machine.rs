@@ -10,8 +10,8 @@ use crate::config::Config;
 pub(super) fn check(report: &mut Report, config: &Config) {
     memory(report);
     let core = getrlimit(Resource::Core).current;
-    if core == Some(0) {
-        report.good("memory.core", "no core dumps");
+    if core == Some(0) || !config.memory.allow_dumps {
+        report.good("memory.core", "the server writes no core dumps");
     } else {
         report.warn(
             "memory.core",
@@ -29,18 +29,15 @@ pub(super) fn check(report: &mut Report, config: &Config) {
     files(report, config);
 }
 
-/// What the root, the hot node keys and the keys in use need at least, in bytes.
-const LOCKED_BYTES_WANTED: u64 = 8_388_608;
-
 fn memory(report: &mut Report) {
     let locked = getrlimit(Resource::Memlock).current;
     let found = format!("{} can be kept from swapping", limit(locked));
     match locked {
-        Some(bytes) if bytes < LOCKED_BYTES_WANTED => {
-            let advice = "set `LimitMEMLOCK=64M`: what cannot be locked can reach the swap";
+        Some(_) if !rustix::process::geteuid().is_root() => {
+            let advice = "set `LimitMEMLOCK=infinity`: what cannot be locked can reach the swap";
             report.warn("memory.locked", found, advice);
         }
-        Some(_) | None => report.good("memory.locked", found),
+        Some(_) | None => report.good("memory.locked", "all of it can be kept from swapping"),
     }
 }
 

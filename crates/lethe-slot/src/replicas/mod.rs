@@ -3,9 +3,8 @@
 //! ```text
 //! put_new        durable on every replica, or it failed
 //! erase_all_but  erased and read back on every replica, or it failed
-//! open           takes the newest image; a replica that is missing, behind or damaged is brought
-//! up
-//!                to date with the first erasure, that is, once recovery has chosen the root
+//! open           takes the newest image; an empty replica gets it at once, one that is behind or
+//!                damaged with the first erasure, that is, once recovery has chosen the root
 //! ```
 //! A replica that cannot be reached is never passed over in silence: its copy of the old root would
 //! be alive while a receipt says that it is gone. While running the erasure fails and the engine
@@ -118,6 +117,7 @@ impl ReplicatedSlot {
             set.record.revision = newest.map_or(0, |record| record.revision) + 1;
             set.keep(&found)?;
         }
+        fill(&mut found)?;
         Ok(Self { replicas: found, lost: set.record.lost, notices })
     }
 
@@ -283,6 +283,17 @@ impl Survey {
 
 fn has_image(loaded: &Loaded, image: &SlotImage) -> bool {
     loaded.images.iter().any(|one| one.generation == image.generation)
+}
+
+/// Gives replicas that hold nothing what the others hold, so that any one may be lost at once. The
+/// older image goes first: one that has the newest alone would say that erasing had begun.
+fn fill(replicas: &mut [FileSlot]) -> Result<(), ReplicaError> {
+    let mut images = Survey::of(replicas)?.candidates()?;
+    images.sort_by_key(|image| image.generation);
+    for replica in replicas.iter_mut().filter(|replica| replica.is_empty()) {
+        images.iter().try_for_each(|image| replica.put_new(image)).map_err(ReplicaError::Slot)?;
+    }
+    Ok(())
 }
 
 /// Whether a replica lacks a candidate, or holds something that is none.

@@ -196,6 +196,17 @@ fn a_key_without_an_image_is_found_and_destroyed() {
 }
 
 #[test]
+fn a_creation_that_was_cut_short_after_its_key_goes_on() {
+    let (media, device) = (vec![TestMedium::new()], MemDevice::default());
+    device.0.lock().unwrap().keys.insert(1, [7; 32]);
+    let mut slot = start(&media, &device);
+    let loaded = slot.load().unwrap();
+    assert!(loaded.images.is_empty() && loaded.faults.is_empty());
+    slot.put_new(&image(1)).unwrap();
+    assert_eq!(recover(&mut start(&media, &device)), 1);
+}
+
+#[test]
 fn a_device_that_is_gone_or_another_one_opens_nothing_and_changes_nothing() {
     let (media, device) = with_image_1(2);
     let before: Vec<_> = media.iter().map(|medium| medium.with(|world| world.durable)).collect();

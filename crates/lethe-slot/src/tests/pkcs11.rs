@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use lethe_erasure::seal::{Seal, SealDevice};
 use lethe_erasure::slot::{ErasableSlot, EraseMethod, ErasureClass, SlotKind};
 use lethe_types::{Entropy, SecretVec};
 
+use super::measuring::check_cost;
 use super::{Folder, image, seals};
 use crate::{
     DeviceError, DeviceSlot, FilesystemPolicy, IfMissing, KeyDevice, Pkcs11Place, Pkcs11Token,
@@ -39,6 +41,7 @@ fn with_tokens(name: &str, test: impl FnOnce(&Path)) {
     let said = String::from_utf8_lossy(&output.stdout);
     let wrong = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}{wrong}");
+    write!(std::io::stderr(), "{wrong}").unwrap();
     assert!(said.contains("1 passed"), "no such test: {said}");
 }
 
@@ -126,6 +129,14 @@ fn a_root_dies_with_its_object() {
         fs::write(folder.join("a.slot"), &copy).unwrap();
         fs::write(folder.join("b.slot"), &copy).unwrap();
         assert!(open_slot(folder, "kms").load().unwrap().images.is_empty(), "the old copy opens");
+    });
+}
+
+#[test]
+fn the_cost_of_a_batch() {
+    with_tokens("the_cost_of_a_batch", |folder| {
+        make_token("kms");
+        check_cost("two files and SoftHSM", &mut open_slot(folder, "kms"), 50);
     });
 }
 

@@ -12,6 +12,7 @@ use lethe_erasure::seal::Seal;
 use lethe_erasure::slot::{ErasableSlot, EraseMethod, ErasureClass, SlotKind};
 use lethe_types::{Entropy, SecretVec};
 
+use super::measuring::check_cost;
 use super::{Folder, image, seals};
 use crate::{
     DeviceError, DeviceSlot, FilesystemPolicy, IfMissing, KeyDevice, ReplicatedSlot, SharedDevice,
@@ -127,6 +128,13 @@ fn a_root_dies_with_its_index() {
     assert_eq!(loaded.images[0].current.root.expose(), &[0xA5; 32]);
     fs::write(folder.slot(), &copy).unwrap();
     assert!(open_slot(&folder.0, &tpm).load().unwrap().images.is_empty(), "the old copy opens");
+}
+
+#[test]
+fn the_cost_of_a_batch() {
+    let folder = Folder::new();
+    let tpm = Tpm::start(&folder.0);
+    check_cost("one file and swtpm", &mut open_slot(&folder.0, &tpm), 20);
 }
 
 #[test]

@@ -213,13 +213,10 @@ fn recovery_shares_open_the_slot_until_the_seal_is_migrated() {
 #[test]
 fn a_kill_at_every_point_of_a_migration_leaves_a_seal_that_opens() {
     let old_fails = "sealed with a passphrase";
-    let new_fails = "sealed with a key file";
     for (point, then, fails) in [
         ("seal.key_made", "old", None),
-        ("seal.key_made", "new", Some(new_fails)),
         ("seal.image_written", "old", None),
         ("seal.image_written", "new", None),
-        ("seal.image_written", "again", None),
         ("seal.old_erased", "old", Some(old_fails)),
         ("seal.old_erased", "again", None),
     ] {
