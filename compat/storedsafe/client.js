@@ -6,6 +6,8 @@
 'use strict';
 const crypto = require('crypto');
 const fs = require('fs');
+const http2 = require('http2');
+const https = require('https');
 const { StoredSafe } = require('storedsafe');
 
 const dev = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
@@ -29,6 +31,67 @@ function code(offset) {
   const tag = crypto.createHmac('sha1', key).update(step).digest();
   const at = tag[19] & 15;
   return String((tag.readUInt32BE(at) & 0x7fffffff) % 1e6).padStart(6, '0');
+}
+
+// Status and body of one request, over either version of HTTP, with the same header fields.
+function ask(version, method, path, headers, body) {
+  const url = new URL(door.url);
+  const ca = fs.readFileSync(dev.ca_file, 'utf8');
+  const fields = { accept: '*/*', ...headers };
+  if (body !== undefined) fields['content-length'] = Buffer.byteLength(body);
+  return new Promise((resolve, reject) => {
+    const collect = (stream, status, end) => {
+      let text = '';
+      stream.setEncoding('utf8');
+      stream.on('data', (part) => { text += part; });
+      stream.on('end', () => { end(); resolve({ status, data: text }); });
+    };
+    if (version === 2) {
+      const session = http2.connect(url.origin, { ca });
+      session.on('error', reject);
+      const stream = session.request({ ':method': method, ':path': path, ...fields });
+      stream.on('error', reject);
+      stream.on('response', (head) => collect(stream, head[':status'], () => session.close()));
+      stream.end(body);
+      return;
+    }
+    const options = { ca, method, headers: fields, agent: false, ALPNProtocols: ['http/1.1'] };
+    const request = https.request(new URL(path, url), options, (answer) => {
+      collect(answer, answer.statusCode, () => {});
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+async function versions(token, vault) {
+  const headers = { 'x-http-token': token };
+  const keys = `/api/1.0/transparent/${vault}/keys`;
+  const cases = [
+    ['LIST', keys],
+    ['GET', keys],
+    ['GET', `${keys}/payroll`],
+    ['GET', `${keys}/nothing`],
+    ['GET', '/api/1.0/vault?'],
+    ['POST', '/api/1.0/auth/check', '{}'],
+    ['POST', `${keys}/payroll`, '{"type":'],
+    ['PATCH', keys],
+    ['LIST', '/api/1.0/nope'],
+  ];
+  for (const [method, path, body] of cases) {
+    const [one, two] = [await ask(1, method, path, headers, body), await ask(2, method, path, headers, body)];
+    const without = (answer) => {
+      const shown = JSON.parse(answer.data);
+      // What a client adds for the connection's sake is repeated like all else.
+      delete shown.HEADERS.Connection;
+      delete shown.HEADERS['Content-Length'];
+      return JSON.stringify(shown);
+    };
+    const same = one.status === two.status && without(one) === without(two);
+    check(`HTTP/1.1 and HTTP/2: ${method} ${path}`, same, { data: [one, two] });
+  }
+  const refused = await ask(2, 'LIST', keys, {});
+  check('HTTP/2 without a token', refused.status === 403, refused);
 }
 
 async function main() {
@@ -67,6 +130,7 @@ async function main() {
   check('rotate', (await call('post', `${key}/rotate`)).status === 201);
   const keys = await api.request('LIST', `/transparent/${vault}/keys`, headers);
   check('LIST', keys.data.KEYS.length === 1 && keys.data.KEYS[0].key_version === '2', keys);
+  await versions(api.token, vault);
   const gone = await api.delete(key, undefined, { headers });
   check('delete key', gone.status === 200 && gone.data.CALLINFO.receipt.length > 0, gone);
   const dead = await call('post', `/transparent/${vault}/decrypt/payroll`, { ciphertext });

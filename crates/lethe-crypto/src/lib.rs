@@ -17,6 +17,7 @@ pub mod otp;
 pub mod passphrase;
 pub mod registry;
 pub mod sealed;
+pub mod shares;
 pub mod signing_key;
 pub mod token;
 pub mod transport;

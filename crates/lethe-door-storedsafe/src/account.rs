@@ -1,9 +1,11 @@
 //! Users, their status bits and their levels in vaults, as what the engine has: principals, grants
 //! on the realm, grants on vaults.
 
-use lethe_engine::Caller;
+use std::sync::Arc;
+
 use lethe_engine::record::{Grant, PrincipalKind, PrincipalRecord, Scope, VaultRecord};
-use lethe_types::{Permission, Permissions, VaultId};
+use lethe_engine::{Caller, Engine, PrincipalEntry};
+use lethe_types::{Permission, Permissions, PrincipalId, RealmId, VaultId};
 
 /// Attributes of principals.
 pub(crate) const USER_ID: &str = "storedsafe.id";
@@ -133,7 +135,7 @@ impl Status {
     /// The status of a principal: its grants say what they can, the rest is kept.
     pub(crate) fn of(record: &PrincipalRecord) -> Self {
         let realm = granted(record, Scope::Realm);
-        let kept = text_of(&record.attributes, STATUS).and_then(|text| text.parse().ok());
+        let kept = text_of(record.attributes.get(STATUS)).and_then(|text| text.parse().ok());
         let is_active = !record.suspended && record.revoked.is_none();
         let mut status = kept.unwrap_or(Self::READ) & !Self::MAPPED;
         for (bit, permissions) in CAPABILITIES {
@@ -188,22 +190,34 @@ pub(crate) fn is_user(record: &PrincipalRecord) -> bool {
 
 /// The number of a user, as text. One that was made elsewhere has its identifier in decimal.
 pub(crate) fn user_id(record: &PrincipalRecord) -> String {
-    let given = text_of(&record.attributes, USER_ID);
+    let given = text_of(record.attributes.get(USER_ID));
     given.map_or_else(|| u128::from_be_bytes(record.id.0).to_string(), str::to_owned)
+}
+
+/// The user of that number.
+pub(crate) fn find_user(
+    engine: &Engine,
+    realm: RealmId,
+    number: &str,
+) -> Option<Arc<PrincipalEntry>> {
+    let is_it =
+        |entry: &Arc<PrincipalEntry>| is_user(entry.record()) && user_id(entry.record()) == number;
+    let given = engine.principals_by_identifier(realm, USER_ID, number.as_bytes());
+    given.into_iter().find(is_it).or_else(|| {
+        let id = PrincipalId(number.parse::<u128>().ok()?.to_be_bytes());
+        engine.principal_by_id(realm, id).filter(is_it)
+    })
 }
 
 /// The number of a vault, as text; likewise.
 pub(crate) fn vault_id(record: &VaultRecord) -> String {
-    let given = text_of(&record.attributes, VAULT_ID);
+    let given = text_of(record.attributes.get(VAULT_ID));
     given.map_or_else(|| u128::from_be_bytes(record.id.0).to_string(), str::to_owned)
 }
 
 /// An attribute that is a text.
-pub(crate) fn text_of<'a>(
-    attributes: &'a std::collections::BTreeMap<Box<str>, Box<[u8]>>,
-    name: &str,
-) -> Option<&'a str> {
-    attributes.get(name).and_then(|bytes| core::str::from_utf8(bytes).ok())
+pub(crate) fn text_of<T: AsRef<[u8]> + ?Sized>(attribute: Option<&T>) -> Option<&str> {
+    attribute.and_then(|bytes| core::str::from_utf8(bytes.as_ref()).ok())
 }
 
 /// A text as an attribute.

@@ -8,7 +8,7 @@ use lethe_engine::{
 const COUNTERS: Collection = Collection::named("counter");
 const NUMBERS: &str = "numbers";
 /// How often others may be faster before it is given up.
-const TRIES_MAX: u32 = 32;
+const TRIES_MAX: u32 = 512;
 
 /// A number that nobody has. One that is then not used is lost, which does no harm.
 ///

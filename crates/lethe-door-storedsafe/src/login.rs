@@ -6,10 +6,11 @@
 
 use lethe_engine::record::{Credential, CredentialKind, PrincipalRecord};
 use lethe_engine::{
-    Caller, Collection, DocumentChange, DoorOperation, EngineError, Expected, Source,
+    Caller, Collection, DocumentChange, DoorOperation, EngineError, Expected, PassphraseClaim,
+    Source,
 };
 use lethe_http::block_on;
-use lethe_types::{CredentialId, PrincipalId, SecretVec};
+use lethe_types::{CredentialId, PrincipalId, SecretVec, UnixMillis};
 
 use crate::DOOR;
 use crate::account::Status;
@@ -142,20 +143,24 @@ fn check(
     let is_complete = api_key.is_some() && uses.as_ref().is_none_or(Option::is_some);
     let tried = if is_complete { passphrase.as_bytes() } else { b"" };
     let (realm, login) = (state.realm, claim.username);
-    let engine = &state.engine;
-    let caller =
-        engine.authenticate_passphrase(DOOR, request, realm, login, tried, one_time, source)?;
+    let claimed = PassphraseClaim { realm, login, passphrase: tried, one_time, source };
     let refused = EngineError::AuthenticationNotSuccessful;
+    // Within the sign-in, so that who lacks the second proof is charged as one who guesses.
+    let has_second = |caller: &Caller| {
+        let credential = caller.credential().ok_or(refused.clone())?;
+        let may = match &uses {
+            _ if Status::of(caller.record()).has(Status::ESCROW) => false,
+            Some(Some(uses)) => take_use(state, caller, uses)?,
+            Some(None) => false,
+            None => asks_for_code(caller.record(), credential),
+        };
+        if may { Ok(()) } else { Err(refused.clone()) }
+    };
+    let engine = &state.engine;
+    let caller = engine.authenticate_passphrase_and(DOOR, request, claimed, has_second)?;
     let (Some(api_key), Some(credential)) = (api_key, caller.credential()) else {
         return Err(refused);
     };
-    let has_second = match &uses {
-        Some(uses) => uses.as_ref().is_some_and(|uses| take_use(state, &caller, uses)),
-        None => asks_for_code(caller.record(), credential),
-    };
-    let may = has_second && !Status::of(caller.record()).has(Status::ESCROW);
-    let operation = DoorOperation::named("storedsafe.login");
-    engine.decide(&caller, operation, (!may).then_some(refused))?;
     begin(state, caller, credential, api_key)
 }
 
@@ -198,26 +203,29 @@ fn find_api_key(
     is_it: impl Fn(&SecretVec) -> bool,
 ) -> Result<Option<(Held, usize)>, EngineError> {
     let now = state.clock.now();
-    let is_key = |credential: &&Credential| {
-        credential.external().is_some_and(|name| name.starts_with(API_KEY))
-            && credential.is_live(now)
-    };
-    let engine = &state.engine;
-    let holders = engine.find_principals(state.realm, |record| {
-        record.is_live(now) && record.credentials.iter().any(|credential| is_key(&credential))
-    });
     let mut found: Option<(Held, usize)> = None;
-    for holder in holders {
+    for (holder, id) in state.engine.credentials_by_external_prefix(state.realm, API_KEY) {
+        if live_credential(holder.record(), id, now).is_none() {
+            continue;
+        }
         let principal = holder.record().id;
-        for credential in holder.record().credentials.iter().filter(is_key) {
-            let secret = opened(state, request, principal, credential.id)?;
-            let fits = is_it(&secret);
-            if fits && found.is_none_or(|(_, longest)| secret.len() > longest) {
-                found = Some(((principal, credential.id), secret.len()));
-            }
+        let secret = opened(state, request, principal, id)?;
+        let fits = is_it(&secret);
+        if fits && found.is_none_or(|(_, longest)| secret.len() > longest) {
+            found = Some(((principal, id), secret.len()));
         }
     }
     Ok(found)
+}
+
+/// The credential, if it and its principal are in force.
+fn live_credential(
+    record: &PrincipalRecord,
+    id: CredentialId,
+    now: UnixMillis,
+) -> Option<&Credential> {
+    let found = record.credentials.iter().find(|credential| credential.id == id);
+    found.filter(|credential| credential.is_live(now) && record.is_live(now))
 }
 
 fn opened(
@@ -243,34 +251,45 @@ fn yubikey(
     let Some(otp) = YubikeyOtp::parse(otp) else { return Ok(None) };
     let now = state.clock.now();
     let external = format!("{YUBIKEY}{}", otp.prefix);
-    let is_it = |credential: &&Credential| {
-        credential.external() == Some(&external) && credential.is_live(now)
+    let Some((holder, id)) = state.engine.holder_of(state.realm, &external) else {
+        return Ok(None);
     };
-    let is_user =
-        |record: &PrincipalRecord| record.login.as_deref() == Some(username) && record.is_live(now);
-    for user in state.engine.find_principals(state.realm, is_user) {
-        if let Some(credential) = user.record().credentials.iter().find(is_it) {
-            let secret = opened(state, request, user.record().id, credential.id)?;
-            return Ok(otp.open(&secret).map(|uses| (otp.prefix.to_owned(), uses)));
-        }
-    }
-    Ok(None)
+    let Some(user) = state.engine.principal_by_id(state.realm, holder).filter(|user| {
+        user.record().login.as_deref() == Some(username)
+            && live_credential(user.record(), id, now).is_some()
+    }) else {
+        return Ok(None);
+    };
+    let secret = opened(state, request, user.record().id, id)?;
+    Ok(otp.open(&secret).map(|uses| (otp.prefix.to_owned(), uses)))
 }
 
 /// Whether the Yubikey was used so often for the first time; from then on it was. Durable.
-fn take_use(state: &State, caller: &Caller, (prefix, uses): &YubikeyUse) -> bool {
-    let Ok(before) = state.engine.document(caller, YUBIKEY_USES, prefix) else { return false };
+///
+/// # Errors
+/// The engine's, if that cannot be known or written.
+fn take_use(
+    state: &State,
+    caller: &Caller,
+    (prefix, uses): &YubikeyUse,
+) -> Result<bool, EngineError> {
+    let before = state.engine.document(caller, YUBIKEY_USES, prefix)?;
     let highest = before.as_ref().map(|before| {
         let text = core::str::from_utf8(&before.body).ok();
         // What cannot be read is taken for the highest there can be.
         text.and_then(|text| text.parse().ok()).map_or(UseCount(u32::MAX), UseCount)
     });
     if highest.is_some_and(|highest| *uses <= highest) {
-        return false;
+        return Ok(false);
     }
     let expected = before.map_or(Expected::Nothing, |before| Expected::Revision(before.revision));
     let body = Some(uses.0.to_string().into_bytes());
     let change = DocumentChange { collection: YUBIKEY_USES, id: prefix.clone(), expected, body };
     let operation = DoorOperation::named("storedsafe.yubikey.use");
-    block_on(state.engine.write_documents(caller, operation, vec![change])).is_ok()
+    match block_on(state.engine.write_documents(caller, operation, vec![change])) {
+        Ok(()) => Ok(true),
+        // The same password at the same time, and faster.
+        Err(EngineError::RevisionMismatch) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

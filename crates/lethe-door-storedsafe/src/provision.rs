@@ -1,7 +1,7 @@
 //! The first user, vault and API key of a realm, which nobody is there to make. For
 //! `serve --dev`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lethe_engine::record::{DeletionPolicy, PrincipalKind};
@@ -43,15 +43,11 @@ pub fn is_provisioned(
     vault: &str,
 ) -> Result<bool, EngineError> {
     let own = engine.system_caller(realm, DOOR)?;
-    let users = engine.find_principals(realm, |record| {
-        is_user(record) && record.login.as_deref() == Some(username) && !record.suspended
-    });
-    let api_keys = engine.find_principals(realm, |record| {
-        let name = dev_api_key();
-        record.credentials.iter().any(|credential| credential.external() == Some(&name))
-    });
+    let user = engine.principal_by_login(realm, username);
+    let has_user = user.is_some_and(|user| is_user(user.record()) && !user.record().suspended);
+    let has_api_key = engine.holder_of(realm, &dev_api_key()).is_some();
     let has_vault = engine.visible_vaults(&own).iter().any(|known| vault_id(known) == vault);
-    Ok(!users.is_empty() && !api_keys.is_empty() && has_vault)
+    Ok(has_user && has_api_key && has_vault)
 }
 
 /// Makes a user with every capability, an API key, and a vault whose Admin the user is; the number
@@ -118,13 +114,13 @@ fn principal(
 
 /// Those whose credentials are lost: they stand in the way of new ones.
 async fn remove_before(engine: &Engine, own: &Caller, username: &str) -> Result<(), EngineError> {
-    let name = dev_api_key();
-    let old = engine.find_principals(own.realm(), |record| {
-        record.login.as_deref() == Some(username)
-            || record.credentials.iter().any(|one| one.external() == Some(&name))
-    });
-    for entry in old {
-        engine.revoke_principal(own, entry.record().id).await?;
+    let user = engine.principal_by_login(own.realm(), username);
+    let application = engine.holder_of(own.realm(), &dev_api_key());
+    let user = user.map(|user| user.record().id);
+    let application = application.map(|(holder, _)| holder);
+    let old: BTreeSet<PrincipalId> = user.into_iter().chain(application).collect();
+    for principal in old {
+        engine.revoke_principal(own, principal).await?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@
 //! since; so nothing is stored, and who is logged in logs in anew after a restart.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_crypto::hash::sha256;
 use lethe_types::{CredentialId, Entropy, EntropyError, PrincipalId, SecretVec, UnixMillis};
@@ -65,6 +65,8 @@ struct Family {
 struct Table {
     families: BTreeMap<u64, Family>,
     by_hash: BTreeMap<TokenHash, u64>,
+    /// By user and by the holder of the API key.
+    by_principal: BTreeSet<(PrincipalId, u64)>,
     next: u64,
 }
 
@@ -120,10 +122,7 @@ impl Sessions {
     ) -> Vec<TokenHash> {
         let mut table = self.table.lock();
         let mut ended = Vec::new();
-        let of_user: Vec<u64> = (table.families.iter())
-            .filter(|(_, family)| family.who.principal == who.principal)
-            .map(|(id, _)| *id)
-            .collect();
+        let of_user = table.of(who.principal);
         if of_user.len() >= LOGINS_OF_USER_MAX {
             ended.extend(table.end_oldest(&of_user));
         }
@@ -135,6 +134,9 @@ impl Sessions {
         table.next += 1;
         let tokens = BTreeMap::from([(hash, None)]);
         table.families.insert(id, Family { who, started, used, stored: used, tokens });
+        for principal in [who.principal, who.api_key.0] {
+            table.by_principal.insert((principal, id));
+        }
         table.by_hash.insert(hash, id);
         ended
     }
@@ -226,13 +228,9 @@ impl Sessions {
     /// Ends the logins of a user, or those with an API key of theirs; the tokens that were good.
     pub(crate) fn end_of(&self, principal: PrincipalId) -> Vec<TokenHash> {
         let mut table = self.table.lock();
-        let of_user: Vec<u64> = (table.families.iter())
-            .filter(|(_, family)| {
-                family.who.principal == principal || family.who.api_key.0 == principal
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        of_user.into_iter().flat_map(|id| table.end(id)).collect()
+        let all: BTreeSet<(PrincipalId, u64)> =
+            table.by_principal.range((principal, 0)..=(principal, u64::MAX)).copied().collect();
+        all.into_iter().map(|(_, id)| id).flat_map(|id| table.end(id)).collect()
     }
 
     /// What is to be stored of a login.
@@ -252,9 +250,22 @@ impl Sessions {
 
 impl Table {
     fn end(&mut self, id: u64) -> Vec<TokenHash> {
-        let tokens = self.families.remove(&id).map(|family| family.tokens).unwrap_or_default();
-        self.by_hash.retain(|hash, _| !tokens.contains_key(hash));
-        tokens.into_keys().collect()
+        let Some(family) = self.families.remove(&id) else { return Vec::new() };
+        for principal in [family.who.principal, family.who.api_key.0] {
+            self.by_principal.remove(&(principal, id));
+        }
+        for hash in family.tokens.keys() {
+            self.by_hash.remove(hash);
+        }
+        family.tokens.into_keys().collect()
+    }
+
+    /// The logins of a user.
+    fn of(&self, principal: PrincipalId) -> Vec<u64> {
+        let held = self.by_principal.range((principal, 0)..=(principal, u64::MAX));
+        let is_user =
+            |id: &u64| self.families.get(id).is_some_and(|f| f.who.principal == principal);
+        held.map(|(_, id)| *id).filter(is_user).collect()
     }
 
     fn end_token(&mut self, id: u64, hash: &TokenHash) {

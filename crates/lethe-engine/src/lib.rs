@@ -46,6 +46,7 @@ pub use guards::{Refusal, Unusable};
 pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use journal::{JournalFault, JournalPlace, JournalSegment};
+pub use lethe_log::ChallengedRequest;
 pub use lethe_store::Revision;
 pub use ops::{
     ApiKey, Backup, BackupError, BackupRow, BackupVisit, BulkRequest, Collection,
@@ -58,8 +59,8 @@ pub use ops::{
     SignedRequest, TokensChange, VaultChange, VaultRequest, api_key_algorithm,
 };
 pub use signin::{
-    InvalidNetwork, NETWORKS, Network, Proof, Rate, SignInLimits, Source, TOKEN_REALM, TokenClaims,
-    TokenSubject,
+    InvalidNetwork, NETWORKS, Network, PassphraseClaim, Proof, Rate, SignInLimits, Source,
+    TOKEN_REALM, TokenClaims, TokenSubject,
 };
 pub use start::{
     Parts, RestoreError, RestoreLoader, RestoreParts, Restored, StartError, StoreState,

@@ -38,10 +38,14 @@ pub(crate) fn after_destroy(record: &KeyRecord) -> Result<KeyState, EngineError>
 /// Whether a version may be added.
 ///
 /// # Errors
-/// [`EngineError::ObjectDestroyed`], or [`EngineError::WrongStateForUse`] unless the key is active.
+/// [`EngineError::ObjectDestroyed`], or [`EngineError::WrongStateForUse`] unless the key is active;
+/// [`EngineError::IncompatibleUse`] for a public key alone.
 pub(crate) fn may_rotate(record: &KeyRecord) -> Result<(), EngineError> {
     if record.state.is_destroyed() {
         Err(EngineError::ObjectDestroyed(record.id))
+    } else if record.life().public_only {
+        let algorithm = record.algorithm.name();
+        Err(EngineError::IncompatibleUse { algorithm, operation: "rotate without its private key" })
     } else if record.state.may_protect() {
         Ok(())
     } else {

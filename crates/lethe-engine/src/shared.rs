@@ -83,7 +83,11 @@ impl Shared {
 
     fn expand(&self, entry: &KeyEntry, version: &KeyVersion) -> Result<UsableKey, EngineError> {
         let record = entry.record();
-        Ok(record.algorithm.load(&self.material(record, version)?)?)
+        let material = self.material(record, version)?;
+        Ok(match record.life().public_only {
+            true => record.algorithm.load_public(material.expose())?,
+            false => record.algorithm.load(&material)?,
+        })
     }
 
     /// A keyed digest of a key's material: who lacks the key of this installation learns nothing

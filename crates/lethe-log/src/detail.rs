@@ -4,6 +4,7 @@
 //! [`crate::write_object`] or [`crate::Json::object`].
 
 mod evidence;
+mod request;
 
 use lethe_types::{KeyId, PrincipalId, UnixMillis, VaultId};
 
@@ -12,6 +13,7 @@ pub use evidence::{
     EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX, ROLE_APPROVER, ROLE_REQUESTER,
     SignedStatement,
 };
+pub use request::{CHALLENGED_PATH_BYTES_MAX, ChallengedRequest};
 
 use crate::json::{Json, JsonError, Members, ObjectWriter, parsed_text, write_object_of};
 

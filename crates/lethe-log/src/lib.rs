@@ -35,9 +35,10 @@ pub use checkpoint::{
 };
 pub use commitment::{Commitment, SALT_BYTES, Salt, Subject};
 pub use detail::{
-    Actor, DETAIL_BYTES_MAX, DestroyedDetail, EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX,
-    EVIDENCE_SIGNATURE_BYTES_MAX, EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX,
-    ROLE_APPROVER, ROLE_REQUESTER, SignedStatement, VersionDetail,
+    Actor, CHALLENGED_PATH_BYTES_MAX, ChallengedRequest, DETAIL_BYTES_MAX, DestroyedDetail,
+    EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX,
+    EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX, ROLE_APPROVER, ROLE_REQUESTER,
+    SignedStatement, VersionDetail,
 };
 pub use entry::{
     ENTRY_SLOTS_MAX, ENTRY_VERSION, Entry, EntryError, EntryMembers, EntryType, ErasureFacts,

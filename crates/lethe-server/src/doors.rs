@@ -2,6 +2,8 @@
 //! makes what a client of it needs.
 
 mod altostrat;
+mod dfns;
+mod encedo;
 mod native;
 mod ncloud;
 mod storedsafe;
@@ -42,12 +44,14 @@ pub(crate) struct Opened {
     pub(crate) options: ListenerOptions,
     /// Of the site; set once the door listens.
     pub(crate) url: Arc<OnceLock<String>>,
+    /// The door once more, where it is what makes its owner.
+    pub(crate) device: Option<Arc<lethe_door_encedo::EncedoDoor>>,
 }
 
 impl Opened {
     fn new(site: &Site<'_>, door: Arc<dyn Door>) -> Self {
         let options = ListenerOptions::default();
-        Self { door, plain_door: None, options, url: site.url.clone() }
+        Self { door, plain_door: None, options, url: site.url.clone(), device: None }
     }
 }
 
@@ -59,6 +63,8 @@ impl Opened {
 pub(crate) async fn open(site: &Site<'_>) -> Result<Opened, ServeError> {
     match site.config.dialect {
         "altostrat" => altostrat::open(site).await,
+        "dfns" => dfns::open(site).await,
+        "encedo" => encedo::open(site).await,
         "native" => native::open(site),
         "ncloud" => ncloud::open(site).await,
         "storedsafe" => storedsafe::open(site),
@@ -70,10 +76,13 @@ pub(crate) async fn open(site: &Site<'_>) -> Result<Opened, ServeError> {
 /// start wrote: credentials that are still good stay the same.
 pub(crate) async fn provision_dev(
     site: &Site<'_>,
+    opened: &Opened,
     before: Option<&Value>,
 ) -> Result<Map<String, Value>, ServeError> {
     match site.config.dialect {
         "altostrat" => altostrat::provision_dev(site, before).await,
+        "dfns" => dfns::provision_dev(site, before).await,
+        "encedo" => encedo::provision_dev(site, opened, before).await,
         "native" => native::provision_dev(site, before).await,
         "ncloud" => ncloud::provision_dev(site, before).await,
         "storedsafe" => storedsafe::provision_dev(site, before).await,

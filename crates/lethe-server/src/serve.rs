@@ -152,7 +152,7 @@ async fn run(
         let door = doors::open(&site).await?;
         if options.dev {
             let before = before.get(door_config.dialect);
-            provided.push(doors::provision_dev(&site, before).await?);
+            provided.push(doors::provision_dev(&site, &door, before).await?);
         } else {
             principals::ensure_initial_admin(engine, realm, door_config, &data).await?;
         }

@@ -2,14 +2,18 @@
 //!
 //! An approver signs every fact of the request that they agree to; the request must be about
 //! exactly this key. A requester signs a text of their own, in which only the signature is
-//! checked. That a public key belongs to the principal that is named beside it is the server's
-//! word; whoever knows the key of that person compares its fingerprint.
+//! checked; or a challenge, which must be that of a request to delete exactly this key, made by
+//! nobody else. That a public key belongs to the principal that is
+//! named beside it is the server's word; whoever knows the key of that person compares its
+//! fingerprint.
 
 use core::fmt;
 
 use lethe_crypto::hash::sha256;
 use lethe_crypto::registry::{Algorithm, SignatureScheme};
-use lethe_log::{DestroyedDetail, Hash, ROLE_APPROVER, ROLE_REQUESTER, SignedStatement};
+use lethe_log::{
+    ChallengedRequest, DestroyedDetail, Hash, ROLE_APPROVER, ROLE_REQUESTER, SignedStatement,
+};
 use lethe_types::{ApprovalId, KeyId, PrincipalId, RealmId, UnixMillis};
 
 use crate::VerifyError;
@@ -37,8 +41,13 @@ pub struct Approval {
 pub struct Request {
     /// Who asked, and with which key.
     pub signer: Signer,
-    /// What was signed. Nothing but the signature was checked: it says whatever it says.
+    /// What was signed. Without `ordered` nothing but the signature was checked: it says whatever
+    /// it says.
     pub statement: String,
+    /// The request that the challenge in the statement stands for: the deletion of exactly this
+    /// key, by the signer. That it is from after the destruction is told, not refused: both times
+    /// are of clocks that the server reads.
+    pub ordered: Option<ChallengedRequest>,
 }
 
 /// Who made a signature, and with which key.
@@ -56,17 +65,23 @@ pub struct Signer {
 /// Why a signed statement is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EvidenceFault {
+    /// The statement does not repeat the challenge of the request that stands beside it.
+    Challenge,
     /// The same principal is there as an approver before: one person, counted twice.
     Duplicate,
     /// The statement of an approver is not the text of an approval.
     NotAnApproval,
+    /// What stands beside the statement is not the text of a request.
+    NotARequest,
     /// The approver agreed to a request of their own.
     OwnRequest,
-    /// The approval is about another key.
+    /// The approval or request is about another key.
     OtherKey,
-    /// The approval is about something else than a destruction.
+    /// The approval or request is about something else than a destruction.
     OtherOperation,
-    /// The approval is about a key of another realm.
+    /// The request is somebody else's than the signer's.
+    OtherRequester,
+    /// The approval or request is about a key of another realm.
     OtherRealm,
     /// The public key is none for the signature scheme.
     PublicKey,
@@ -81,12 +96,17 @@ pub enum EvidenceFault {
 impl fmt::Display for EvidenceFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Challenge => "the statement does not repeat the challenge of the request",
             Self::Duplicate => "the same principal approved twice",
             Self::NotAnApproval => "the statement is not the text of an approval",
+            Self::NotARequest => "what the challenge stands for is not the text of a request",
             Self::OwnRequest => "the approver approved a request of their own",
-            Self::OtherKey => "the approval is about another key",
-            Self::OtherOperation => "the approval is about something else than a destruction",
-            Self::OtherRealm => "the approval is about a key of another realm",
+            Self::OtherKey => "the approval or request is about another key",
+            Self::OtherOperation => {
+                "the approval or request is about something else than a destruction"
+            }
+            Self::OtherRequester => "the request is somebody else's than the signer's",
+            Self::OtherRealm => "the approval or request is about a key of another realm",
             Self::PublicKey => "the public key is none for the signature scheme",
             Self::Role => "the role is neither `approver` nor `requester`",
             Self::Signature => "the signature is not over the statement by that public key",
@@ -118,7 +138,12 @@ pub(crate) fn check(
                 approvals.push(check_approval(signer, &signed.statement, wanted).map_err(refused)?);
             }
             ROLE_REQUESTER => {
-                requests.push(Request { signer, statement: signed.statement.clone() });
+                let ordered = signed.request.as_deref();
+                let ordered = ordered
+                    .map(|text| check_request(signed, text, detail, realm))
+                    .transpose()
+                    .map_err(refused)?;
+                requests.push(Request { signer, statement: signed.statement.clone(), ordered });
             }
             _ => return Err(refused(EvidenceFault::Role)),
         }
@@ -141,6 +166,31 @@ fn check_signature(signed: &SignedStatement) -> Result<Signer, EvidenceFault> {
     }
     let public_key_sha256 = Hash(sha256(&[&signed.public_key_der]));
     Ok(Signer { principal: signed.principal, scheme, public_key_sha256 })
+}
+
+/// Whether what the requester signed is the challenge of a request to delete exactly this key.
+fn check_request(
+    signed: &SignedStatement,
+    text: &str,
+    detail: &DestroyedDetail,
+    realm: RealmId,
+) -> Result<ChallengedRequest, EvidenceFault> {
+    let request = ChallengedRequest::parse(text).ok_or(EvidenceFault::NotARequest)?;
+    if request.is_challenge_of(&signed.statement) != Ok(true) {
+        return Err(EvidenceFault::Challenge);
+    }
+    let named = request.path.rsplit_once('/').map_or("", |(_, name)| name);
+    for (holds, fault) in [
+        (request.method == DELETE, EvidenceFault::OtherOperation),
+        (request.realm == realm, EvidenceFault::OtherRealm),
+        (detail.aliases.iter().any(|alias| alias == named), EvidenceFault::OtherKey),
+        (request.principal == signed.principal, EvidenceFault::OtherRequester),
+    ] {
+        if !holds {
+            return Err(fault);
+        }
+    }
+    Ok(request)
 }
 
 fn check_approval(
@@ -202,3 +252,5 @@ impl<'a> ApprovalFacts<'a> {
 /// First line of every approval: no other text that people sign begins like this.
 const APPROVAL_HEADER: &str = "lethe-approval/v1";
 const DESTROY: &str = "key.destroy";
+/// The method of a request that orders a destruction.
+const DELETE: &str = "DELETE";

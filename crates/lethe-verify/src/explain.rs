@@ -5,6 +5,7 @@
 
 use core::fmt::{self, Write as _};
 
+use lethe_crypto::hash::sha256;
 use lethe_log::DestroyedDetail;
 
 use crate::{Approval, Extent, Request, Signer, Verified};
@@ -48,7 +49,7 @@ fn write(verified: &Verified, out: &mut String) -> fmt::Result {
         "Asked for at {}; no node serves it since {}; logged at {}.",
         detail.requested, detail.unusable_since, entry.time,
     )?;
-    write_evidence(&verified.approvals, &verified.requests, out)?;
+    write_evidence(verified, out)?;
     let stored = if detail.derived_from.is_some() { "what was stored of it" } else { "it" };
     match verified.recoverable_from_backups_until() {
         None => writeln!(
@@ -106,7 +107,8 @@ fn write_company(detail: &DestroyedDetail, out: &mut String) -> fmt::Result {
     Ok(())
 }
 
-fn write_evidence(approvals: &[Approval], requests: &[Request], out: &mut String) -> fmt::Result {
+fn write_evidence(verified: &Verified, out: &mut String) -> fmt::Result {
+    let Verified { approvals, requests, receipt, .. } = verified;
     for Approval { signer, approval, requester, expires, had_expired, reason } in approvals {
         write!(out, "It was approved by ")?;
         write_signer(signer, out)?;
@@ -119,10 +121,25 @@ fn write_evidence(approvals: &[Approval], requests: &[Request], out: &mut String
             writeln!(out, "That was over when the destruction was asked for.")?;
         }
     }
-    for Request { signer, statement } in requests {
+    for Request { signer, statement, ordered } in requests {
         write!(out, "It was asked for by ")?;
         write_signer(signer, out)?;
         writeln!(out, " What was signed: {statement:?}.")?;
+        if let Some(request) = ordered {
+            let body = match request.body_sha256 == sha256(&[]) {
+                true => "without a body",
+                false => "with a body",
+            };
+            writeln!(
+                out,
+                "The challenge in it is the hash of exactly this order: {} {:?} {body}, by \
+                 principal {} with credential {}, challenged at {}.",
+                request.method, request.path, request.principal, request.credential, request.time,
+            )?;
+            if request.time > receipt.detail.unusable_since {
+                writeln!(out, "That is after the key was refused for use.")?;
+            }
+        }
     }
     Ok(())
 }

@@ -12,7 +12,8 @@
 //! 6. the key, the realm and the particulars are those that the entry commits to;
 //! 7. everything that people signed about it is signed by the public key beside it; an approval
 //!    is about the destruction of exactly this key and not of the approver's own request; nobody
-//!    approves twice;
+//!    approves twice; a challenge that a requester signed is the hash of their own request to
+//!    delete exactly this key;
 //! 8. the erasure note is signed by the same key as the checkpoint, and is about the same tree and
 //!    the same epochs as the entry, and not from before it;
 //! 9. every witness that the caller names has cosigned the checkpoint.

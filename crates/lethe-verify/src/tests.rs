@@ -4,6 +4,7 @@ mod altered;
 mod evidence;
 mod fixture;
 mod forged;
+mod ordered;
 mod versions;
 
 use fixture::{approved, issue, log_key, receipt, signer};

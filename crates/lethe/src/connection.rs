@@ -178,18 +178,27 @@ struct ApiKeysDoor {
 
 impl ApiKeysDoor {
     fn read(directory: &Path) -> Result<Self, String> {
-        let path = directory.join("dev.json");
-        let bytes = read_file(&path, DEV_JSON_BYTES_MAX)?;
-        let file: serde_json::Value = serde_json::from_slice(bytes.expose())
-            .map_err(|error| format!("`{}`: not a dev.json: {error}", path.display()))?;
-        let door = file.get("doors").and_then(|doors| doors.get("altostrat"));
-        let door = door.ok_or_else(|| format!("`{}` has no door for API keys", path.display()))?;
+        let door = dev_door(directory, "altostrat")?;
         let text = |name: &str| {
             let text = door.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
-            text.ok_or_else(|| format!("`{}` has no `{name}`", path.display()))
+            text.ok_or_else(|| format!("the dev.json of `{}` has no `{name}`", directory.display()))
         };
         Ok(Self { url: text("url")?, bearer: SecretVec::from_vec(text("bearer")?.into_bytes()) })
     }
+}
+
+/// What `dev.json` in `directory` says about one door; its members differ by door.
+///
+/// # Errors
+/// The reason in words.
+pub(crate) fn dev_door(directory: &Path, name: &str) -> Result<serde_json::Value, String> {
+    let path = directory.join("dev.json");
+    let bytes = read_file(&path, DEV_JSON_BYTES_MAX)?;
+    let mut file: serde_json::Value = serde_json::from_slice(bytes.expose())
+        .map_err(|error| format!("`{}`: not a dev.json: {error}", path.display()))?;
+    let door = file.get_mut("doors").and_then(|doors| doors.get_mut(name));
+    let missing = || format!("`{}` has no door `{name}`", path.display());
+    door.map(serde_json::Value::take).ok_or_else(missing)
 }
 
 #[derive(Deserialize)]

@@ -67,7 +67,15 @@ impl Sandbox {
     /// # Errors
     /// [`NotReady`].
     pub(crate) fn serve(&self, data: &Path) -> Result<LocalServer, NotReady> {
-        let refused = match self.serve_with(data, &[]) {
+        self.serve_set(data, &[])
+    }
+
+    /// The same with more arguments: `--set`, `NAME=VALUE`.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub(crate) fn serve_set(&self, data: &Path, more: &[&str]) -> Result<LocalServer, NotReady> {
+        let refused = match self.serve_with(data, more) {
             Ok(server) => return Ok(server),
             Err(refused) => refused,
         };
@@ -75,7 +83,8 @@ impl Sandbox {
         // for data that is thrown away in a moment it may go on.
         if refused.said.contains(ACCEPT_FILESYSTEM) {
             let accept = format!("{ACCEPT_FILESYSTEM}=true");
-            let server = self.serve_with(data, &["--set", &accept])?;
+            let more = [more, &["--set", &accept]].concat();
+            let server = self.serve_with(data, &more)?;
             return Ok(LocalServer { accepts_any_filesystem: true, ..server });
         }
         Err(refused)
@@ -159,6 +168,12 @@ pub(crate) fn interruptible(
 fn interrupted(sandbox: &Sandbox) -> Failure {
     sandbox.end_all();
     Failure::Failed("interrupted; everything that it started is gone".to_owned())
+}
+
+/// Milliseconds since the beginning of 1970, as clients put them into what they sign.
+pub(crate) fn unix_milliseconds() -> u128 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    Duration::try_from(now).unwrap_or_default().as_millis()
 }
 
 /// Time since a fixed point; never goes back.

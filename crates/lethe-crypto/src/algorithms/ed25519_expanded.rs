@@ -55,11 +55,10 @@ impl Family for Ed25519Expanded {
         if format != KeyFormat::Raw {
             return Err(NO_SUCH_FORM);
         }
-        if bytes.len() != PART_BYTES {
-            return Ok(SecretVec::copy_from(bytes));
+        match bytes.try_into() {
+            Ok(scalar) => of_scalar(scalar),
+            Err(_) => Ok(SecretVec::copy_from(bytes)),
         }
-        let prefix = hkdf_sha256(&[], bytes, &[b"lethe-ed25519-prefix/v1"])?;
-        Ok(joined(&[bytes, prefix.expose()]))
     }
 
     fn export(&'static self, material: &[u8], format: KeyFormat) -> Result<SecretVec, CryptoError> {
@@ -81,6 +80,12 @@ impl Family for Ed25519Expanded {
     fn public_jwk(&'static self, public: &PublicKey) -> Result<SecretVec, CryptoError> {
         FORM.write_jwk(None, public.raw())
     }
+}
+
+/// Material of a scalar that comes without a prefix.
+pub(super) fn of_scalar(scalar: &[u8; PART_BYTES]) -> Result<SecretVec, CryptoError> {
+    let prefix = hkdf_sha256(&[], scalar, &[b"lethe-ed25519-prefix/v1"])?;
+    Ok(joined(&[scalar, prefix.expose()]))
 }
 
 struct ExpandedPair {

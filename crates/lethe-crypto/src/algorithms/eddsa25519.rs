@@ -76,7 +76,7 @@ fn dom2(flag: u8, context: &[u8]) -> Vec<u8> {
 }
 
 /// The two halves of a hashed seed, or what takes their place.
-pub(super) struct Expanded {
+pub(crate) struct Expanded {
     scalar: Zeroizing<Scalar>,
     prefix: Secret<PART_BYTES>,
     public: [u8; PART_BYTES],
@@ -84,7 +84,7 @@ pub(super) struct Expanded {
 
 impl Expanded {
     /// Section 5.1.5.
-    pub(super) fn of_seed(seed: &[u8]) -> Self {
+    pub(crate) fn of_seed(seed: &[u8]) -> Self {
         let hash = sha512(&[seed]);
         let (scalar, prefix) = halves(&hash);
         let scalar = Scalar::from_bytes_mod_order(clamp_integer(*scalar));
@@ -106,6 +106,11 @@ impl Expanded {
     fn new(scalar: Zeroizing<Scalar>, prefix: &[u8; PART_BYTES]) -> Self {
         let public = EdwardsPoint::mul_base(&scalar).compress().to_bytes();
         Self { scalar, prefix: Secret::init_with(|buf| buf.copy_from_slice(prefix)), public }
+    }
+
+    /// The scalar, little-endian, reduced.
+    pub(crate) fn scalar_bytes(&self) -> Zeroizing<[u8; PART_BYTES]> {
+        Zeroizing::new(self.scalar.to_bytes())
     }
 
     pub(super) fn public(&self) -> &[u8; PART_BYTES] {

@@ -1,7 +1,9 @@
 //! What each family of algorithms can do, over the library. A file a family; nothing here knows
 //! names, codes or who may do what.
 
+pub(crate) mod additive;
 pub(crate) mod aead;
+pub(crate) mod aes;
 pub(crate) mod block_mode;
 pub(crate) mod cipher;
 pub(crate) mod convergent;
@@ -10,7 +12,7 @@ pub(crate) mod ecdsa;
 pub(crate) mod ed25519;
 pub(crate) mod ed25519_expanded;
 pub(crate) mod ed448;
-mod eddsa25519;
+pub(crate) mod eddsa25519;
 pub(crate) mod extended;
 pub(crate) mod hmac;
 pub(crate) mod hmac_sha3;
@@ -56,6 +58,11 @@ pub(crate) trait Family: Sync {
     /// cipher.
     fn cipher_shape(&self) -> Option<CipherShape> {
         None
+    }
+
+    /// Whether a request names the mode of the block cipher.
+    fn takes_modes(&self) -> bool {
+        false
     }
 
     /// Material of the key that `bytes` hold. The caller loads it, so that only the form has to be
@@ -232,6 +239,10 @@ pub(crate) trait ExpandedKey: Send + Sync {
 
     fn agree(&self, _peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
         Err(CryptoError::Unsupported("agree on a secret"))
+    }
+
+    fn agree_on_point(&self, _peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
+        Err(CryptoError::Unsupported("agree on a point"))
     }
 
     /// The pair-wise consistency test of a key that agrees; true for a key without halves.

@@ -299,6 +299,13 @@ impl ExpandedKey for Secp256k1Key {
         Ok(SecretVec::copy_from(secret.raw_secret_bytes()))
     }
 
+    fn agree_on_point(&self, peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
+        let peer = point_of(peer_public)?;
+        let product = peer.to_projective() * **self.signing()?.as_nonzero_scalar();
+        let product = Point::from_affine(product.to_affine()).map_err(|_| REFUSED_PUBLIC)?;
+        Ok(SecretVec::copy_from(product.to_sec1_point(true).as_bytes()))
+    }
+
     /// Hashes by `secp256k1_XMD:SHA-256_SSWU_RO_` (RFC 9380 section 8.7).
     fn agree_with_hashed(&self, domain: &[u8], message: &[u8]) -> Result<SecretVec, CryptoError> {
         let refused = CryptoError::Invalid("domain of the hash to the curve");

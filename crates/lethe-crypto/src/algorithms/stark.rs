@@ -4,10 +4,12 @@
 //! whose run time depends on their value (docs/decisions/010). A build without the feature `stark`
 //! does not have it. An attacker who can time signatures very exactly may learn about the key.
 
+use crypto_bigint::{NonZero, U256, U768};
 use lethe_types::{Entropy, Secret, SecretVec};
 use sha3::{Digest as _, Keccak256};
 use starknet_crypto::{Felt, SignError, rfc6979_generate_k, sign, verify};
 use starknet_types_core::curve::{AffinePoint, ProjectivePoint};
+use zeroize::Zeroizing;
 
 use super::{ExpandedKey, Family, NO_PRIVATE_HALF, NO_SUCH_SCHEME, NOTHING_BESIDE_MESSAGE, random};
 use crate::CryptoError;
@@ -114,6 +116,20 @@ fn scalar_of(bytes: &[u8]) -> Result<Secret<SCALAR_BYTES>, CryptoError> {
         return Err(REFUSED_PRIVATE);
     }
     Ok(Secret::init_with(|buf| *buf = *bytes))
+}
+
+/// `parent + shift` modulo the order; both are big-endian, the shift of any length up to 96 bytes.
+pub(super) fn sum(
+    parent: &Secret<SCALAR_BYTES>,
+    shift: &[u8],
+) -> Result<Secret<SCALAR_BYTES>, CryptoError> {
+    let order = U256::from_be_slice(&ORDER);
+    let order = NonZero::new(order).into_option().ok_or(REFUSED_PRIVATE)?;
+    let shift = Zeroizing::new(U768::from_be_slice(shift));
+    let shift = Zeroizing::new(shift.rem(&order));
+    let parent = Zeroizing::new(U256::from_be_slice(parent.expose()));
+    let sum = Zeroizing::new(parent.add_mod(&shift, &order).to_be_bytes());
+    scalar_of(sum.as_slice())
 }
 
 /// A number below `bound`, big-endian at full length: the library would reduce any other.

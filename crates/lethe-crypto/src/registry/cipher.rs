@@ -59,6 +59,17 @@ pub enum BlockPadding {
     Unpadded,
 }
 
+/// A mode of a block cipher, for keys that serve several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CipherMode {
+    /// Cipher block chaining (SP 800-38A section 6.2). Does not authenticate.
+    Cbc,
+    /// Electronic code book (SP 800-38A section 6.1). Does not authenticate, shows equal blocks.
+    Ecb,
+    /// Galois/counter mode (SP 800-38D).
+    Gcm,
+}
+
 /// How to encrypt. The default is what [`super::UsableKey::encrypt`] does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EncryptParams<'a> {
@@ -68,6 +79,8 @@ pub struct EncryptParams<'a> {
     pub aad: &'a [u8],
     /// The padding, or `None` for the cipher's own default.
     pub padding: Option<BlockPadding>,
+    /// The mode, for a key that serves several; must be `None` for any other.
+    pub mode: Option<CipherMode>,
 }
 
 /// How to decrypt. The default takes `nonce || ciphertext || tag` in one piece.
@@ -81,6 +94,8 @@ pub struct DecryptParams<'a> {
     pub aad: &'a [u8],
     /// The padding, or `None` for the cipher's own default.
     pub padding: Option<BlockPadding>,
+    /// The mode, for a key that serves several; must be `None` for any other.
+    pub mode: Option<CipherMode>,
 }
 
 /// Where the parts of a ciphertext lie in the buffer that it was appended to. They follow each

@@ -119,8 +119,8 @@ impl Algorithm {
     /// # Errors
     /// [`CryptoError::Unsupported`] if keys of this algorithm do not derive along paths.
     /// [`CryptoError::Invalid`] for material that [`Algorithm::load`] refuses, a step that is not
-    /// hardened where only hardened ones exist (`slip10-ed25519`), or (with a chance of 2^-127) a
-    /// number that BIP-32 leaves out.
+    /// hardened where only hardened ones exist (`slip10-ed25519`) or hardened where none are
+    /// (`hd-ed25519`, `hd-stark`), or (with a chance of 2^-127) a number that BIP-32 leaves out.
     pub fn derive_child(
         self,
         parent: &SecretVec,
@@ -135,7 +135,8 @@ impl Algorithm {
 
     /// Like [`Algorithm::derive_child`], and then drops the chain code: the descendant is a key of
     /// `child`, an algorithm on the same curve (`secp256k1` and its kin for `bip32-secp256k1`,
-    /// `ed25519` for `slip10-ed25519`, `ecdsa-p256` and `ecdh-p256` for `slip10-p256`).
+    /// `ed25519` for `slip10-ed25519`, `ecdsa-p256` and `ecdh-p256` for `slip10-p256`,
+    /// `ed25519-expanded` for `hd-ed25519`, `stark` for `hd-stark`).
     ///
     /// # Errors
     /// As [`Algorithm::derive_child`]; [`CryptoError::Unsupported`] for another `child`.
@@ -201,4 +202,6 @@ const KIN: &[(&str, &[&str])] = &[
     ("bip32-secp256k1", &["secp256k1", "ecdsa-secp256k1", "bip340-secp256k1", "ecdh-secp256k1"]),
     ("slip10-ed25519", &["ed25519"]),
     ("slip10-p256", &["ecdsa-p256", "ecdh-p256"]),
+    ("hd-ed25519", &["ed25519-expanded"]),
+    ("hd-stark", &["stark"]),
 ];

@@ -132,6 +132,20 @@ impl Algorithm {
         }
     }
 
+    /// What is kept of a key whose private half is elsewhere: its `SubjectPublicKeyInfo` stands
+    /// where a secret would. For [`Algorithm::load_public`], never for [`Algorithm::load`].
+    ///
+    /// # Errors
+    /// As [`Algorithm::import_public`].
+    pub fn public_material(
+        self,
+        format: PublicFormat,
+        bytes: &[u8],
+    ) -> Result<Material, CryptoError> {
+        let public = self.import_public(format, bytes)?;
+        Ok(Material::new(SecretVec::copy_from(public.spki_der()), Some(public)))
+    }
+
     /// Takes in a public key alone and checks that it is one of this algorithm: on the curve, not
     /// its identity, not of low order where that can be seen, a modulus of the right size.
     ///

@@ -26,7 +26,7 @@ const SEC1_POINT_BYTES: [usize; 3] = [64, 96, 132];
 /// | X25519, X448 | the scalar, not clamped (RFC 7748 section 5) |
 /// | ECDSA and ECDH on NIST curves | PKCS#8 version 1 in DER, public key inside (RFC 5915) |
 /// | secp256k1, Stark curve | the 32-byte scalar, big-endian |
-/// | BIP-32, SLIP-0010 | the 32-byte key, then the 32-byte chain code |
+/// | BIP-32, SLIP-0010, other keys that derive | the 32-byte key, then the 32-byte chain code |
 /// | RSA | PKCS#8 version 1 in DER with the CRT parts inside (RFC 5208, RFC 8017) |
 /// | ML-KEM | the 64 bytes `d \|\| z` (FIPS 203 algorithm 16), or the expanded key |
 /// | ML-DSA | the 32-byte seed (FIPS 204 algorithm 6), or the expanded key |

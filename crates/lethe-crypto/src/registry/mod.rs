@@ -24,8 +24,8 @@ use core::str::FromStr;
 use lethe_types::{Entropy, SecretVec};
 
 pub use cipher::{
-    BlockPadding, CIPHER_NONCE_BYTES_MAX, CipherParts, CipherShape, DecryptParams, EncryptParams,
-    Nonce,
+    BlockPadding, CIPHER_NONCE_BYTES_MAX, CipherMode, CipherParts, CipherShape, DecryptParams,
+    EncryptParams, Nonce,
 };
 pub use derive::{DerivationPath, LABEL_BYTES_MAX, PATH_STEPS_MAX, SEED_BYTES_MAX, SEED_BYTES_MIN};
 pub use form::{KeyFormat, PublicFormat};

@@ -5,8 +5,9 @@
 
 use super::{ObjectType, SignatureScheme, Use, Uses};
 use crate::algorithms::{
-    Family, aead, block_mode, convergent, ecdsa, ed448, ed25519, ed25519_expanded, extended, hmac,
-    hmac_sha3, key_wrap, ml_dsa, ml_kem, rsa, secp256k1, x_wing, x448, x25519, xchacha,
+    Family, additive, aead, aes, block_mode, convergent, ecdsa, ed448, ed25519, ed25519_expanded,
+    extended, hmac, hmac_sha3, key_wrap, ml_dsa, ml_kem, rsa, secp256k1, x_wing, x448, x25519,
+    xchacha,
 };
 
 /// What is known about one algorithm. The meaning of each field is told by the method of
@@ -38,14 +39,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     mac(4, "hmac-sha256", 256, &hmac::HMAC_SHA256),
     mac(5, "hmac-sha384", 384, &hmac::HMAC_SHA384),
     mac(6, "hmac-sha512", 512, &hmac::HMAC_SHA512),
-    signer(
-        7,
-        "ed25519",
-        128,
-        &ed25519::Ed25519,
-        32,
-        &[SignatureScheme::Ed25519, SignatureScheme::Ed25519ctx, SignatureScheme::Ed25519ph],
-    ),
+    signer(7, "ed25519", 128, &ed25519::Ed25519, 32, ED25519_ALL),
     elliptic(8, "ecdsa-p256", 128, &ecdsa::P256, P256_MATERIAL_BYTES, ECDSA_SHA256_FIRST),
     elliptic(9, "ecdsa-p384", 192, &ecdsa::P384, P384_MATERIAL_BYTES, ECDSA_SHA384_FIRST),
     elliptic(10, "ecdsa-p521", 256, &ecdsa::P521, P521_MATERIAL_BYTES, ECDSA_SHA512_FIRST),
@@ -89,6 +83,9 @@ pub(super) static ENTRIES: &[Entry] = &[
     lattice_signer(47, "ml-dsa-44", 128, &ml_dsa::ML_DSA_44, 2_560, &[SignatureScheme::MlDsa44]),
     lattice_signer(48, "ml-dsa-65", 192, &ml_dsa::ML_DSA_65, 4_032, &[SignatureScheme::MlDsa65]),
     lattice_signer(49, "ml-dsa-87", 256, &ml_dsa::ML_DSA_87, 4_896, &[SignatureScheme::MlDsa87]),
+    aes_of_modes(50, "aes128", 128, &aes::AES_128, 16),
+    aes_of_modes(51, "aes192", 192, &aes::AES_192, 24),
+    aes_of_modes(52, "aes256", 256, &aes::AES_256, 32),
     elliptic(100, "secp256k1", 128, &secp256k1::Secp256k1, 32, SECP256K1_ALL),
     signer(101, "ecdsa-secp256k1", 128, &secp256k1::Secp256k1, 32, SECP256K1_ECDSA),
     signer(102, "bip340-secp256k1", 128, &secp256k1::Secp256k1, 32, SECP256K1_SCHNORR),
@@ -111,14 +108,10 @@ pub(super) static ENTRIES: &[Entry] = &[
     deriver(110, "bip32-secp256k1", &extended::BIP32_SECP256K1, SECP256K1_ALL),
     deriver(111, "slip10-ed25519", &extended::SLIP10_ED25519, &[SignatureScheme::Ed25519]),
     deriver(112, "slip10-p256", &extended::SLIP10_P256, ECDSA_SHA256_FIRST),
-    signer(
-        113,
-        "ed25519-expanded",
-        128,
-        &ed25519_expanded::Ed25519Expanded,
-        64,
-        &[SignatureScheme::Ed25519, SignatureScheme::Ed25519ctx, SignatureScheme::Ed25519ph],
-    ),
+    signer(113, "ed25519-expanded", 128, &ed25519_expanded::Ed25519Expanded, 64, ED25519_ALL),
+    deriver(114, "hd-ed25519", &additive::ED25519, ED25519_ALL),
+    #[cfg(feature = "stark")]
+    deriver(115, "hd-stark", &additive::STARK, &[SignatureScheme::Stark]),
 ];
 
 /// Names that Lethe knows and this build does not have. They answer
@@ -126,6 +119,8 @@ pub(super) static ENTRIES: &[Entry] = &[
 pub const PLANNED: &[&str] = &[
     #[cfg(not(feature = "stark"))]
     "stark",
+    #[cfg(not(feature = "stark"))]
+    "hd-stark",
     "slh-dsa-sha2-128s",
     "slh-dsa-sha2-192s",
     "slh-dsa-sha2-256s",
@@ -166,9 +161,16 @@ const ECDSA_SHA512_FIRST: &[SignatureScheme] = &[
     SignatureScheme::EcdsaSha384P1363,
 ];
 
+const ED25519_ALL: &[SignatureScheme] =
+    &[SignatureScheme::Ed25519, SignatureScheme::Ed25519ctx, SignatureScheme::Ed25519ph];
+
 const SECP256K1_ALL: &[SignatureScheme] = &[
     SignatureScheme::EcdsaSha256,
     SignatureScheme::EcdsaSha256P1363,
+    SignatureScheme::EcdsaSha384,
+    SignatureScheme::EcdsaSha384P1363,
+    SignatureScheme::EcdsaSha512,
+    SignatureScheme::EcdsaSha512P1363,
     SignatureScheme::EcdsaKeccak256,
     SignatureScheme::EcdsaKeccak256P1363,
     SignatureScheme::Bip340,
@@ -237,6 +239,18 @@ const fn cipher(
     key_bytes: usize,
 ) -> Entry {
     symmetric(code, name, strength_bits, family, CIPHER, key_bytes, key_bytes)
+}
+
+/// Whose requests name the mode.
+const fn aes_of_modes(
+    code: u16,
+    name: &'static str,
+    strength_bits: u16,
+    family: &'static dyn Family,
+    key_bytes: usize,
+) -> Entry {
+    let uses = Uses::of(&[Use::Encrypt, Use::Decrypt, Use::WrapKey, Use::UnwrapKey]);
+    symmetric(code, name, strength_bits, family, uses, key_bytes, key_bytes)
 }
 
 const fn key_wrap(

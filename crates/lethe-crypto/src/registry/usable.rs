@@ -6,8 +6,8 @@ use lethe_types::{Entropy, SecretVec};
 use subtle::ConstantTimeEq;
 
 use super::{
-    Algorithm, CipherParts, DecryptParams, EncryptParams, OaepHash, PublicKey, SignRequest,
-    Signature, SignatureScheme, Use,
+    Algorithm, CipherMode, CipherParts, DecryptParams, EncryptParams, OaepHash, PublicKey,
+    SignRequest, Signature, SignatureScheme, Use,
 };
 use crate::CryptoError;
 use crate::algorithms::ExpandedKey;
@@ -94,6 +94,7 @@ impl UsableKey {
         plaintext: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<CipherParts, CryptoError> {
+        self.check_mode(params.mode)?;
         let before = out.len();
         let result = self.key.encrypt_with(entropy, params, plaintext, out);
         if result.is_err() {
@@ -127,7 +128,15 @@ impl UsableKey {
         params: &DecryptParams<'_>,
         data: &[u8],
     ) -> Result<SecretVec, CryptoError> {
+        self.check_mode(params.mode)?;
         self.key.decrypt_with(params, data)
+    }
+
+    fn check_mode(&self, mode: Option<CipherMode>) -> Result<(), CryptoError> {
+        if mode.is_none() || self.algorithm.family().takes_modes() {
+            return Ok(());
+        }
+        Err(CryptoError::Unsupported("choose the mode of its cipher"))
     }
 
     /// The signature of `message` by `scheme`, or by the algorithm's default scheme.
@@ -286,6 +295,17 @@ impl UsableKey {
     pub fn agree(&self, peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
         self.must_agree()?;
         self.key.agree(peer_public)
+    }
+
+    /// As [`UsableKey::agree`], and answers with the whole point, compressed (SEC 1 section 2.3.3):
+    /// for schemes that hash both coordinates.
+    ///
+    /// # Errors
+    /// As [`UsableKey::agree`]; [`CryptoError::Unsupported`] also for a key that is not on
+    /// secp256k1.
+    pub fn agree_on_point(&self, peer_public: &[u8]) -> Result<SecretVec, CryptoError> {
+        self.must_agree()?;
+        self.key.agree_on_point(peer_public)
     }
 
     /// Tries both halves of a pair against each other; true for a key without halves.

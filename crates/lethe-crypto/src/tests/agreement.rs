@@ -137,6 +137,25 @@ fn one_pair_signs_and_agrees_and_its_kin_do_the_same() {
     let refused = Err(CryptoError::Unsupported("agree on a secret"));
     assert_eq!(key.agree(key.public_key().unwrap().raw()).map(drop), refused);
     assert_eq!(key.agree_with_hashed(b"domain", b"").map(drop), refused);
+    assert_eq!(key.agree_on_point(key.public_key().unwrap().raw()).map(drop), refused);
+}
+
+#[test]
+fn whole_points_are_of_secp256k1_alone() {
+    for name in ["x25519", "x448", "ecdh-p256", "ecdsa-p384", "ecdh-p521"] {
+        let key = quick_key(algorithm(name));
+        let refused = key.agree_on_point(key.public_key().unwrap().raw()).map(drop);
+        assert_eq!(refused, Err(CryptoError::Unsupported("agree on a point")), "{name}");
+    }
+    let key = quick_key(algorithm("ecdh-secp256k1"));
+    let good = key.public_key().unwrap().raw();
+    assert_eq!(key.agree_on_point(good).unwrap().len(), 33);
+    for bad in [&[][..], &[0], &good[1..], &good[..33], &[4; 65], &[2; 33], &[0xff; 33]] {
+        let refused = key.agree_on_point(bad).map(drop);
+        let is_point = bad == [2; 33];
+        let want = Err(CryptoError::Invalid("secp256k1 public key"));
+        assert!(refused == want || (is_point && refused.is_ok()), "{bad:?}");
+    }
 }
 
 #[test]

@@ -41,11 +41,12 @@ fn the_same_through_the_registry() {
         tag: Some(&out[17..]),
         aad: b"order-42",
         padding: None,
+        mode: None,
     };
     assert!(key.decrypt_with(&given, &out[12..17]).unwrap().ct_eq(b"hello"));
     // A nonce of the caller's, and associated data beside the context.
     let check = |nonce, aad| {
-        let params = EncryptParams { nonce, aad, padding: None };
+        let params = EncryptParams { nonce, aad, padding: None, mode: None };
         let refused = key.encrypt_with(&Broken, &params, b"hello", &mut Vec::new()).map(drop);
         assert!(matches!(refused, Err(CryptoError::Unsupported(_))), "{refused:?}");
     };

@@ -96,6 +96,65 @@ fn children_without_a_chain_code_are_plain_keys() {
 }
 
 #[test]
+fn children_by_addition() {
+    let vectors = lines(include_str!("../../vectors/additive.txt"), &[]);
+    let mut tally = Tally::new("second implementations");
+    let mut count = 0;
+    for line in vectors.iter().filter(|line| {
+        // A build without the curve has no keys on it.
+        cfg!(feature = "stark") || line.fields[0] != "hd-stark"
+    }) {
+        let parent = algorithm(line.fields[0]);
+        let mut scalar = line.bytes(1);
+        let child = if parent.name() == "hd-ed25519" {
+            scalar.reverse();
+            algorithm("ed25519-expanded")
+        } else {
+            algorithm("stark")
+        };
+        let raw = [scalar, line.bytes(2)].concat();
+        let root = parent.import(KeyFormat::Raw, &raw).unwrap();
+        let at = path(line.fields[3]);
+        let extended = parent.derive_child(root.secret(), &at).unwrap();
+        let plain = parent.derive_child_as(root.secret(), &at, child).unwrap();
+        for public in [extended.public_key().unwrap(), plain.public_key().unwrap()] {
+            let written = public.sec1_compressed().unwrap_or_else(|| public.raw().to_vec());
+            assert_eq!(written, line.bytes(4), "{:?}", line.fields);
+        }
+        assert!(child.load(plain.secret()).is_ok());
+        tally.accepted(parent);
+        count += 1;
+    }
+    assert_eq!(count, if cfg!(feature = "stark") { 14 } else { 7 });
+}
+
+#[test]
+fn children_by_addition_that_are_refused() {
+    let all = ["hd-ed25519", "hd-stark"];
+    for name in all.into_iter().filter(|name| cfg!(feature = "stark") || *name != "hd-stark") {
+        let parent = algorithm(name);
+        let material = quick_material(parent);
+        for text in ["m/0'", "m/0/1h", "m/2147483647H"] {
+            let refused = parent.derive_child(&material, &path(text)).map(drop);
+            assert_eq!(refused, Err(CryptoError::Invalid("derivation path: hardened")), "{text}");
+        }
+        for other in ["ed25519", "secp256k1", "bip32-secp256k1", name] {
+            let refused = parent.derive_child_as(&material, &path("m/0"), algorithm(other));
+            assert!(matches!(refused.map(drop), Err(CryptoError::Unsupported(_))), "{other}");
+        }
+        // No standard says how they come out of a seed.
+        assert!(matches!(parent.master(&[7; 32]), Err(CryptoError::Unsupported(_))));
+        for format in [KeyFormat::Raw, KeyFormat::Pkcs8Der, KeyFormat::Jwk] {
+            let refused = parent.export(&material, format).map(drop);
+            assert!(matches!(refused, Err(CryptoError::Unsupported(_))), "{format:?}");
+        }
+        for bad in [vec![0; 64], vec![0xff; 64], vec![1; 63], vec![1; 65], Vec::new()] {
+            assert!(parent.import(KeyFormat::Raw, &bad).is_err(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn ed25519_has_hardened_children_alone() {
     let slip10 = algorithm("slip10-ed25519");
     let parent = quick_material(slip10);
@@ -227,7 +286,7 @@ fn symmetric_children() {
 
 #[test]
 fn keys_that_derive_sign_as_well() {
-    for name in ["bip32-secp256k1", "slip10-ed25519", "slip10-p256"] {
+    for name in ["bip32-secp256k1", "slip10-ed25519", "slip10-p256", "hd-ed25519"] {
         let key = quick_key(algorithm(name));
         let signature = key.sign(None, b"message").unwrap();
         assert_eq!(key.verify(None, b"message", &signature), Ok(true), "{name}");

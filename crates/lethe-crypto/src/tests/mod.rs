@@ -1,5 +1,6 @@
 //! Tests of the crate: the table, published vectors, and what must be refused.
 
+mod aes_modes;
 mod agreement;
 mod bad_input;
 mod ciphers;
@@ -19,6 +20,7 @@ mod round_trips;
 mod rsa;
 mod sealed;
 mod secp256k1;
+mod shares;
 mod signature_vectors;
 mod signing_key;
 #[cfg(feature = "stark")]

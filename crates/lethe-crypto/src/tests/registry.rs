@@ -62,7 +62,12 @@ const TABLE: &str = "
 47 ml-dsa-44          key_pair      sign+verify     128 32..=2560 fast ml-dsa-44
 48 ml-dsa-65          key_pair      sign+verify     192 32..=4032 fast ml-dsa-65
 49 ml-dsa-87          key_pair      sign+verify     256 32..=4896 fast ml-dsa-87
-100 secp256k1        key_pair sign+verify+agree 128 32..=32 fast ecdsa-sha256,…
+50 aes128 symmetric_key encrypt+decrypt+wrap_key+unwrap_key 128 16..=16 fast -
+51 aes192 symmetric_key encrypt+decrypt+wrap_key+unwrap_key 192 24..=24 fast -
+52 aes256 symmetric_key encrypt+decrypt+wrap_key+unwrap_key 256 32..=32 fast -
+100 secp256k1        key_pair sign+verify+agree 128 32..=32 fast ecdsa-sha256,ecdsa-sha256-p1363,\
+ecdsa-sha384,ecdsa-sha384-p1363,ecdsa-sha512,ecdsa-sha512-p1363,\
+ecdsa-keccak256,ecdsa-keccak256-p1363,bip340,bip340-taproot
 101 ecdsa-secp256k1  key_pair sign+verify 128 32..=32 fast ecdsa-sha256,\
 ecdsa-sha256-p1363,ecdsa-keccak256,ecdsa-keccak256-p1363
 102 bip340-secp256k1 key_pair sign+verify 128 32..=32 fast bip340,+taproot
@@ -73,10 +78,14 @@ ecdsa-sha256-p1363,ecdsa-keccak256,ecdsa-keccak256-p1363
 107 ed448            key_pair sign+verify 224 57..=57 fast ed448,+ed448ph
 108 x448             key_pair agree 224 56..=56 fast -
 109 stark            key_pair sign+verify 125 32..=32 fast stark
-110 bip32-secp256k1  key_pair sign+verify+derive_key 128 64..=64 fast ecdsa-sha256,…
+110 bip32-secp256k1  key_pair sign+verify+derive_key 128 64..=64 fast ecdsa-sha256,\
+ecdsa-sha256-p1363,ecdsa-sha384,ecdsa-sha384-p1363,ecdsa-sha512,ecdsa-sha512-p1363,\
+ecdsa-keccak256,ecdsa-keccak256-p1363,bip340,bip340-taproot
 111 slip10-ed25519   key_pair sign+verify+derive_key 128 64..=64 fast ed25519
 112 slip10-p256      key_pair sign+verify+derive_key 128 64..=64 fast ecdsa-sha256,…
 113 ed25519-expanded key_pair sign+verify 128 64..=64 fast ed25519,ed25519ctx,ed25519ph
+114 hd-ed25519 key_pair sign+verify+derive_key 128 64..=64 fast ed25519,ed25519ctx,ed25519ph
+115 hd-stark   key_pair sign+verify+derive_key 128 64..=64 fast stark
 ";
 
 fn row(algorithm: Algorithm) -> String {
@@ -114,7 +123,7 @@ fn codes_and_names_are_unique_and_find_their_entry() {
         assert_eq!(Algorithm::from_code(algorithm.code()), Some(algorithm));
         assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
     }
-    for code in [0, 50, u16::MAX] {
+    for code in [0, 53, u16::MAX] {
         assert_eq!(Algorithm::from_code(code), None, "{code}");
     }
 }
@@ -230,7 +239,9 @@ fn try_use(key: &UsableKey, one: Use) -> Result<(), CryptoError> {
             let (algorithm, child) = (key.algorithm(), algorithm("aes256-gcm"));
             let parent = quick_material(algorithm);
             if algorithm.object_type().as_str() == "key_pair" {
-                algorithm.derive_child(&parent, &"m/1'".parse().unwrap()).map(drop)
+                // None of the others has children of both kinds.
+                let path = if algorithm.name().starts_with("hd-") { "m/1" } else { "m/1'" };
+                algorithm.derive_child(&parent, &path.parse().unwrap()).map(drop)
             } else {
                 algorithm.derive_symmetric(&parent, b"label", child).map(drop)
             }

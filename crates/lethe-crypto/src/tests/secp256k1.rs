@@ -236,5 +236,7 @@ proptest! {
         let secret = key.agree(&peer_public.serialize()).unwrap();
         let point = ecdh::shared_secret_point(&peer_public, &other);
         assert!(secret.ct_eq(&point[..32]));
+        let whole = key.agree_on_point(&peer_public.serialize_uncompressed()).unwrap();
+        assert!(whole.ct_eq(&[&[2 + (point[63] & 1)], &point[..32]].concat()));
     }
 }

@@ -1,6 +1,10 @@
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
+use lethe_engine::record::PrincipalKind;
+use lethe_store::CommitFault;
 use lethe_verify::verify;
 use serde_json::json;
 
@@ -48,6 +52,92 @@ async fn a_delete_ends_key_secret_application_and_every_token_at_once() {
     assert_eq!(expect(&org.get("/api/keys").await, 200), json!([]));
     world.pass(0_u64.wrapping_sub(3_600_000));
     assert_eq!(org.probe(&current.secret).await, 401, "the clock does not bring it back");
+}
+
+/// A disk that is full, or fails otherwise: the key works as before, and goes later.
+#[tokio::test]
+async fn a_delete_that_cannot_be_stored_changes_nothing() {
+    let org = org().await;
+    let world = &org.world;
+    for fault in [CommitFault::Full, CommitFault::Fail] {
+        let made = org.create("abc", &["sites:read"]).await;
+        let token = org.token(&made.secret).await;
+        for _ in 0..2 {
+            world.store.fail_next_commit(fault);
+            let answer = org.delete(&made.id).await;
+            expect(&answer, 503);
+            assert_eq!(header(&answer, "x-deletion-receipt"), None);
+            for credential in [&made.secret, &token] {
+                assert_eq!(org.probe(credential).await, 200, "{fault:?}");
+            }
+            expect(&org.get(&format!("/api/keys/{}", made.id)).await, 200);
+            assert_eq!(org.introspect(&token).await["active"], true);
+        }
+        expect(&org.delete(&made.id).await, 204);
+        for credential in [&made.secret, &token] {
+            assert_eq!(org.probe(credential).await, 401, "{fault:?}");
+        }
+        expect(&org.delete(&made.id).await, 404);
+    }
+}
+
+/// All keys that somebody made, in one commit, each ended in every respect and with its receipt.
+#[tokio::test]
+async fn the_keys_of_a_creator_end_together() {
+    let org = org().await;
+    let world = &org.world;
+    let all = lethe_types::Permissions::all();
+    let (other, _) = world.principal(org.realm, PrincipalKind::User, all).await;
+    let end = lethe_types::UnixMillis(super::support::NOW_MS + 86_400_000);
+    let token_of_other = org.altostrat.user_token(other, end).expect("a token");
+    let kept = org.create("kept", &["sites:read"]).await;
+    let mut gone = Vec::new();
+    for name in ["one", "two", "three"] {
+        let json_type = [("content-type", "application/json")];
+        let body = json!({"name": name, "permissions": ["sites:read"]}).to_string();
+        let made = org.send(&token_of_other, Method::POST, "/api/keys", &json_type, body).await;
+        let made = expect(&made, 201);
+        let made = super::support::Made {
+            id: text(&made["data"]["key"]["id"]),
+            client: text(&made["data"]["key"]["client_id"]),
+            secret: text(&made["data"]["secret"]),
+        };
+        let tokens = [
+            org.token(&made.secret).await,
+            text(&expect(&org.client_credentials(&made, "").await, 200)["access_token"]),
+        ];
+        gone.push((made, tokens));
+    }
+    let body = |dry_run: bool| json!({"dry_run": dry_run, "creator": other.to_string()});
+    let path = "/v1/api-keys/bulk-delete";
+    assert_eq!(expect(&org.post(path, &body(true)).await, 200)["data"]["count"], 3);
+    let commits = world.store.commits();
+    let done = expect(&org.post(path, &body(false)).await, 200);
+    assert_eq!(world.store.commits() - commits, 1, "one commit");
+    let told = done["data"]["keys"].as_array().expect("an array");
+    let ids: BTreeSet<String> = told.iter().map(|key| text(&key["id"])).collect();
+    assert_eq!(ids, gone.iter().map(|(made, _)| made.id.clone()).collect());
+    let vkey = world.engine.log_vkey().parse().expect("a key");
+    let keys: BTreeSet<String> = told
+        .iter()
+        .map(|key| {
+            let proof = STANDARD.decode(text(&key["receipt"])).expect("base64");
+            verify(&proof, &vkey).expect("it verifies").key.to_string()
+        })
+        .collect();
+    assert_eq!(keys.len(), 3, "a receipt for each");
+    for (made, tokens) in &gone {
+        for credential in tokens.iter().chain([&made.secret]) {
+            assert_eq!(org.probe(credential).await, 401);
+            assert_eq!(org.introspect(credential).await, json!({"active": false}));
+        }
+        expect(&org.exchange(&made.secret).await, 403);
+        let refused = expect(&org.client_credentials(made, "").await, 401);
+        assert_eq!(refused, json!({"error": "invalid_client"}));
+        expect(&org.delete(&made.id).await, 404);
+    }
+    assert_eq!(org.probe(&kept.secret).await, 200);
+    assert_eq!(expect(&org.post(path, &body(true)).await, 200)["data"]["count"], 0);
 }
 
 #[tokio::test]

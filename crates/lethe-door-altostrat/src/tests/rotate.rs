@@ -1,3 +1,4 @@
+use lethe_engine::record::CredentialKind;
 use serde_json::json;
 
 use super::support::{World, expect, header, org, settings, text};
@@ -30,6 +31,49 @@ async fn a_rotation_ends_the_old_secret_and_its_tokens_at_once() {
     assert_eq!(org.probe(&secret).await, 200);
 }
 
+/// What could check a secret before is not kept, however many there were.
+#[tokio::test]
+async fn a_thousand_rotations_leave_one_digest() {
+    let org = org().await;
+    let made = org.create("abc", &["sites:read"]).await;
+    let world = &org.world;
+    let kept = |secret: &str| {
+        let key = world.engine.key_of_api_secret(secret).expect("a key");
+        let sealed: Vec<_> = key.record().versions.iter().map(|one| one.sealed.clone()).collect();
+        let application = world.engine.application_of(key.record().id).expect("an application");
+        let digests: Vec<_> = (application.record().credentials.iter())
+            .map(|credential| {
+                let CredentialKind::ApiSecret { digest, .. } = &credential.kind else {
+                    panic!("{credential:?}")
+                };
+                *digest
+            })
+            .collect();
+        assert_eq!((sealed.len(), digests.len()), (1, 1), "{secret}");
+        // Its end is the encrypted material and its tag.
+        (sealed[0][sealed[0].len() - 32..].to_vec(), digests[0])
+    };
+    let mut before = vec![kept(&made.secret)];
+    let (mut secret, mut last) = (made.secret.clone(), String::new());
+    for round in 0..1_000 {
+        last = std::mem::replace(
+            &mut secret,
+            text(&expect(&org.rotate(&made.id, "").await, 200)["data"]["secret"]),
+        );
+        if round % 100 == 0 || round > 990 {
+            before.push(kept(&secret));
+        }
+    }
+    let (sealed, digest) = kept(&secret);
+    assert!(world.has_stored(&digest) && world.has_stored(&sealed), "the search finds what is");
+    before.retain(|one| one.1 != digest);
+    assert!(before.len() >= 19);
+    for (sealed, digest) in before {
+        assert!(!world.has_stored(&digest) && !world.has_stored(&sealed));
+    }
+    assert_eq!((org.probe(&last).await, org.probe(&secret).await), (401, 200));
+}
+
 #[tokio::test]
 async fn of_concurrent_rotations_the_last_one_counts() {
     let org = org().await;
@@ -46,6 +90,38 @@ async fn of_concurrent_rotations_the_last_one_counts() {
         works += u32::from(org.probe(&secret).await == 200);
     }
     assert_eq!((works, org.probe(&made.secret).await), (1, 401));
+}
+
+/// Whatever order they come in, nothing that was shown is good once the key is gone.
+#[tokio::test]
+async fn rotations_and_deletes_at_once_leave_nothing() {
+    let org = org().await;
+    for _ in 0..20 {
+        let made = org.create("abc", &["sites:read"]).await;
+        let token = org.token(&made.secret).await;
+        let (one, two, gone, three, again) = tokio::join!(
+            org.rotate(&made.id, ""),
+            org.rotate(&made.id, ""),
+            org.delete(&made.id),
+            org.rotate(&made.id, ""),
+            org.delete(&made.id),
+        );
+        let mut secrets = vec![made.secret.clone(), token];
+        for rotated in [one, two, three] {
+            if rotated.head.status == 200 {
+                secrets.push(text(&expect(&rotated, 200)["data"]["secret"]));
+            } else {
+                expect(&rotated, 404);
+            }
+        }
+        let mut statuses = [gone, again].map(|answer| answer.head.status.as_u16());
+        statuses.sort_unstable();
+        assert_eq!(statuses, [204, 404]);
+        for secret in secrets {
+            assert_eq!(org.probe(&secret).await, 401);
+        }
+    }
+    assert_eq!(expect(&org.get("/api/keys").await, 200), json!([]));
 }
 
 #[tokio::test]

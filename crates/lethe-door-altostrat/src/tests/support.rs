@@ -12,7 +12,7 @@ use lethe_engine::record::{Grant, PrincipalKind, Scope};
 use lethe_engine::{CreatePrincipalRequest, Engine, GuardedHead, HeadGuard, Parts};
 use lethe_erasure::slot::MemSlot;
 use lethe_http::testing::{Answer, DoorUnderTest};
-use lethe_store::MemStore;
+use lethe_store::{FaultyStore, MemStore, Store as _};
 use lethe_types::{Clock, Permission, Permissions, PrincipalId, RealmId, UnixMillis};
 use serde_json::{Value, json};
 
@@ -26,6 +26,8 @@ pub(super) struct World {
     pub(super) engine: Arc<Engine>,
     pub(super) clock: Arc<TestClock>,
     pub(super) audit: Arc<Audit>,
+    /// What is stored; fails on demand.
+    pub(super) store: Arc<FaultyStore>,
 }
 
 /// A door, a person who may do everything, and a resource server.
@@ -60,8 +62,9 @@ impl World {
     pub(super) fn new() -> Arc<Self> {
         let audit = Arc::new(Audit::default());
         let clock = Arc::new(TestClock(AtomicU64::new(NOW_MS)));
+        let store = Arc::new(FaultyStore::new(Arc::new(MemStore::new())));
         let engine = Engine::start(Parts {
-            store: Arc::new(MemStore::new()),
+            store: store.clone(),
             slot: Box::new(MemSlot::new()),
             guard: Box::new(Forgetful),
             clock: clock.clone(),
@@ -69,12 +72,24 @@ impl World {
             audit: audit.clone(),
             origin: Some("lethe.test/log".to_owned()),
         });
-        Arc::new(Self { engine: Arc::new(engine.expect("the engine starts")), clock, audit })
+        let engine = Arc::new(engine.expect("the engine starts"));
+        Arc::new(Self { engine, clock, audit, store })
     }
 
     /// Lets so many milliseconds pass.
     pub(super) fn pass(&self, milliseconds: u64) {
         self.clock.0.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+
+    /// Whether a row of the store holds these bytes.
+    pub(super) fn has_stored(&self, bytes: &[u8]) -> bool {
+        let mut found = false;
+        let mut look = |_, _: &[u8], row: &lethe_store::Versioned| {
+            found |= row.value.windows(bytes.len()).any(|part| part == bytes);
+            Ok(())
+        };
+        self.store.snapshot(&mut look).expect("it reads");
+        found
     }
 
     /// An organization of that name.

@@ -123,6 +123,7 @@ fn import_parameters(import: &ImportSource) -> Vec<u8> {
         ImportSource::Wrapped { import_key, format, wrapped } => {
             [format.as_str().as_bytes(), import_key.as_bytes(), wrapped].concat()
         }
+        ImportSource::Public { format, key } => [format.as_str().as_bytes(), key].concat(),
     }
 }
 

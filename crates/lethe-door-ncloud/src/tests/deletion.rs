@@ -1,14 +1,22 @@
 //! Deletion in every detail: the wait, its end, its cancellation, and every call in every state.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
+use lethe_engine::Engine;
+use lethe_store::{MemStore, Store as _, Versioned};
 use lethe_types::Permission;
 use serde_json::{Value, json};
 
-use super::support::{ACCESS_KEY, Code, F403, I400, N404, NOW_MS, Rig, S422, U401, data, refused};
+use super::support::{
+    ACCESS_KEY, Code, F403, I400, N404, NOW_MS, Rig, S422, U401, data, parts, refused,
+};
+use super::vectors::injected;
+use crate::DOOR;
 
 const WAIT_MS: u64 = 259_200_000;
 
@@ -85,6 +93,45 @@ async fn a_deletion_is_only_for_what_waits_and_comes_with_its_receipt() {
         refused(&rig.post(&format!("{path}/decrypt"), &body).await, I400);
     }
     refused(&rig.get(&key).await, N404);
+}
+
+/// Whether `wanted`, or any part of it of this length, is in a row of the store.
+fn holds(store: &MemStore, wanted: &[u8], bytes: usize) -> bool {
+    let parts: BTreeSet<&[u8]> = wanted.windows(bytes).collect();
+    let mut found = false;
+    let mut look = |_, _: &[u8], row: &Versioned| {
+        found |= row.value.windows(bytes).any(|part| parts.contains(part));
+        Ok(())
+    };
+    store.snapshot(&mut look).expect("it reads");
+    found
+}
+
+/// After the answer the store has neither the material nor what it was sealed as; and an older copy
+/// of it is of no use beside the slot as it is now.
+#[tokio::test]
+async fn nothing_of_a_deleted_key_is_left_and_no_copy_brings_it_back() {
+    const PART_BYTES: usize = 12;
+    let rig = Rig::new().await;
+    let key = injected(&rig, "tag", false).await;
+    let raw: Vec<u8> = (0..32).collect();
+    let entry = rig.engine.key_with_alias(rig.realm, DOOR, "tag").expect("a key");
+    // The end of it is the encrypted material and its tag; before them stands which key it is.
+    let sealed = entry.record().versions[0].sealed.clone();
+    let sealed = &sealed[sealed.len() - raw.len() - 16..];
+    drop(entry);
+    data(&rig.post(&format!("{key}/request-deletion"), "").await);
+    assert!(holds(&rig.store, sealed, PART_BYTES), "the search finds what is there");
+    assert!(!holds(&rig.store, &raw, PART_BYTES), "it never was there in the clear");
+    let (old_store, old_slot) = (Arc::new(rig.store.restarted()), rig.slot.copied());
+    data(&rig.delete(&key).await);
+    assert!(!holds(&rig.store, sealed, PART_BYTES));
+    assert!(!holds(&rig.store, &raw, PART_BYTES));
+    let start = |store, slot| Engine::start(parts(store, slot, rig.clock.clone(), &rig.audit));
+    assert!(start(old_store.clone(), rig.slot.copied()).is_err(), "an older store");
+    // What is promised does not hold for who kept a copy of the slot as well: the old root is what
+    // the deletion erased, and the one thing that opens the old store.
+    start(old_store, old_slot).expect("store and slot of one time are an installation");
 }
 
 /// A call, its body, and what it answers while a key is enabled, disabled and waits for its end;
@@ -245,7 +292,7 @@ async fn each_step_of_a_deletion_has_a_right_of_its_own() {
 async fn a_hold_stands_before_a_deletion_and_says_so() {
     let rig = Rig::new().await;
     let key = rig.key("orders", "AES256").await;
-    let system = rig.engine.system_caller(rig.realm, crate::DOOR).expect("a caller");
+    let system = rig.engine.system_caller(rig.realm, DOOR).expect("a caller");
     data(&rig.post(&format!("{key}/request-deletion"), "").await);
     let hold = lethe_engine::HoldRequest {
         kind: lethe_engine::record::HoldKind::Legal,

@@ -1,7 +1,11 @@
 //! What requests may say, at the limits and past them.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use http::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::support::{Code, I400, N404, Rig, S422, data, refused};
 use crate::Settings;
@@ -74,6 +78,25 @@ async fn a_key_is_made_as_asked_or_not_at_all() {
     refused(&create(&allowed[0]).await, S422);
     let listed = data(&rig.get("/kms/v1/keys").await);
     assert_eq!(listed["totalCount"], allowed.len());
+}
+
+#[tokio::test]
+async fn many_keys_made_at_once_each_get_a_number_of_their_own() {
+    let rig = Arc::new(Rig::new().await);
+    let mut making = JoinSet::new();
+    for name in 0..128 {
+        let rig = rig.clone();
+        making.spawn(async move {
+            let body = json!({"keyName": format!("key{name}"), "keyType": "AES256"});
+            data(&rig.post("/kms/v1/keys", &body.to_string()).await)["keyId"].as_u64()
+        });
+    }
+    let mut numbers = BTreeSet::new();
+    while let Some(number) = making.join_next().await {
+        numbers.insert(number.expect("no panic").expect("a number"));
+    }
+    assert_eq!(numbers.len(), 128);
+    assert!(numbers.last() < Some(&10_000), "{numbers:?}");
 }
 
 #[tokio::test]

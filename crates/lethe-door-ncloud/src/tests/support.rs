@@ -41,6 +41,8 @@ pub(super) struct Rig {
     pub(super) realm: RealmId,
     pub(super) clock: Arc<TestClock>,
     pub(super) audit: Arc<Audit>,
+    pub(super) store: Arc<MemStore>,
+    pub(super) slot: MemSlot,
 }
 
 impl Rig {
@@ -51,19 +53,12 @@ impl Rig {
     pub(super) async fn with(settings: Settings) -> Self {
         let clock = Arc::new(TestClock(AtomicU64::new(NOW_MS)));
         let audit = Arc::new(Audit::default());
-        let engine = Engine::start(Parts {
-            store: Arc::new(MemStore::new()),
-            slot: Box::new(MemSlot::new()),
-            guard: Box::new(Forgetful),
-            clock: clock.clone(),
-            entropy: Arc::new(SystemEntropy),
-            audit: audit.clone(),
-            origin: Some("lethe.test/log".to_owned()),
-        });
+        let (store, slot) = (Arc::new(MemStore::new()), MemSlot::new());
+        let engine = Engine::start(parts(store.clone(), slot.clone(), clock.clone(), &audit));
         let engine = Arc::new(engine.expect("the engine starts"));
         let realm = engine.ensure_realm(&"acme".parse().expect("a name")).await.expect("a realm");
         let door = open(&engine, realm, &clock, settings).await;
-        let rig = Self { door, engine, realm, clock, audit };
+        let rig = Self { door, engine, realm, clock, audit, store, slot };
         rig.account(ACCESS_KEY, SECRET_KEY, Permissions::all(), Scope::Realm).await;
         rig
     }
@@ -202,6 +197,24 @@ impl Rig {
         let body = format!(r#"{{"plaintext":"{}"}}"#, STANDARD.encode(plaintext));
         let sealed = data(&self.post(&format!("{path}/encrypt"), &body).await);
         sealed["ciphertext"].as_str().expect("a ciphertext").to_owned()
+    }
+}
+
+/// An engine over this store and this slot.
+pub(super) fn parts(
+    store: Arc<MemStore>,
+    slot: MemSlot,
+    clock: Arc<TestClock>,
+    audit: &Arc<Audit>,
+) -> Parts {
+    Parts {
+        store,
+        slot: Box::new(slot),
+        guard: Box::new(Forgetful),
+        clock,
+        entropy: Arc::new(SystemEntropy),
+        audit: audit.clone(),
+        origin: Some("lethe.test/log".to_owned()),
     }
 }
 

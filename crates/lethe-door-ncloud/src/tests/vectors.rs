@@ -11,7 +11,7 @@ use crate::kept::KeyType;
 use crate::token::{Claims, Purpose};
 
 /// The path of a key with the bytes 00..1f.
-async fn injected(rig: &Rig, tag: &str, is_convergent: bool) -> String {
+pub(super) async fn injected(rig: &Rig, tag: &str, is_convergent: bool) -> String {
     let system = rig.engine.system_caller(rig.realm, DOOR).expect("a caller");
     let algorithm = KeyType::Aes { is_convergent }.algorithm();
     let material: Vec<u8> = (0..32).collect();

@@ -20,6 +20,37 @@ async fn statuses(rig: &Rig, key: &str) -> String {
     list.iter().map(status).collect::<Vec<_>>().join(" ")
 }
 
+/// The bound of the documents, at default settings.
+#[tokio::test]
+async fn a_key_has_a_hundred_versions_and_no_more() {
+    let rig = Rig::new().await;
+    let key = rig.key("orders", "AES256").await;
+    let rotate = format!("{key}/rotate");
+    let first = rig.ciphertext(&key, b"hello").await;
+    for version in 2..=100 {
+        assert_eq!(data(&rig.post(&rotate, "").await)["version"], version);
+    }
+    for _ in 0..2 {
+        refused(&rig.post(&rotate, "").await, S422);
+    }
+    assert_eq!(data(&rig.get(&key).await)["currentVersion"], 100);
+    assert_eq!(statuses(&rig, &key).await, vec!["ENABLE"; 100].join(" "));
+    let last = rig.ciphertext(&key, b"hello").await;
+    assert!(last.starts_with("ncpkms:v100:"), "{last}");
+    for sealed in [first, last] {
+        let body = json!({ "ciphertext": sealed }).to_string();
+        let opened = data(&rig.post(&format!("{key}/decrypt"), &body).await);
+        assert_eq!(opened["plaintext"], "aGVsbG8=");
+    }
+    for (number, expected) in [("100", S422), ("101", I400)] {
+        refused(&rig.post(&format!("{key}/versions/{number}/disable"), "").await, expected);
+    }
+    data(&rig.post(&format!("{key}/request-deletion"), "").await);
+    let deleted = rig.delete(&key).await;
+    assert_eq!(data(&deleted), json!(null));
+    assert!(deleted.head.headers.contains_key("x-deletion-receipt"), "it fits into a header");
+}
+
 #[tokio::test]
 async fn a_version_is_disabled_and_enabled_while_its_key_is_enabled() {
     let rig = Rig::new().await;

@@ -19,7 +19,7 @@ pub(crate) fn log_in(state: &Arc<State>, call: &Arc<Call>) -> Work {
         let logged_in = login::log_in(&state, &call)?;
         let record = logged_in.caller.record();
         let idle_ms = u64::try_from(state.settings.token_idle.as_millis()).unwrap_or(u64::MAX);
-        let fullname = text_of(&record.attributes, FULL_NAME).unwrap_or(record.name.as_str());
+        let fullname = text_of(record.attributes.get(FULL_NAME)).unwrap_or(record.name.as_str());
         Ok(Answer::ok()
             .info("audit", json!({ "violations": [], "warnings": [] }))
             .info("filesupport", 0)

@@ -207,7 +207,7 @@ pub(crate) fn back_up(state: &Arc<State>, call: &Arc<Call>) -> Work {
             allow_export: allows(record, ALLOW_EXPORT),
             allow_backup: allows(record, ALLOW_BACKUP),
             allow_delete: !details.protected,
-            info: text_of(&details.attributes, INFO).unwrap_or_default().to_owned(),
+            info: text_of(details.attributes.get(INFO)).unwrap_or_default().to_owned(),
             versions: versions
                 .map(|(number, material)| BackupVersion {
                     number,

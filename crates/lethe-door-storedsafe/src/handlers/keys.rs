@@ -225,14 +225,14 @@ fn shown(record: &KeyRecord) -> Option<(&str, Value)> {
         "allow_export": allows(record, ALLOW_EXPORT),
         "allow_delete": !details.protected,
         "supports_signing": false,
-        "info": text_of(&details.attributes, INFO).unwrap_or_default(),
+        "info": text_of(details.attributes.get(INFO)).unwrap_or_default(),
     });
     Some((name, shown))
 }
 
 /// Whether a flag is set. One that is not there is not.
 pub(crate) fn allows(record: &KeyRecord, flag: &str) -> bool {
-    text_of(&record.details().attributes, flag) == Some("1")
+    text_of(record.details().attributes.get(flag)) == Some("1")
 }
 
 /// The number of the newest version, as text.

@@ -8,7 +8,7 @@ use lethe_types::Permissions;
 use serde_json::{Value, json};
 
 use super::{refuse, users, vault};
-use crate::account::{Level, is_user, level_given, user_id};
+use crate::account::{Level, find_user, is_user, level_given};
 use crate::call::{Call, Outcome, Work};
 use crate::envelope::Answer;
 use crate::error::Failure;
@@ -92,7 +92,6 @@ fn set(state: &Arc<State>, call: &Arc<Call>, set: Set) -> Work {
 /// The user of the path.
 fn user(state: &State, call: &Call) -> Result<Arc<PrincipalEntry>, Failure> {
     let wanted = call.param("userid");
-    let is_it = |record: &PrincipalRecord| is_user(record) && user_id(record) == wanted;
-    let found = state.engine.find_principals(state.realm, is_it).into_iter().next();
-    found.ok_or_else(|| refuse(state, call, None, EngineError::ItemNotFound("principal")))
+    find_user(&state.engine, state.realm, wanted)
+        .ok_or_else(|| refuse(state, call, None, EngineError::ItemNotFound("principal")))
 }

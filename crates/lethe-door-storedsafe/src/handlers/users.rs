@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use super::refuse;
 use crate::account::{
-    EMAIL, FULL_NAME, OTP_PREFIX, STATUS, Status, USER_ID, attribute, is_user, text_of, user_id,
+    EMAIL, FULL_NAME, OTP_PREFIX, STATUS, Status, USER_ID, attribute, find_user, is_user, text_of,
+    user_id,
 };
 use crate::call::{Call, Outcome, Work};
 use crate::envelope::{Answer, Field};
@@ -53,8 +54,12 @@ fn list_now(state: &State, call: &Call) -> Outcome {
     if wanted.chars().count() > SEARCH_CHARACTERS_MAX && !is_number(wanted) {
         return Err(Failure::parameter("searchstring"));
     }
-    let fits = |record: &PrincipalRecord| is_user(record) && is_sought(record, wanted);
-    let mut found: Vec<Arc<PrincipalEntry>> = state.engine.find_principals(state.realm, fits);
+    let mut found: Vec<Arc<PrincipalEntry>> = if is_number(wanted) {
+        find_user(&state.engine, state.realm, wanted).into_iter().collect()
+    } else {
+        let fits = |record: &PrincipalRecord| is_user(record) && is_sought(record, wanted);
+        state.engine.find_principals(state.realm, fits)
+    };
     // By number.
     found.sort_by_cached_key(|user| {
         let id = user_id(user.record());
@@ -70,23 +75,20 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A number looks up an identifier; everything else is searched for in names.
+/// What is no number is searched for in names.
 fn is_sought(record: &PrincipalRecord, wanted: &str) -> bool {
     if wanted.is_empty() {
         return true;
     }
-    if is_number(wanted) {
-        return user_id(record) == wanted;
-    }
     let wanted = wanted.to_lowercase();
     let has = |text: &str| text.to_lowercase().contains(&wanted);
-    let text = |name| text_of(&record.attributes, name).unwrap_or_default();
+    let text = |name| text_of(record.attributes.get(name)).unwrap_or_default();
     has(record.login.as_deref().unwrap_or_default()) || has(text(FULL_NAME)) || has(text(EMAIL))
 }
 
 /// A user as somebody sees them who may create vaults.
 pub(crate) fn shown_short(record: &PrincipalRecord) -> Value {
-    let text = |name| text_of(&record.attributes, name);
+    let text = |name| text_of(record.attributes.get(name));
     json!({
         "id": user_id(record),
         "fullname": text(FULL_NAME).unwrap_or(record.name.as_str()),
@@ -98,7 +100,7 @@ fn shown(record: &PrincipalRecord) -> Value {
     let mut user = shown_short(record);
     user["status"] = json!(status_text(record));
     user["username"] = json!(record.login.as_deref().unwrap_or_default());
-    let prefixes = text_of(&record.attributes, OTP_PREFIX).unwrap_or_default();
+    let prefixes = text_of(record.attributes.get(OTP_PREFIX)).unwrap_or_default();
     user["otpprefix"] = json!(prefixes);
     user["fingerprint"] = json!("");
     user
@@ -360,7 +362,6 @@ async fn change_user(
 /// The user of the path, by number.
 fn one(state: &State, call: &Call) -> Result<Arc<PrincipalEntry>, Failure> {
     let wanted = call.param("userid");
-    let is_it = |record: &PrincipalRecord| is_user(record) && user_id(record) == wanted;
-    let found = state.engine.find_principals(state.realm, is_it).into_iter().next();
-    found.ok_or_else(|| refuse(state, call, None, EngineError::ItemNotFound("principal")))
+    find_user(&state.engine, state.realm, wanted)
+        .ok_or_else(|| refuse(state, call, None, EngineError::ItemNotFound("principal")))
 }

@@ -166,12 +166,13 @@ fn known_version(number: u64, record: &KeyRecord) -> Result<u32, Failure> {
 }
 
 const fn raw_encrypt(version: Option<u32>) -> EncryptRequest<'static> {
-    let raw = RawEncrypt { nonce: lethe_engine::RawNonce::Random, aad: b"", padding: None };
+    let raw =
+        RawEncrypt { nonce: lethe_engine::RawNonce::Random, aad: b"", padding: None, mode: None };
     EncryptRequest { version, form: EncryptForm::Raw(raw) }
 }
 
 const fn raw_decrypt(version: u32) -> DecryptRequest<'static> {
-    let raw = DecryptParams { nonce: None, tag: None, aad: b"", padding: None };
+    let raw = DecryptParams { nonce: None, tag: None, aad: b"", padding: None, mode: None };
     DecryptRequest { version: Some(version), form: DecryptForm::Raw(raw) }
 }
 

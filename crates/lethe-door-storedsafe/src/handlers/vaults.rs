@@ -54,7 +54,7 @@ fn read_now(state: &State, call: &Call) -> Outcome {
 
 /// A vault as its member of that level sees it.
 fn shown(vault: &VaultRecord, level: Level) -> Value {
-    let text = |name| text_of(&vault.attributes, name);
+    let text = |name| text_of(vault.attributes.get(name));
     let name = text(VAULT_NAME).unwrap_or(vault.name.as_str());
     json!({
         "id": vault_id(vault),

@@ -1,10 +1,16 @@
 //! The shape of every answer, and what of a request it repeats.
 
+use std::sync::atomic::Ordering;
+
 use http::{Method, Request};
+use lethe_engine::{Collection, DocumentChange, DoorOperation, EngineError, Expected};
+use lethe_http::Fallback;
 use lethe_http::testing::Answer;
 use serde_json::{Value, json};
 
 use super::support::{Api, failure, success};
+use crate::DOOR;
+use crate::error::Failure;
 use crate::settings::{Echo, Settings};
 
 #[tokio::test]
@@ -66,6 +72,61 @@ async fn bodies_over_the_limit_are_refused() {
     success(&answer, 200);
     let answer = api.send(Method::POST, path, &headers, padded(most + 1)).await;
     failure(&answer, 413, "REQUEST TOO LARGE");
+}
+
+/// What the server cannot do at the moment, and what it finds broken.
+#[tokio::test]
+async fn faults_of_the_server_are_told_in_the_envelope() {
+    let api = Api::new().await;
+    api.key(json!({})).await;
+    let sealed = api.sealed().await;
+    api.audit.is_lost.store(true, Ordering::SeqCst);
+    for (method, path, body) in [
+        (Method::DELETE, api.path("key"), json!({})),
+        (Method::POST, api.path("encrypt"), json!({ "plaintext": "" })),
+        (Method::POST, "/auth".to_owned(), api.claim("alice")),
+    ] {
+        let headers = [("x-http-token", api.writer.as_str())];
+        let answer = api.send(method, &path, &headers, body.to_string()).await;
+        failure(&answer, 503, "UNAVAILABLE");
+    }
+    api.audit.is_lost.store(false, Ordering::SeqCst);
+    success(&api.open(&sealed).await, 200);
+
+    let broken = DocumentChange {
+        collection: Collection::named("counter"),
+        id: "numbers".to_owned(),
+        expected: Expected::Anything,
+        body: Some(b"many".to_vec()),
+    };
+    let own = api.engine.system_caller(api.realm, DOOR).expect("a caller");
+    let operation = DoorOperation::named("storedsafe.test");
+    api.engine.write_documents(&own, operation, vec![broken]).await.expect("written");
+    let made = api.post(&api.admin, "/vault", json!({ "vaultname": "X" })).await;
+    failure(&made, 500, "INTERNAL ERROR");
+
+    api.door.drain();
+    failure(&api.get(&api.reader, "/vault").await, 503, "UNAVAILABLE");
+}
+
+/// Errors that the protocol has no words for.
+#[test]
+fn other_causes_have_words_of_ours() {
+    #[track_caller]
+    fn check(cause: impl Into<Failure>, status: u16, text: &str) {
+        let failure = cause.into();
+        assert_eq!((failure.status.as_u16(), failure.text.as_str()), (status, text));
+    }
+    check(Fallback::BodyTimeout, 408, "REQUEST TIMEOUT");
+    check(Fallback::HandlerPanicked, 500, "INTERNAL ERROR");
+    check(Fallback::HeadersTooLarge, 431, "REQUEST TOO LARGE");
+    check(Fallback::LengthRequired, 411, "LENGTH REQUIRED");
+    check(Fallback::Overloaded, 503, "UNAVAILABLE");
+    check(Fallback::Timeout, 503, "UNAVAILABLE");
+    check(Fallback::UriTooLong, 414, "REQUEST TOO LARGE");
+    check(EngineError::ServerLimitExceeded("keys"), 400, "LIMIT REACHED");
+    check(EngineError::StorageFull, 503, "UNAVAILABLE");
+    check(EngineError::RevisionMismatch, 500, "INTERNAL ERROR");
 }
 
 #[tokio::test]

@@ -225,6 +225,38 @@ async fn yubikeys_log_in_in_all_forms_and_each_password_once() {
     success(&api.try_login(&new(&otp(9))).await, 200);
 }
 
+/// A right passphrase does not make a used password of a Yubikey, nor none at all, free to repeat.
+#[tokio::test]
+async fn who_repeats_a_second_proof_waits_too() {
+    let api = Api::without_logins(Settings::default()).await;
+    let knows = || NewCredentialKind::Passphrase {
+        passphrase: SecretVec::copy_from(PASSPHRASE.as_bytes()),
+        totp: None,
+    };
+    let has = NewCredentialKind::SharedSecret {
+        external: format!("{YUBIKEY}cccccccccccc").into(),
+        secret: SecretVec::copy_from(&SECRET),
+    };
+    api.user_with("yubi", "300", 0, vec![knows(), has]).await;
+    api.user_with("careless", "301", 0, vec![knows()]).await;
+    let yubi = |number| {
+        json!({
+            "username": "yubi", "passphrase": PASSPHRASE, "otp": otp(number),
+            "apikey": APPLICATION, "logintype": "yubikey_otp",
+        })
+    };
+    success(&api.try_login(&yubi(1)).await, 200);
+    let careless = api.claim("careless");
+    for (repeated, fresh) in [(yubi(1), yubi(2)), (careless.clone(), careless)] {
+        for _ in 0..5 {
+            failure(&api.try_login(&repeated).await, 403, "Login failed");
+        }
+        failure(&api.try_login(&fresh).await, 429, "TOO MANY REQUESTS");
+    }
+    api.pass(60_000);
+    success(&api.try_login(&yubi(2)).await, 200);
+}
+
 #[tokio::test]
 async fn a_login_ends_with_the_key_of_its_application_and_with_its_user() {
     let api = Api::without_logins(Settings::default()).await;

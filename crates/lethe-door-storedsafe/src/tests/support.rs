@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -384,24 +384,29 @@ impl Clock for TestClock {
 
 /// Remembers operations through this door, and what was said against them.
 #[derive(Debug, Default)]
-pub(super) struct Audit(Mutex<Vec<(&'static str, Option<String>)>>);
+pub(super) struct Audit {
+    events: Mutex<Vec<(&'static str, Option<String>)>>,
+    /// Whether the trail takes nothing.
+    pub(super) is_lost: AtomicBool,
+}
 
 impl Audit {
     /// The newest events, oldest first, since this was asked last.
     pub(super) fn take(&self) -> Vec<(&'static str, Option<String>)> {
-        std::mem::take(&mut self.0.lock().expect("no test panics with it"))
+        std::mem::take(&mut self.events.lock().expect("no test panics with it"))
     }
 }
 
 impl AuditSink for Audit {
     fn ready(&self) -> Result<(), AuditUnavailable> {
-        Ok(())
+        if self.is_lost.load(Ordering::SeqCst) { Err(AuditUnavailable) } else { Ok(()) }
     }
 
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditUnavailable> {
+        self.ready()?;
         if event.door == DOOR {
             let refusal = event.refusal.map(str::to_owned);
-            self.0.lock().expect("no test panics with it").push((event.operation, refusal));
+            self.events.lock().expect("no test panics with it").push((event.operation, refusal));
         }
         Ok(())
     }

@@ -8,7 +8,9 @@ use lethe_types::{CredentialId, KeyId, PrincipalId, RealmId, RealmName, VaultId,
 
 use super::Catalogue;
 use crate::authz::PrincipalEntry;
-use crate::record::{CredentialKind, PrincipalRecord, RealmRecord, VaultRecord};
+use crate::record::{
+    CredentialKind, IDENTIFIER_ATTRIBUTE_END, PrincipalRecord, RealmRecord, VaultRecord,
+};
 
 /// Realms by identifier and by name.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ pub(super) struct Principals {
     logins: BTreeMap<RealmId, BTreeMap<Box<str>, PrincipalId>>,
     externals: BTreeMap<RealmId, BTreeMap<Box<str>, (PrincipalId, CredentialId)>>,
     bound: BTreeSet<(KeyId, PrincipalId)>,
+    /// By realm, then by attribute and its value; those that identify.
+    identifiers: BTreeMap<RealmId, BTreeSet<Identifier>>,
     /// Of secrets of API keys, by what of them may be shown. Not unique.
     shown: BTreeMap<Shown, PrincipalId>,
 }
@@ -40,11 +44,26 @@ pub(super) struct Principals {
 /// The beginning of a secret, and which credential it belongs to.
 type Shown = ([u8; API_SECRET_SHOWN_BYTES], CredentialId);
 
+/// An attribute that identifies its principal at a door, its value, and whose it is.
+type Identifier = (Box<str>, Box<[u8]>, PrincipalId);
+
+/// The attributes of a principal by which doors find it. Applications of API keys are found by
+/// their keys.
+fn identifiers(record: &PrincipalRecord) -> impl Iterator<Item = Identifier> {
+    let is_indexed = !record.is_application_of_key();
+    let all = record.attributes.iter().filter(move |_| is_indexed);
+    let identifying = all.filter(|(name, _)| name.ends_with(IDENTIFIER_ATTRIBUTE_END));
+    identifying.map(|(name, value)| (name.clone(), value.clone(), record.id))
+}
+
 impl Principals {
     fn enter(&mut self, entry: &Arc<PrincipalEntry>) {
         let record = entry.record();
         if let Some(key) = record.bound_to {
             self.bound.insert((key, record.id));
+        }
+        if record.revoked.is_none() {
+            self.identifiers.entry(record.realm).or_default().extend(identifiers(record));
         }
         if record.revoked.is_none()
             && let Some(login) = &record.login
@@ -68,6 +87,11 @@ impl Principals {
     fn leave(&mut self, record: &PrincipalRecord) {
         if let Some(key) = record.bound_to {
             self.bound.remove(&(key, record.id));
+        }
+        if let Some(known) = self.identifiers.get_mut(&record.realm) {
+            for identifier in identifiers(record) {
+                known.remove(&identifier);
+            }
         }
         // What somebody else holds by now stays theirs.
         if let (Some(logins), Some(login)) = (self.logins.get_mut(&record.realm), &record.login)
@@ -220,6 +244,37 @@ impl Catalogue {
         let principals = self.principals.read();
         let (principal, credential) = principals.externals.get(&realm)?.get(external)?;
         Some((principals.by_id.get(principal)?.clone(), *credential))
+    }
+
+    /// The credentials whose external name begins so, with their principals, by name; none of a
+    /// revoked one.
+    pub(crate) fn by_external_prefix(
+        &self,
+        realm: RealmId,
+        prefix: &str,
+    ) -> Vec<(Arc<PrincipalEntry>, CredentialId)> {
+        use std::ops::Bound::{Included, Unbounded};
+        let principals = self.principals.read();
+        let Some(externals) = principals.externals.get(&realm) else { return Vec::new() };
+        let from = externals.range::<str, _>((Included(prefix), Unbounded));
+        let found = from.take_while(|(name, _)| name.starts_with(prefix));
+        let entries =
+            found.filter_map(|(_, (by, id))| Some((principals.by_id.get(by)?.clone(), *id)));
+        entries.collect()
+    }
+
+    /// The principals whose identifying attribute has the value; none that is revoked.
+    pub(crate) fn by_identifier(
+        &self,
+        realm: RealmId,
+        attribute: &str,
+        value: &[u8],
+    ) -> Vec<Arc<PrincipalEntry>> {
+        let principals = self.principals.read();
+        let Some(known) = principals.identifiers.get(&realm) else { return Vec::new() };
+        let of = |id| (attribute.into(), value.into(), id);
+        let found = known.range(of(PrincipalId([0; 16]))..=of(PrincipalId([255; 16])));
+        found.filter_map(|(_, _, id)| principals.by_id.get(id).cloned()).collect()
     }
 
     /// The principals that act for the key; none that is revoked.

@@ -27,7 +27,9 @@ use crate::authz::{
 };
 use crate::catalogue::KeyEntry;
 use crate::committer::{Change, NewKey, PrincipalUpdate, Step};
-use crate::record::{Credential, CredentialKind, Grant, PrincipalKind, PrincipalRecord};
+use crate::record::{
+    Attributes, Credential, CredentialKind, Grant, PrincipalKind, PrincipalRecord,
+};
 use crate::signin::{DENIED_TOKENS, DeniedTokens};
 use crate::{Engine, EngineError, lifecycle};
 
@@ -153,7 +155,7 @@ impl Engine {
             // Not bounded by the session of who makes it: it is meant to outlive that.
             expires: request.expires,
             suspended: false,
-            attributes: BTreeMap::new(),
+            attributes: Attributes::new(),
         };
         let id = PrincipalId::random(entropy)?;
         let kind = PrincipalKind::Application;
@@ -162,7 +164,7 @@ impl Engine {
         record.login = Some(request.client);
         record.grants = request.grants;
         record.bound_to = Some(key);
-        record.attributes = request.attributes;
+        record.attributes = request.attributes.into();
         record.credentials = vec![credential];
         check_principal(&record)?;
         let mut planned = Some((new, record));
@@ -270,7 +272,7 @@ impl Engine {
         expires: UnixMillis,
     ) -> Result<(), EngineError> {
         self.change_application::<DenyToken>(caller, key, |record, now| {
-            let stored = record.attributes.get(DENIED_TOKENS).map(|value| &**value);
+            let stored = record.attributes.get(DENIED_TOKENS);
             let mut denied = DeniedTokens::decode(stored.unwrap_or_default());
             denied.deny(token, expires, now, DENIED_TOKENS_MAX);
             record.attributes.insert(DENIED_TOKENS.into(), denied.encode().into());

@@ -7,6 +7,7 @@ use lethe_crypto::registry::{Algorithm, SignatureScheme};
 use lethe_types::limits::{APPROVAL_REQUESTS_MAX, APPROVALS_MAX};
 use lethe_types::{ApprovalId, CredentialId, KeyId, Permission, UnixMillis};
 
+use super::destroy::SignedRequest;
 use super::{Planned, Touched};
 use crate::authz::{
     self, Approve, Caller, Operation, ReadApproval, RequestApproval, WithdrawApproval,
@@ -101,9 +102,8 @@ impl Engine {
             if seen.approvals.len() >= usize::from(APPROVALS_MAX) {
                 return Err(EngineError::ServerLimitExceeded("approvals of one request"));
             }
-            let statement = seen.statement();
-            let evidence =
-                signed_by(caller, credential, EvidenceRole::Approver, statement, signature, now)?;
+            let signed = SignedRequest::plain(credential, seen.statement(), signature);
+            let evidence = signed_by(caller, EvidenceRole::Approver, &signed, now)?;
             let mut record = (*seen).clone();
             record.approvals.push(Approval { at: now, credential, evidence });
             Ok((Some(seen), record))
@@ -235,28 +235,35 @@ fn is_open(record: &ApprovalRecord, now: UnixMillis) -> bool {
 /// [`EngineError::EvidenceNotValid`].
 pub(crate) fn signed_by(
     caller: &Caller,
-    credential: CredentialId,
     role: EvidenceRole,
-    statement: String,
-    signature: &[u8],
+    signed: &SignedRequest,
     now: UnixMillis,
 ) -> Result<Evidence, EngineError> {
     let credentials = &caller.principal.record.credentials;
-    let found = credentials.iter().find(|other| other.id == credential && other.is_live(now));
+    let found =
+        credentials.iter().find(|other| other.id == signed.credential && other.is_live(now));
     let kind = found.map(|credential| &credential.kind);
     let Some(CredentialKind::PublicKey { scheme, spki_der, .. }) = kind else {
         return Err(EngineError::EvidenceNotValid("you have no such signing key"));
     };
-    if !signature_holds(scheme, spki_der, statement.as_bytes(), signature) {
+    let scheme: &str = signed.scheme.map_or(scheme, |scheme| scheme.as_str());
+    if !signature_holds(scheme, spki_der, signed.statement.as_bytes(), &signed.signature) {
         return Err(EngineError::EvidenceNotValid("the signature does not hold"));
+    }
+    if let Some(request) = &signed.request {
+        let is_own = (request.realm, request.principal) == (caller.realm(), caller.principal());
+        if !is_own || request.is_challenge_of(&signed.statement) != Ok(true) {
+            return Err(EngineError::EvidenceNotValid("what was signed is another request"));
+        }
     }
     let evidence = Evidence {
         role,
         principal: caller.principal(),
-        statement,
-        scheme: scheme.to_string(),
+        statement: signed.statement.clone(),
+        scheme: scheme.to_owned(),
         public_key_der: spki_der.clone(),
-        signature: signature.into(),
+        signature: signed.signature.as_slice().into(),
+        request: signed.request.as_ref().map(|request| request.to_text().into()),
     };
     // Now, since later nothing could be destroyed with it any more.
     let fits = evidence.to_statement().check();

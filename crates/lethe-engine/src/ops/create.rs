@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lethe_crypto::registry::{Algorithm, Material, Uses};
+use lethe_crypto::registry::{Algorithm, Material, PublicKey, Uses};
 use lethe_types::limits::{DEPENDANTS_MAX, DERIVATION_PATH_BYTES_MAX};
 use lethe_types::{
     Entropy, KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState,
@@ -124,6 +124,33 @@ pub struct PreparedKey {
     idempotency: Option<IdempotencyKey>,
 }
 
+impl PreparedKey {
+    /// The public half of the material that was made; `None` for a symmetric key, and for the key
+    /// that an earlier try has made.
+    #[must_use]
+    pub fn public_key(&self) -> Option<&PublicKey> {
+        match &self.step {
+            Step::Existing(_) => None,
+            Step::New(new) => new.material.public_key(),
+        }
+    }
+
+    /// Keeps a further attribute with the key, such as a form of the public key that a door has to
+    /// tell after the material is gone.
+    ///
+    /// # Errors
+    /// [`EngineError::ServerLimitExceeded`] if there is no room for it.
+    pub fn keep(&mut self, name: &str, value: &[u8]) -> Result<(), EngineError> {
+        match &mut self.step {
+            Step::Existing(_) => Ok(()),
+            Step::New(new) => {
+                new.record.details_mut().attributes.insert(name.into(), value.into());
+                check_bounds(&new.record)
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Step {
     Existing(Arc<KeyEntry>),
@@ -138,6 +165,7 @@ struct FirstMaterial {
     /// Versions after it, with their numbers.
     later: Vec<(u32, Material)>,
     imported: bool,
+    public_only: bool,
     /// What the log entry says of its origin.
     facts: Vec<(&'static str, String)>,
 }
@@ -156,11 +184,12 @@ impl FirstMaterial {
             number: 1,
             later: Vec::new(),
             imported,
+            public_only: false,
             facts: Vec::new(),
         };
         match (opened, given, versions) {
-            (Some(Opened { material, facts, .. }), None, None) => {
-                Ok(Self { facts, ..one(material, true) })
+            (Some(Opened { material, public_only, facts, .. }), None, None) => {
+                Ok(Self { public_only, facts, ..one(material, true) })
             }
             (None, Some(GivenMaterial { secret, imported }), None) => {
                 Ok(one(algorithm.material(secret)?, imported))
@@ -251,8 +280,8 @@ impl Engine {
         entropy.fill(salt.as_mut_slice())?;
         let algorithm = request.algorithm;
         let given = GivenVersions::of(algorithm, request.versions)?;
-        let FirstMaterial { material, number, later, imported, facts } =
-            FirstMaterial::of(algorithm, entropy, opened, request.material, given)?;
+        let first = FirstMaterial::of(algorithm, entropy, opened, request.material, given)?;
+        let FirstMaterial { material, number, later, imported, public_only, facts } = first;
         let mut record = KeyRecord {
             id: KeyId::random(entropy)?,
             realm,
@@ -298,12 +327,14 @@ impl Engine {
             details.secrets = names.iter().map(|name| OwnedSecret::unsealed(name, 1)).collect();
             details.derivation = request.derivation;
         }
-        let uses = rules::uses_of_new(request.uses, algorithm)?;
+        let leaves = request.exportable || request.rotation_period.is_some();
+        let uses = rules::uses_of((request.uses, algorithm), public_only, leaves)?;
         let period = request.rotation_period.map(rules::check_period).transpose()?;
         if uses.is_some() || request.exportable || period.is_some() {
             let life = record.life_mut();
             life.uses = uses;
             life.exportable = request.exportable;
+            life.public_only = public_only;
             life.rotation = period.map(|period| Rotation {
                 while_suspended: request.rotates_suspended,
                 ..Rotation::begun(period, now)

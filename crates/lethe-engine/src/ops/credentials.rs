@@ -204,7 +204,7 @@ impl Engine {
             created: now,
             expires: earlier(end, caller.credential_expires()),
             suspended: false,
-            attributes: new.attributes,
+            attributes: new.attributes.into(),
         };
         Ok(MadeCredential { credential, token, secret })
     }

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lethe_log::{EVIDENCE_STATEMENTS_MAX, EntryType, Receipt};
+use lethe_crypto::registry::SignatureScheme;
+use lethe_log::{ChallengedRequest, EVIDENCE_STATEMENTS_MAX, EntryType, Receipt};
 use lethe_store::Revision;
 use lethe_types::{
     ApprovalId, CredentialId, KeyId, Permission, StableState, Transition, UnixMillis,
 };
 
 use super::approvals::signed_by;
+use super::documents::{self, DocumentChange};
 use super::{Planned, Touched};
 use crate::authz::{self, Caller, Destroy, Operation, PrincipalEntry, ReadKey, ScheduleDestroy};
 use crate::catalogue::KeyEntry;
@@ -21,7 +23,7 @@ use crate::committer::{
 use crate::guards::{Approvals, Asked, Facts, Unusable, Verdict, Wish, cascaded, decide};
 use crate::idempotency::IdempotencyKey;
 use crate::record::{
-    ApprovalRecord, ApprovalState, DeletionPolicy, Evidence, EvidenceRole, Pending,
+    ApprovalRecord, ApprovalState, DeletionPolicy, Evidence, EvidenceRole, KeyRecord, Pending,
 };
 use crate::{Engine, EngineError, lifecycle};
 
@@ -47,6 +49,9 @@ pub struct DestroyRequest {
     pub policy: DeletionPolicy,
     /// The revision that the caller saw, if it cares.
     pub expected: Option<Revision>,
+    /// What the door writes down of it, in the same transaction: all of it is made, or nothing.
+    /// At most [`lethe_types::limits::CHANGE_DOCUMENTS_MAX`]; only with a destruction at once.
+    pub documents: Vec<DocumentChange>,
     /// Makes a retry answer with the receipt of the first try.
     pub idempotency: Option<IdempotencyKey>,
 }
@@ -76,6 +81,18 @@ pub struct SignedRequest {
     pub statement: String,
     /// The signature.
     pub signature: Vec<u8>,
+    /// How it was made, if not by the key's own scheme.
+    pub scheme: Option<SignatureScheme>,
+    /// The request that a challenge in the statement stands for, if the caller signed a challenge.
+    pub request: Option<ChallengedRequest>,
+}
+
+impl SignedRequest {
+    /// A signature over the very text, by the key's own scheme.
+    #[must_use]
+    pub fn plain(credential: CredentialId, statement: String, signature: &[u8]) -> Self {
+        Self { credential, statement, signature: signature.to_vec(), scheme: None, request: None }
+    }
 }
 
 impl DestroyRequest {
@@ -91,6 +108,7 @@ impl DestroyRequest {
             signed: None,
             policy: DeletionPolicy::default(),
             expected: None,
+            documents: Vec::new(),
             idempotency: None,
         }
     }
@@ -254,7 +272,7 @@ impl Engine {
         let approval = approval.filter(|_| matches!(facts.approvals, Approvals::Given { .. }));
         let asked = Asked { wish: wish(request.when), confirm: request.confirm.as_deref() };
         let verdict = decide(&policy, &facts, &asked)?;
-        let mut evidence = self.requester_evidence(caller, request, now)?;
+        let mut evidence = requester_evidence(caller, record, request, now)?;
         let preconditions = Preconditions {
             dependants: Vec::new(),
             under: Some(under),
@@ -281,6 +299,13 @@ impl Engine {
                 self.destroy_steps(entry, with, asked, evidence, preconditions)?
             }
         };
+        if !request.documents.is_empty() && steps.iter().any(Step::destroys) {
+            let step = documents::steps(caller, request.documents.clone())?;
+            if !step.is_current(&*self.shared.store)? {
+                return Err(EngineError::RevisionMismatch);
+            }
+            steps.push(Step::PutDocuments(step));
+        }
         if let Some(seen) = approval {
             let mut record = (*seen).clone();
             record.state = ApprovalState::Used;
@@ -380,19 +405,6 @@ impl Engine {
         versions.collect()
     }
 
-    fn requester_evidence(
-        &self,
-        caller: &Caller,
-        request: &DestroyRequest,
-        now: UnixMillis,
-    ) -> Result<Vec<Evidence>, EngineError> {
-        let Some(signed) = &request.signed else { return Ok(Vec::new()) };
-        let (role, statement) = (EvidenceRole::Requester, signed.statement.clone());
-        let evidence =
-            signed_by(caller, signed.credential, role, statement, &signed.signature, now)?;
-        Ok(vec![evidence])
-    }
-
     /// How far the approvals of the request that the caller names go.
     pub(super) fn approvals_given(
         &self,
@@ -458,6 +470,28 @@ impl Engine {
         result
     }
 }
+
+/// What the caller signed, if it is about exactly this.
+fn requester_evidence(
+    caller: &Caller,
+    record: &KeyRecord,
+    request: &DestroyRequest,
+    now: UnixMillis,
+) -> Result<Vec<Evidence>, EngineError> {
+    let Some(signed) = &request.signed else { return Ok(Vec::new()) };
+    if let Some(ordered) = &signed.request {
+        let named = ordered.path.rsplit_once('/').map_or("", |(_, name)| name);
+        let is_named = record.aliases.iter().any(|alias| alias.text == named);
+        // A receipt that holds it would be refused otherwise.
+        if ordered.method != DELETE || !is_named || ordered.time > now {
+            return Err(EngineError::EvidenceNotValid("what was signed is another request"));
+        }
+    }
+    Ok(vec![signed_by(caller, EvidenceRole::Requester, signed, now)?])
+}
+
+/// The method of a request that orders a destruction.
+const DELETE: &str = "DELETE";
 
 /// A key that goes with another one, and what depends on it.
 pub(super) struct GoingWith {

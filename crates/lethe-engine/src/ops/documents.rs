@@ -281,7 +281,10 @@ fn may(caller: &Caller, operation: DoorOperation) -> Result<(), EngineError> {
     }
 }
 
-fn steps(caller: &Caller, changes: Vec<DocumentChange>) -> Result<DocumentStep, EngineError> {
+pub(super) fn steps(
+    caller: &Caller,
+    changes: Vec<DocumentChange>,
+) -> Result<DocumentStep, EngineError> {
     if changes.len() > CHANGE_DOCUMENTS_MAX {
         return Err(EngineError::ServerLimitExceeded("documents in one change"));
     }

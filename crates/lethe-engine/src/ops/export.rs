@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lethe_crypto::CryptoError;
 use lethe_crypto::hash::sha256;
-use lethe_crypto::registry::KeyFormat;
+use lethe_crypto::registry::{Algorithm, DerivationPath, KeyFormat};
 use lethe_crypto::transport::{Recipient, TransportScheme};
 use lethe_log::{EntryType, Hash};
 use lethe_store::Revision;
@@ -44,6 +44,19 @@ pub enum ExportTo {
     PublicKey(Vec<u8>),
     /// For the caller, in the clear.
     Caller(PlainExport),
+    /// As for the caller, and without what the key derives others by: as a key of this algorithm,
+    /// which is one that it could derive.
+    CallerWithoutChainCode(PlainExport, Algorithm),
+}
+
+impl ExportTo {
+    /// What leaves, if it is not all of the material.
+    fn alone(&self) -> Option<Algorithm> {
+        match self {
+            Self::PublicKey(_) | Self::Caller(_) => None,
+            Self::CallerWithoutChainCode(_, algorithm) => Some(*algorithm),
+        }
+    }
 }
 
 /// Who says that material may leave in the clear.
@@ -136,7 +149,16 @@ impl Engine {
         let version = version_to_export(entry, request.version)?;
         let material = self.shared.material(record, version)?;
         let field = "format";
-        let material = record.algorithm.export(&material, request.format);
+        let (algorithm, material) = match request.to.alone() {
+            Some(alone) => {
+                let itself = DerivationPath::default();
+                let key = record.algorithm.derive_child_as(&material, &itself, alone);
+                let key = key.map_err(|error| refused_field(error, "algorithm"))?;
+                (alone, key.into_parts().0)
+            }
+            None => (record.algorithm, material),
+        };
+        let material = algorithm.export(&material, request.format);
         let material = material.map_err(|error| refused_field(error, field))?;
         match &request.to {
             ExportTo::PublicKey(der) => {
@@ -156,7 +178,7 @@ impl Engine {
                     material: SecretVec::from_vec(wrapped),
                 })
             }
-            ExportTo::Caller(plain) => {
+            ExportTo::Caller(plain) | ExportTo::CallerWithoutChainCode(plain, _) => {
                 let realm = self.shared.catalogue.realm(record.realm);
                 let allowed = match plain {
                     PlainExport::AllowedByDoor => true,

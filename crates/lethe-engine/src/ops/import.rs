@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lethe_crypto::CryptoError;
-use lethe_crypto::registry::{Algorithm, KeyFormat, Material};
+use lethe_crypto::registry::{Algorithm, KeyFormat, Material, PublicFormat};
 use lethe_crypto::transport::{self, TransportScheme};
 use lethe_types::limits::{IMPORT_KEY_LIFETIME_DEFAULT, IMPORT_KEY_LIFETIME_MAX, IMPORT_KEYS_MAX};
 use lethe_types::{ImportKeyId, RealmId, SecretVec, VaultId};
@@ -53,6 +53,14 @@ pub enum ImportSource {
         /// See [`lethe_crypto::transport`]; `info` is [`ImportKeyRecord::info`].
         wrapped: Vec<u8>,
     },
+    /// A public key alone, whose private half is elsewhere: it verifies or encapsulates, and is
+    /// there to be agreed with. What may be done with it is not asked of the request.
+    Public {
+        /// In which form.
+        format: PublicFormat,
+        /// The key.
+        key: Vec<u8>,
+    },
 }
 
 /// A key that came from outside and was opened.
@@ -60,6 +68,8 @@ pub(super) struct Opened {
     pub(super) material: Material,
     /// The import key that is used up with it.
     pub(super) used: Option<Arc<ImportKeyRecord>>,
+    /// Whether it is a public key alone.
+    pub(super) public_only: bool,
     /// For the log.
     pub(super) facts: Vec<(&'static str, String)>,
 }
@@ -226,6 +236,11 @@ impl Engine {
     ) -> Result<Opened, EngineError> {
         let (format, key, used) = match source {
             ImportSource::Plain { format, key } => (format, key, None),
+            ImportSource::Public { format, key } => {
+                let material = algorithm.public_material(format, &key).map_err(not_a_key)?;
+                let facts = vec![("format", format.as_str().to_owned())];
+                return Ok(Opened { material, used: None, public_only: true, facts });
+            }
             ImportSource::Wrapped { import_key, format, wrapped } => {
                 let record = self.live_import_key(realm, import_key)?;
                 if record.vault != vault {
@@ -238,18 +253,11 @@ impl Engine {
                 (format, key, Some(record))
             }
         };
-        let material = algorithm.import(format, key.expose()).map_err(|error| match error {
-            CryptoError::Invalid(_) | CryptoError::Unsupported(_) => {
-                EngineError::InvalidField { field: "import", why: error.to_string() }
-            }
-            CryptoError::Authentication | CryptoError::Entropy | CryptoError::Library(_) => {
-                error.into()
-            }
-        })?;
+        let material = algorithm.import(format, key.expose()).map_err(not_a_key)?;
         let scheme = used.as_ref().and_then(|record| TransportScheme::of(record.algorithm));
         let wrapping = scheme.map_or("none", TransportScheme::as_str);
         let facts = vec![("format", format.as_str().to_owned()), ("wrapping", wrapping.to_owned())];
-        Ok(Opened { material, used, facts })
+        Ok(Opened { material, used, public_only: false, facts })
     }
 
     fn import_private(&self, record: &ImportKeyRecord) -> Result<SecretVec, EngineError> {
@@ -274,6 +282,17 @@ impl Engine {
             if block_on(self.submit_as_system(change)).is_err() {
                 return;
             }
+        }
+    }
+}
+
+fn not_a_key(error: CryptoError) -> EngineError {
+    match error {
+        CryptoError::Invalid(_) | CryptoError::Unsupported(_) => {
+            EngineError::InvalidField { field: "import", why: error.to_string() }
+        }
+        CryptoError::Authentication | CryptoError::Entropy | CryptoError::Library(_) => {
+            error.into()
         }
     }
 }

@@ -14,6 +14,7 @@ mod door_keys;
 pub(crate) mod due;
 mod events;
 mod export;
+mod find;
 mod given;
 mod holds;
 mod import;

@@ -136,7 +136,7 @@ impl Engine {
         record.login = request.login;
         record.grants = request.grants;
         record.bound_to = request.bound_to;
-        record.attributes = request.attributes;
+        record.attributes = request.attributes.into();
         let (mut tokens, mut secrets) = (Vec::new(), Vec::new());
         for new in request.credentials {
             let MadeCredential { credential, token, secret } =

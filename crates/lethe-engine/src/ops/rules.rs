@@ -39,6 +39,10 @@ pub(super) fn apply(
     }
     if let Some(period) = change.rotation_period {
         let period = period.map(check_period).transpose()?;
+        if period.is_some() && record.life().public_only {
+            let why = "of a public key alone: its private half is elsewhere".to_owned();
+            return Err(EngineError::InvalidField { field: "rotation_period", why });
+        }
         if period != record.life().rotation.map(|rotation| rotation.period) {
             let before = record.life().rotation.is_some_and(|rotation| rotation.while_suspended);
             record.life_mut().rotation = period
@@ -50,6 +54,30 @@ pub(super) fn apply(
     told.extend(apply_rhythm(record, change, now)?);
     told.extend(apply_minimums(record, change)?);
     Ok(told)
+}
+
+/// What a new key may be used for, if not for everything that its algorithm can. A public key alone
+/// neither `leaves` nor rotates.
+pub(super) fn uses_of(
+    (uses, algorithm): (Option<Uses>, Algorithm),
+    public_only: bool,
+    leaves: bool,
+) -> Result<Option<Uses>, EngineError> {
+    if !public_only {
+        return uses_of_new(uses, algorithm);
+    }
+    if leaves {
+        let why = "has a public key alone, which neither is secret nor rotates".to_owned();
+        return Err(EngineError::InvalidField { field: "import", why });
+    }
+    Ok(Some(uses_of_public(algorithm)))
+}
+
+/// What is left of an algorithm's uses without the private half.
+fn uses_of_public(algorithm: Algorithm) -> Uses {
+    let public = algorithm.uses().iter();
+    let public = public.filter(|one| matches!(one, Use::Encapsulate | Use::Encrypt | Use::Verify));
+    Uses::of(&public.collect::<Vec<_>>())
 }
 
 fn apply_rhythm(
@@ -107,10 +135,7 @@ fn apply_minimums(record: &mut KeyRecord, change: &KeyChange) -> Result<Told, En
 ///
 /// # Errors
 /// [`EngineError::InvalidField`].
-pub(super) fn uses_of_new(
-    uses: Option<Uses>,
-    algorithm: Algorithm,
-) -> Result<Option<Uses>, EngineError> {
+fn uses_of_new(uses: Option<Uses>, algorithm: Algorithm) -> Result<Option<Uses>, EngineError> {
     let Some(uses) = uses else { return Ok(None) };
     check_uses(uses, algorithm.uses(), "names a use that the algorithm does not have")?;
     Ok((uses != algorithm.uses()).then_some(uses))

@@ -192,6 +192,9 @@ pub struct Evidence {
     pub public_key_der: Box<[u8]>,
     /// The signature over the statement's bytes.
     pub signature: Box<[u8]>,
+    /// The text of the request that a challenge in the statement stands for, if a challenge was
+    /// signed and not the request itself.
+    pub request: Option<Box<str>>,
 }
 
 impl Evidence {
@@ -204,6 +207,7 @@ impl Evidence {
             statement: self.statement.clone(),
             public_key_der: self.public_key_der.to_vec(),
             signature: self.signature.to_vec(),
+            request: self.request.as_deref().map(str::to_owned),
         }
     }
 }

@@ -37,6 +37,9 @@ pub struct KeyLife {
     /// Whether its material may leave the server. Said when the key is made; taken away, never
     /// given.
     pub exportable: bool,
+    /// Whether there is a public key alone: the private half is elsewhere. What stands in the place
+    /// of its material is that public key.
+    pub public_only: bool,
     /// When its material first left the server, if it did: [`super::KeyRecord::exported`].
     pub first_export: Option<FirstExport>,
     /// How often it gets a new version by itself.
@@ -57,6 +60,7 @@ impl KeyLife {
     pub const NONE: Self = Self {
         uses: None,
         exportable: false,
+        public_only: false,
         first_export: None,
         rotation: None,
         protect_from: 0,

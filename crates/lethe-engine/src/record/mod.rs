@@ -1,6 +1,7 @@
 //! What the engine knows about keys, vaults, realms and principals. Plain values; the stored form
 //! is in `codec`.
 
+mod attributes;
 pub(crate) mod codec;
 mod details;
 mod life;
@@ -16,6 +17,7 @@ use lethe_types::{
     VaultId, VaultName,
 };
 
+pub use attributes::Attributes;
 pub use details::{
     Alias, ChangedState, Derivation, Evidence, EvidenceRole, Hold, HoldKind, KeyDetails,
     OwnedSecret, Pending,
@@ -24,7 +26,10 @@ pub use life::{
     ChangedVersion, DestroyedVersion, FirstExport, ImportKeyRecord, KeyLife, Rotation, VersionState,
 };
 pub use policy::{ApprovalRule, DeletionPolicy, Dependants, NameRule, Window};
-pub use principal::{Credential, CredentialKind, Grant, PrincipalKind, PrincipalRecord, Scope};
+pub use principal::{
+    Credential, CredentialKind, Grant, IDENTIFIER_ATTRIBUTE_END, PrincipalKind, PrincipalRecord,
+    Scope,
+};
 pub use work::{Approval, ApprovalRecord, ApprovalState, Bulk, JobRecord, JobState};
 
 /// A key: identity, metadata and its versions. After its destruction the same record is the

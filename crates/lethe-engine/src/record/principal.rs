@@ -1,13 +1,15 @@
 //! Who acts, how they prove it, and what they may do.
 
-use std::collections::BTreeMap;
-
 use lethe_types::limits::API_SECRET_SHOWN_BYTES;
 use lethe_types::{
     CredentialId, KeyId, Permissions, PrincipalId, PrincipalName, RealmId, UnixMillis, VaultId,
 };
 
-use super::OwnedSecret;
+use super::{Attributes, OwnedSecret};
+
+/// How the name of an attribute ends that identifies its principal at a door: principals are found
+/// by the values of such attributes without looking at all of them. Values need not be unique.
+pub const IDENTIFIER_ATTRIBUTE_END: &str = ".id";
 
 /// Who acts.
 #[derive(Clone, Debug)]
@@ -37,7 +39,7 @@ pub struct PrincipalRecord {
     /// How it proves itself.
     pub credentials: Vec<Credential>,
     /// What doors keep with it.
-    pub attributes: BTreeMap<Box<str>, Box<[u8]>>,
+    pub attributes: Attributes,
     /// Opens the commitments of this principal's log entries.
     pub salt: Box<[u8; 32]>,
 }
@@ -65,7 +67,7 @@ impl PrincipalRecord {
             bound_to: None,
             grants: Vec::new(),
             credentials: Vec::new(),
-            attributes: BTreeMap::new(),
+            attributes: Attributes::new(),
             salt: Box::new([0; 32]),
         }
     }
@@ -158,7 +160,7 @@ pub struct Credential {
     /// Refused for the time being; the reversible stop.
     pub suspended: bool,
     /// What doors keep with it.
-    pub attributes: BTreeMap<Box<str>, Box<[u8]>>,
+    pub attributes: Attributes,
 }
 
 /// Which proof a credential is.

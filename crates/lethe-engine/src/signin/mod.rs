@@ -33,6 +33,7 @@ pub(crate) use api_key::{DENIED_TOKENS, DeniedTokens};
 pub use api_key::{NETWORKS, TOKEN_REALM, TokenClaims, TokenSubject};
 pub use external::Proof;
 pub use network::{InvalidNetwork, Network};
+pub use passphrase::PassphraseClaim;
 pub use source::Source;
 
 use gate::Gate;

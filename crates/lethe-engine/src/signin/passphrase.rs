@@ -6,6 +6,7 @@
 //! a one-time secret, beside hundreds of milliseconds. The exception: stored hashes of another cost
 //! than the present one.
 
+use core::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,13 +22,26 @@ use crate::ops::Attempted;
 use crate::record::{Credential, CredentialKind, OwnedSecret};
 use crate::{Engine, EngineError};
 
-/// What somebody claims to know.
+/// What somebody claims to know, and from where.
 #[derive(Clone, Copy)]
-struct Claim<'a> {
-    realm: RealmId,
-    login: &'a str,
-    passphrase: &'a [u8],
-    one_time: Option<&'a str>,
+pub struct PassphraseClaim<'a> {
+    /// The tenant.
+    pub realm: RealmId,
+    /// Who they say they are.
+    pub login: &'a str,
+    /// The passphrase.
+    pub passphrase: &'a [u8],
+    /// The one-time password, if one was given.
+    pub one_time: Option<&'a str>,
+    /// Who is charged for guesses.
+    pub source: Source,
+}
+
+impl fmt::Debug for PassphraseClaim<'_> {
+    /// Without what is known.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PassphraseClaim").field("login", &self.login).finish_non_exhaustive()
+    }
 }
 
 /// A passphrase credential, as it was when its hash was read.
@@ -89,14 +103,32 @@ impl Engine {
         one_time: Option<&str>,
         source: Source,
     ) -> Result<Caller, EngineError> {
+        let claim = PassphraseClaim { realm, login, passphrase, one_time, source };
+        self.authenticate_passphrase_and(door, request, claim, |_| Ok(()))
+    }
+
+    /// The same, if `also` accepts who proved all that: for a door with a proof of its own beside
+    /// the passphrase. `also` is asked last and may write; who it refuses with
+    /// [`EngineError::AuthenticationNotSuccessful`] has guessed wrong like anybody else, and is
+    /// charged for it.
+    ///
+    /// # Errors
+    /// As [`Engine::authenticate_passphrase`]; those of `also`.
+    pub fn authenticate_passphrase_and(
+        &self,
+        door: &'static str,
+        request: [u8; 16],
+        claim: PassphraseClaim<'_>,
+        also: impl FnOnce(&Caller) -> Result<(), EngineError>,
+    ) -> Result<Caller, EngineError> {
         // Before any work: without a trail nobody gets in, and nobody is charged for it.
         self.shared.audit.ready().map_err(|_| EngineError::AuditUnavailable)?;
-        let claim = Claim { realm, login, passphrase, one_time };
         let mut subject = None;
-        let result = self.check_claim(claim, source, &mut subject);
-        let now = self.shared.clock.now();
-        let result =
-            result.map(|(entry, credential)| Caller::new(entry, Some(credential), door, request));
+        let result = self.check_claim(claim, &mut subject, |(entry, credential)| {
+            let caller = Caller::new(entry, Some(credential), door, request);
+            also(&caller).map(|()| caller)
+        });
+        let (now, realm) = (self.shared.clock.now(), claim.realm);
         let caller = result.as_ref().ok();
         let told = Attempted { door, request, now, realm: Some(realm), caller, subject };
         self.audit_attempt(&told, result.as_ref().err())?;
@@ -106,11 +138,11 @@ impl Engine {
     /// Limiter and gate around [`Engine::verify_claim`].
     fn check_claim(
         &self,
-        claim: Claim<'_>,
-        source: Source,
+        claim: PassphraseClaim<'_>,
         subject: &mut Option<PrincipalId>,
-    ) -> Result<(Arc<PrincipalEntry>, CredentialId), EngineError> {
-        let Claim { realm, login, passphrase, .. } = claim;
+        accept: impl FnOnce((Arc<PrincipalEntry>, CredentialId)) -> Result<Caller, EngineError>,
+    ) -> Result<Caller, EngineError> {
+        let PassphraseClaim { realm, login, passphrase, source, .. } = claim;
         if login.len() > LOGIN_BYTES_MAX || passphrase.len() > PASSPHRASE_BYTES_MAX {
             // No credential can be like this: nothing was guessed.
             return Err(EngineError::AuthenticationNotSuccessful);
@@ -125,8 +157,19 @@ impl Engine {
         let proven = self.verify_claim(claim, subject);
         drop(permit);
         let proven = proven?.ok_or(EngineError::AuthenticationNotSuccessful)?;
-        self.end_attempt(|limiter, now| limiter.succeeded(&attempt, now));
-        Ok(proven)
+        match accept(proven) {
+            Ok(caller) => {
+                self.end_attempt(|limiter, now| limiter.succeeded(&attempt, now));
+                Ok(caller)
+            }
+            Err(EngineError::AuthenticationNotSuccessful) => {
+                Err(EngineError::AuthenticationNotSuccessful)
+            }
+            Err(error) => {
+                self.end_attempt(|limiter, now| limiter.take_back(&attempt, now));
+                Err(error)
+            }
+        }
     }
 
     fn end_attempt(&self, change: impl FnOnce(&mut Limiter, Duration)) {
@@ -137,11 +180,11 @@ impl Engine {
     /// Who the claim proves; the work is the same whoever there is.
     fn verify_claim(
         &self,
-        claim: Claim<'_>,
+        claim: PassphraseClaim<'_>,
         subject: &mut Option<PrincipalId>,
     ) -> Result<Option<(Arc<PrincipalEntry>, CredentialId)>, EngineError> {
         let before = self.shared.clock.now();
-        let found = self.find_login(claim.realm, claim.login, before);
+        let found = self.shared.catalogue.by_login(claim.realm, claim.login);
         *subject = found.as_ref().map(|entry| entry.record().id);
         let stored = found.and_then(|entry| stored_passphrase(entry, before));
         let is_right = self.verify_hash(stored.as_ref(), claim.passphrase)?;
@@ -190,26 +233,6 @@ impl Engine {
             .open_owned(credential, secret)?
             .and_then(|secret| totp_verify(secret.expose(), now.seconds(), code?));
         Ok(step.map_or(OneTime::Wrong, OneTime::Right))
-    }
-
-    /// The principal who has the login: of several, the one that can act.
-    ///
-    /// All are looked at, wherever the match is.
-    fn find_login(
-        &self,
-        realm: RealmId,
-        login: &str,
-        now: UnixMillis,
-    ) -> Option<Arc<PrincipalEntry>> {
-        let mut found: Option<Arc<PrincipalEntry>> = None;
-        for entry in self.shared.catalogue.principals(realm) {
-            let is_match = entry.record().login.as_deref() == Some(login);
-            let is_better = found.is_none() || entry.record().is_live(now);
-            if is_match && is_better {
-                found = Some(entry);
-            }
-        }
-        found
     }
 
     /// The principal as it is now, if it still has the credential with the same hash.

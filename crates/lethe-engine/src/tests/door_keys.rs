@@ -153,3 +153,27 @@ fn a_secret_behind_tokens_is_replaced_erased_and_dies_with_its_key() {
     assert_eq!((open(&last), open(&destroyed.entry)), (None, None));
     assert_eq!(set(&ours, None, None).unwrap_err(), EngineError::ObjectDestroyed(key));
 }
+
+#[test]
+fn a_prepared_key_tells_its_public_half_and_keeps_what_outlives_it() {
+    let world = World::new();
+    let engine = world.start();
+    let ours = admin(&engine, "ours");
+    let prepare = |name: &str| {
+        let algorithm = Algorithm::from_name(name).unwrap();
+        let request = CreateKeyRequest::new("signer".parse().unwrap(), algorithm);
+        engine.prepare_key(&ours, request).unwrap()
+    };
+    assert!(prepare("aes256-gcm").public_key().is_none());
+    let mut prepared = prepare("ed25519");
+    let public = prepared.public_key().unwrap().raw().to_vec();
+    prepared.keep("door.public", &public).unwrap();
+    let too_long = prepared.keep("door.more", &vec![0; 65_536]);
+    assert!(matches!(too_long, Err(EngineError::ServerLimitExceeded(_))));
+    prepared.keep("door.more", b"").unwrap();
+    let key = wait(engine.create_key(&ours, prepared)).unwrap().record().id;
+    destroy(&engine, &ours, key).unwrap();
+    let tombstone = engine.read_key(&ours, key).unwrap();
+    let kept = &tombstone.record().details().attributes;
+    assert_eq!(kept.get("door.public").map(|kept| kept.to_vec()), Some(public));
+}

@@ -405,3 +405,41 @@ fn every_form_comes_in_as_the_same_key_and_needs_the_permission() {
     };
     assert_eq!(rig.run(ask), "permission_denied");
 }
+
+#[test]
+fn a_key_that_derives_leaves_without_its_chain_code_or_not_at_all() {
+    let mut rig = rig();
+    for (name, alone) in [
+        ("bip32-secp256k1", "ecdsa-secp256k1"),
+        ("bip32-secp256k1", "bip340-secp256k1"),
+        ("slip10-ed25519", "ed25519"),
+        ("hd-ed25519", "ed25519-expanded"),
+    ] {
+        let key = exportable(&mut rig, name);
+        let entry = rig.engine.shared.catalogue.key(key).unwrap();
+        let without = |plain, alone| to(key, ExportTo::CallerWithoutChainCode(plain, alone));
+        let refused = |answer: Result<Exported, EngineError>| said(answer.map(drop));
+        assert_eq!(refused(export(&mut rig, &to(key, plain()))), "invalid_field", "{name}");
+        let by_realm = without(PlainExport::IfRealmAllows, algorithm(alone));
+        assert_eq!(refused(export(&mut rig, &by_realm)), "export_refused");
+        for other in ["aes256-gcm", "ecdsa-p256", name] {
+            let asked = without(PlainExport::AllowedByDoor, algorithm(other));
+            assert_eq!(refused(export(&mut rig, &asked)), "invalid_field", "{name} {other}");
+        }
+        assert!(!is_marked(&rig, key));
+        let asked = without(PlainExport::AllowedByDoor, algorithm(alone));
+        let exported = export(&mut rig, &asked).unwrap().material;
+        let material = {
+            let record = entry.record();
+            rig.engine.shared.material(record, &record.versions[0]).unwrap()
+        };
+        let (own, chain_code) = material.expose().split_at(32);
+        assert_eq!(&exported.expose()[..32], own, "{name}");
+        let leaks = exported.expose().windows(32).any(|window| window == chain_code);
+        assert!(!leaks && is_marked(&rig, key));
+    }
+    let key = exportable(&mut rig, "ecdsa-secp256k1");
+    let alone = algorithm("ecdsa-secp256k1");
+    let asked = to(key, ExportTo::CallerWithoutChainCode(PlainExport::AllowedByDoor, alone));
+    assert_eq!(said(export(&mut rig, &asked).map(drop)), "invalid_field");
+}

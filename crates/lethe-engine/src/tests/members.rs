@@ -1,12 +1,15 @@
 //! Who may do what in one vault; vaults of their makers; aliases that go on after a destruction.
 
-use lethe_types::{Permission as P, Permissions, PrincipalId, SecretVec, VaultId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lethe_types::{Permission as P, Permissions, PrincipalId, RealmId, SecretVec, VaultId};
 
 use super::rig::{Rig, Turn, acme, aes, alias, as_principal, create, on, said};
-use crate::record::{Grant, Scope};
+use crate::record::{Grant, PrincipalKind, Scope};
 use crate::{
-    CreateKeyRequest, DestroyRequest, GivenMaterial, GivenVersion, PrincipalChange, VaultChange,
-    VaultRequest,
+    CreateKeyRequest, CreatePrincipalRequest, DestroyRequest, GivenMaterial, GivenVersion,
+    NewCredential, NewCredentialKind, PrincipalChange, VaultChange, VaultRequest,
 };
 
 const MANAGER: [P; 4] = [P::PrincipalsManage, P::PrincipalsRead, P::KeysRead, P::VaultsRead];
@@ -182,6 +185,92 @@ fn a_change_of_grants_needs_only_what_it_adds() {
     check(on(Scope::Vault(cast.vault), P::KeysDestroy), "permission_denied");
     check(on(Scope::Vault(cast.other), P::KeysRead), "permission_denied");
     check(on(Scope::Realm, P::AuditRead), "ok");
+}
+
+fn shared_secret(external: &str) -> NewCredential {
+    NewCredential {
+        name: "".into(),
+        lifetime: None,
+        attributes: BTreeMap::new(),
+        kind: NewCredentialKind::SharedSecret {
+            external: external.into(),
+            secret: SecretVec::copy_from(b"secret"),
+        },
+    }
+}
+
+/// Doors find principals by login, external name and identifying attribute; a change or an end of
+/// the principal moves all of them.
+#[test]
+fn principals_are_found_by_the_names_of_doors_as_long_as_they_act() {
+    const ID: &str = "acme.id";
+    let mut rig = Rig::new();
+    let realm = rig.realm();
+    let make = |name: &str, id: &str, externals: &[&str]| CreatePrincipalRequest {
+        name: name.parse().unwrap(),
+        kind: PrincipalKind::User,
+        login: Some(name.into()),
+        grants: Vec::new(),
+        bound_to: None,
+        attributes: [(ID, id), ("acme.other", id)]
+            .map(|(name, value)| (name.into(), value.as_bytes().into()))
+            .into(),
+        credentials: externals.iter().map(|external| shared_secret(external)).collect(),
+    };
+    let requests = [
+        make("ann", "1", &["a/1", "b/1"]),
+        make("bob", "2", &["a/2"]),
+        make("cid", "2", &["a", "b"]),
+    ];
+    let made: Vec<PrincipalId> = requests
+        .map(|request| {
+            rig.run(async |engine| {
+                let made = engine.create_principal(&acme(engine), request).await.unwrap();
+                made.entry.record().id
+            })
+        })
+        .into();
+    let [ann, bob, cid] = made[..] else { panic!("three") };
+    let check =
+        |rig: &mut Rig, login: &[PrincipalId], prefix: &[PrincipalId], id: &[PrincipalId]| {
+            rig.run(async |engine| {
+                let ids = |found: Vec<Arc<crate::PrincipalEntry>>| {
+                    found.iter().map(|entry| entry.record().id).collect::<Vec<_>>()
+                };
+                let by_login = engine.principal_by_login(realm, "bob");
+                assert_eq!(ids(by_login.into_iter().collect()), login);
+                let by_prefix = engine.credentials_by_external_prefix(realm, "a/");
+                assert_eq!(ids(by_prefix.into_iter().map(|(entry, _)| entry).collect()), prefix);
+                let mut by_id = ids(engine.principals_by_identifier(realm, ID, b"2"));
+                by_id.sort_unstable();
+                let mut id = id.to_vec();
+                id.sort_unstable();
+                assert_eq!(by_id, id);
+            });
+        };
+    check(&mut rig, &[bob], &[ann, bob], &[bob, cid]);
+    rig.run(async |engine| {
+        assert!(engine.principals_by_identifier(realm, ID, b"").is_empty());
+        assert!(engine.principals_by_identifier(realm, "acme.other", b"2").is_empty());
+        let elsewhere = RealmId([9; 16]);
+        assert!(engine.principals_by_identifier(elsewhere, ID, b"2").is_empty());
+        assert!(engine.credentials_by_external_prefix(elsewhere, "").is_empty());
+        assert!(engine.principal_by_id(elsewhere, bob).is_none());
+        assert!(engine.principal_by_id(realm, bob).is_some());
+        let attributes = BTreeMap::from([(ID.into(), Some(b"3".as_slice().into()))]);
+        let login = Some(Some("rob".into()));
+        let change = PrincipalChange { login, attributes, ..PrincipalChange::default() };
+        engine.update_principal(&acme(engine), bob, &change).await.unwrap();
+    });
+    check(&mut rig, &[], &[ann, bob], &[cid]);
+    rig.run(async |engine| {
+        engine.revoke_principal(&acme(engine), bob).await.unwrap();
+        engine.revoke_principal(&acme(engine), cid).await.unwrap();
+        assert!(engine.principal_by_id(realm, bob).is_none());
+    });
+    check(&mut rig, &[], &[ann], &[]);
+    let mut rig = rig.restarted();
+    check(&mut rig, &[], &[ann], &[]);
 }
 
 #[test]

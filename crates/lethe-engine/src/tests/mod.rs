@@ -16,6 +16,8 @@ mod lists;
 mod mem_journal;
 mod members;
 mod model;
+mod orders;
+mod public_keys;
 mod races;
 mod races_cast;
 mod restores;

@@ -259,6 +259,11 @@ fn a_secret_is_agreed_on_in_every_form() {
         let derived = agree(PublicFormat::Raw, public.raw(), &form);
         let expected = hkdf_sha256(b"salt", secret.expose(), &[b"info"]).unwrap();
         assert!(derived.ct_eq(expected.expose()));
+        if name == "secp256k1" {
+            let point = agree(PublicFormat::SpkiDer, public.spki_der(), &AgreedForm::Point);
+            let (&tag, x) = point.expose().split_first().unwrap();
+            assert!((tag == 2 || tag == 3) && secret.ct_eq(x));
+        }
     }
 }
 

@@ -41,6 +41,7 @@ fn children_work_know_their_parent_and_outlive_it() {
         ("bip32-secp256k1", path("m/44h/0H/0'/1"), "ecdsa-secp256k1", "m/44'/0'/0'/1"),
         ("slip10-ed25519", path("m/0'"), "ed25519", "m/0'"),
         ("slip10-p256", path("m/7"), "ecdsa-p256", "m/7"),
+        ("hd-ed25519", path("m/0/1/2"), "ed25519-expanded", "m/0/1/2"),
         ("hmac-sha256", label("mail"), "aes256-gcm", "label:mail"),
         ("hmac-sha512", label("a/b c"), "hmac-sha256", "label:a/b c"),
     ] {

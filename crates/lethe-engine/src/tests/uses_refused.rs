@@ -136,9 +136,10 @@ fn check(keys: &Keys, cases: Vec<(&str, Use, &str)>) {
     }
 }
 
-const PLAIN: RawEncrypt<'static> = RawEncrypt { nonce: RawNonce::Random, aad: b"", padding: None };
+const PLAIN: RawEncrypt<'static> =
+    RawEncrypt { nonce: RawNonce::Random, aad: b"", padding: None, mode: None };
 const WHOLE: DecryptParams<'static> =
-    DecryptParams { nonce: None, tag: None, aad: b"", padding: None };
+    DecryptParams { nonce: None, tag: None, aad: b"", padding: None, mode: None };
 const RAW: PublicFormat = PublicFormat::Raw;
 
 #[test]
@@ -326,9 +327,18 @@ fn agreements_refuse_points_that_are_none() {
     off_curve[1..].fill(1);
     let off_curve: &'static [u8] = Vec::leak(off_curve);
     let plain = AgreedForm::Raw;
+    let point = AgreedForm::Point;
     check(
         &Keys::new(),
         vec![
+            ("ecdh-secp256k1", agree(RAW, &[2; 32], point), "invalid_field public_key"),
+            ("ecdh-secp256k1", agree(RAW, off_curve, point), "invalid_field public_key"),
+            (
+                "ecdh-secp256k1",
+                agree(PublicFormat::SpkiDer, b"", point),
+                "invalid_field public_key",
+            ),
+            ("x25519", agree(RAW, &[9; 32], point), "incompatible_use"),
             // Low order: 0 and 1 of Curve25519.
             ("x25519", agree(RAW, &[0; 32], plain), "invalid_field public_key"),
             (

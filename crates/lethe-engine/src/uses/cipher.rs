@@ -5,8 +5,8 @@ use core::ops::Range;
 
 use lethe_crypto::CryptoError;
 use lethe_crypto::registry::{
-    BlockPadding, CIPHER_NONCE_BYTES_MAX, CipherParts, DecryptParams, EncryptParams, Nonce,
-    OaepHash, UsableKey, Use,
+    BlockPadding, CIPHER_NONCE_BYTES_MAX, CipherMode, CipherParts, DecryptParams, EncryptParams,
+    Nonce, OaepHash, UsableKey, Use,
 };
 use lethe_types::limits::{
     AAD_BYTES_MAX, DATA_KEY_BYTES_MAX, DATA_KEY_BYTES_MIN, PLAINTEXT_BYTES_MAX,
@@ -82,6 +82,8 @@ pub struct RawEncrypt<'a> {
     pub aad: &'a [u8],
     /// The padding, or `None` for the cipher's own default.
     pub padding: Option<BlockPadding>,
+    /// The mode, for a key that serves several.
+    pub mode: Option<CipherMode>,
 }
 
 /// Where a nonce comes from.
@@ -371,7 +373,7 @@ impl Engine {
             }
         };
         count_encryption(proof, version, usable)?;
-        let params = EncryptParams { nonce, aad: raw.aad, padding: raw.padding };
+        let params = EncryptParams { nonce, aad: raw.aad, padding: raw.padding, mode: raw.mode };
         let sealed = usable.encrypt_with(entropy, &params, plaintext, out);
         sealed.map_err(|error| in_field("plaintext", error))
     }

@@ -1,5 +1,7 @@
 //! Agree on secrets, encapsulate them, and wrap bytes.
 
+use std::borrow::Cow;
+
 use lethe_crypto::CryptoError;
 use lethe_crypto::hash::{HashAlgorithm, digest};
 use lethe_crypto::kdf::{KdfHash, hkdf};
@@ -38,6 +40,8 @@ pub enum AgreedForm<'a> {
     /// The secret itself, which is not uniform.
     #[default]
     Raw,
+    /// The whole point instead, compressed (SEC 1 section 2.3.3); on secp256k1 alone.
+    Point,
     /// Its hash.
     Hash(HashAlgorithm),
     /// `HKDF[hash, salt, info](secret, bytes)` (RFC 5869).
@@ -94,7 +98,11 @@ impl Engine {
             }
             let (version, usable) =
                 self.version::<Agree>(proof, version, Use::Agree, Way::Protect)?;
-            let secret = agree_with_peer(&usable, peer);
+            if matches!(form, AgreedForm::Point) {
+                let point = usable.agree_on_point(peer_raw(&usable, peer)?.as_ref());
+                return Ok((version, point.map_err(|error| refused_point(&usable, error))?));
+            }
+            let secret = usable.agree(peer_raw(&usable, peer)?.as_ref());
             let secret = secret.map_err(|error| in_field("public_key", error))?;
             Ok((version, shaped(secret, form)?))
         })
@@ -224,20 +232,35 @@ impl Engine {
     }
 }
 
-fn agree_with_peer(usable: &UsableKey, peer: &PeerKey<'_>) -> Result<SecretVec, CryptoError> {
+/// The peer's key in its raw form; the agreement itself looks closely at one that came so.
+fn peer_raw<'a>(usable: &UsableKey, peer: &PeerKey<'a>) -> Result<Cow<'a, [u8]>, EngineError> {
     match peer.format {
-        // The agreement itself looks closely at it.
-        PublicFormat::Raw => usable.agree(peer.bytes),
+        PublicFormat::Raw => Ok(Cow::Borrowed(peer.bytes)),
         PublicFormat::Jwk | PublicFormat::SpkiDer | PublicFormat::SpkiPem => {
             let algorithm: Algorithm = usable.algorithm();
-            usable.agree(algorithm.import_public(peer.format, peer.bytes)?.raw())
+            let public = algorithm.import_public(peer.format, peer.bytes);
+            let public = public.map_err(|error| in_field("public_key", error))?;
+            Ok(Cow::Owned(public.raw().to_vec()))
         }
+    }
+}
+
+fn refused_point(usable: &UsableKey, error: CryptoError) -> EngineError {
+    match error {
+        CryptoError::Unsupported(_) => EngineError::IncompatibleUse {
+            algorithm: usable.algorithm().name(),
+            operation: "agree on a point",
+        },
+        CryptoError::Authentication
+        | CryptoError::Entropy
+        | CryptoError::Invalid(_)
+        | CryptoError::Library(_) => in_field("public_key", error),
     }
 }
 
 fn shaped(secret: SecretVec, form: &AgreedForm<'_>) -> Result<SecretVec, EngineError> {
     match *form {
-        AgreedForm::Raw => Ok(secret),
+        AgreedForm::Raw | AgreedForm::Point => Ok(secret),
         AgreedForm::Hash(hash) => {
             Ok(SecretVec::copy_from(digest(hash, &[secret.expose()]).as_slice()))
         }

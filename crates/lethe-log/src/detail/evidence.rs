@@ -38,6 +38,10 @@ pub struct SignedStatement {
     pub scheme: String,
     /// What was signed, byte for byte. At most [`EVIDENCE_STATEMENT_BYTES_MAX`] bytes.
     pub statement: String,
+    /// The text of the request that a challenge in the statement stands for, if the requester
+    /// signed a challenge: see [`ChallengedRequest`](crate::ChallengedRequest). At most
+    /// [`EVIDENCE_STATEMENT_BYTES_MAX`] bytes.
+    pub request: Option<String>,
     /// The public key: a `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7) in DER. At most
     /// [`EVIDENCE_KEY_BYTES_MAX`] bytes.
     pub public_key_der: Vec<u8>,
@@ -58,7 +62,8 @@ pub(super) fn check(evidence: &[SignedStatement]) -> Result<(), JsonError> {
 pub(super) fn bytes(evidence: &[SignedStatement]) -> usize {
     let bytes = |signed: &SignedStatement| {
         let encoded = base64_bytes(signed.public_key_der.len() + signed.signature.len());
-        FACTS_BYTES + signed.statement.len() + encoded
+        let request = signed.request.as_ref().map_or(0, String::len);
+        FACTS_BYTES + signed.statement.len() + request + encoded
     };
     evidence.iter().map(bytes).sum()
 }
@@ -81,10 +86,16 @@ impl SignedStatement {
     pub fn check(&self) -> Result<(), JsonError> {
         let is_known = matches!(self.role.as_str(), ROLE_APPROVER | ROLE_REQUESTER);
         let within = |len: usize, max: usize| (1..=max).contains(&len);
+        // Who approves signs every fact itself.
+        let is_request = |request: &String| {
+            self.role.as_str() == ROLE_REQUESTER
+                && within(request.len(), EVIDENCE_STATEMENT_BYTES_MAX)
+        };
         for (holds, name) in [
             (is_known, "role"),
             (within(self.scheme.len(), EVIDENCE_SCHEME_BYTES_MAX), "scheme"),
             (within(self.statement.len(), EVIDENCE_STATEMENT_BYTES_MAX), "statement"),
+            (self.request.as_ref().is_none_or(is_request), "request"),
             (within(self.public_key_der.len(), EVIDENCE_KEY_BYTES_MAX), "public_key_der"),
             (within(self.signature.len(), EVIDENCE_SIGNATURE_BYTES_MAX), "signature"),
         ] {
@@ -98,6 +109,9 @@ impl SignedStatement {
     pub(super) fn write(&self, object: &mut ObjectWriter<'_>) {
         object.plain("principal", self.principal);
         object.base64("public_key_der", &self.public_key_der);
+        if let Some(request) = &self.request {
+            object.text("request", request);
+        }
         object.plain("role", &self.role);
         object.text("scheme", &self.scheme);
         object.base64("signature", &self.signature);
@@ -118,6 +132,7 @@ impl SignedStatement {
             principal: members.parsed("principal")?,
             scheme: members.text("scheme")?,
             statement: members.text("statement")?,
+            request: members.has("request").then(|| members.text("request")).transpose()?,
             public_key_der: members.byte_string("public_key_der")?,
             signature: members.byte_string("signature")?,
         };
@@ -128,4 +143,4 @@ impl SignedStatement {
 }
 
 /// Names, principal, role, scheme, and escapes of the ends of lines.
-const FACTS_BYTES: usize = 224;
+const FACTS_BYTES: usize = 240;

@@ -39,6 +39,7 @@ fn signed(role: &str, principal: u8) -> SignedStatement {
         statement: "lethe-approval/v1\nreason \"x\"\n".to_owned(),
         public_key_der: b"\x30\x2a\x30".to_vec(),
         signature: vec![1, 2, 3, 4],
+        request: None,
     }
 }
 
@@ -264,5 +265,23 @@ fn subjects_of_every_kind_have_one_text() {
         r#""subject":{"realm":"d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4","vault":null}"#,
     ] {
         assert!(matches!(altered(to), Err(ReceiptError::Detail(_))), "{to}");
+    }
+}
+
+#[test]
+fn what_a_challenge_stands_for_is_there_only_for_requesters() {
+    let request = |len: usize| Some("r".repeat(len));
+    let with = |role: &str, request| SignedStatement { request, ..signed(role, 2) };
+    let one = DestroyedDetail { evidence: vec![with(ROLE_REQUESTER, request(9))], ..detail() };
+    let text = one.to_json().unwrap();
+    assert!(text.contains(r#""request":"rrrrrrrrr","role":"requester""#), "{text}");
+    assert_eq!(DestroyedDetail::parse(&text), Ok(one));
+    assert_eq!(with(ROLE_REQUESTER, request(EVIDENCE_STATEMENT_BYTES_MAX)).check(), Ok(()));
+    for bad in [
+        with(ROLE_REQUESTER, request(0)),
+        with(ROLE_REQUESTER, request(EVIDENCE_STATEMENT_BYTES_MAX + 1)),
+        with(ROLE_APPROVER, request(9)),
+    ] {
+        assert_eq!(bad.check(), Err(JsonError::Invalid("request")));
     }
 }

@@ -26,8 +26,10 @@ pub struct Dialect {
 /// The dialects of this version.
 pub const DIALECTS: &[Dialect] = &[
     Dialect { name: "native", port_number: 0, dev_realm: "dev" },
+    Dialect { name: "encedo", port_number: 1, dev_realm: "dev-encedo" },
     Dialect { name: "ncloud", port_number: 2, dev_realm: "ncloud" },
     Dialect { name: "storedsafe", port_number: 3, dev_realm: "dev-storedsafe" },
+    Dialect { name: "dfns", port_number: 4, dev_realm: "dev-dfns" },
     // An API key's secret signs in at the native door too.
     Dialect { name: "altostrat", port_number: 5, dev_realm: "dev" },
 ];

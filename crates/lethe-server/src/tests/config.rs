@@ -395,7 +395,7 @@ fn door_refused(text: &str, place: &str, field: &str, why: &str) {
 #[test]
 fn doors_are_refused() {
     refused("door = []", "1:8", "door", "at least one door");
-    for name in ["dfns", "Native", "", "native "] {
+    for name in ["telex", "Native", "", "native "] {
         let text = format!("[[door]]\ndialect='{name}'");
         let why = format!("dialect `{name}` is not in this version; it has `native`, `");
         refused(&text, "2:9", &format!("door.{name}.dialect"), &why);

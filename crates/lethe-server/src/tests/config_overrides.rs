@@ -115,7 +115,7 @@ fn settings_of_doors_without_a_meaning_are_refused() {
     refused("", "door.native.limits=1", "`door.native.limits`: invalid type");
     refused("", "door.native.realm.x=1", "invalid type: map, expected a string");
     refused(&format!("{DOOR}realm='r'"), "door.native.realm.x=1", "`realm` is a string");
-    refused("", "door.native.dialect=dfns", "dialect `dfns` is not in this version");
+    refused("", "door.native.dialect=telex", "dialect `telex` is not in this version");
 }
 
 #[test]

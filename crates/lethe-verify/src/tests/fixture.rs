@@ -174,6 +174,7 @@ impl Person {
             principal: self.principal,
             scheme: self.scheme.to_owned(),
             statement: statement.to_owned(),
+            request: None,
             public_key_der: self.key.public_key().unwrap().spki_der().to_vec(),
             signature: self.key.sign(scheme, statement.as_bytes()).unwrap(),
         }

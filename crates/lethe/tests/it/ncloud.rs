@@ -1,17 +1,20 @@
 //! The NAVER Cloud KMS door of the real server: the specification's conformance cases, over
 //! sockets, over kills, and with clocks that are ahead.
 
-use std::thread;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{fs, thread};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lethe_crypto::hash::hmac_sha256;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::client::{Answer, Client, JSON};
-use crate::process::{Folder, Server, run_cli};
+use crate::process::{Folder, NotReady, Server, run_cli};
 
 /// A client that signs as the vendor's documents say.
 #[derive(Clone, Debug)]
@@ -131,7 +134,9 @@ fn n404() -> (u16, String) {
 #[test]
 fn a_key_lives_and_dies_as_the_documents_say() {
     let folder = Folder::new();
-    let server = Server::start_dev(&folder.join("data"), &[], &[]);
+    // In the realm of the native door, which shows the same keys then.
+    let realm = ["--set", "door.ncloud.realm=\"dev\""];
+    let server = Server::start_dev(&folder.join("data"), &realm, &[]);
     let kms = Kms::of(&server);
     let key = kms.key("orders-key", "AES256");
     let info = kms.get(&key);
@@ -149,6 +154,11 @@ fn a_key_lives_and_dies_as_the_documents_say() {
         let body = json!({"plaintext": "", "ciphertext": sealed}).to_string();
         assert_eq!(kms.refused(Method::POST, &format!("{key}/{call}"), &body), s422(), "{call}");
     }
+    let native = server.native();
+    let known = native.get("/v1/keys?limit=1000").expect(200).json();
+    let known = known["keys"].as_array().and_then(|keys| {
+        keys.iter().find(|key| key["name"] == "orders-key")?["id"].as_str().map(str::to_owned)
+    });
     let deleted = kms.send(Method::DELETE, &key, "").expect(200);
     assert_eq!(deleted.json(), json!({"code": "SUCCESS", "data": null}));
     assert_eq!(kms.refused(Method::DELETE, &key, ""), n404());
@@ -157,8 +167,11 @@ fn a_key_lives_and_dies_as_the_documents_say() {
 
     // The receipt, as it came, holds against the log's key alone.
     let receipt = deleted.header("x-deletion-receipt").expect("a receipt");
+    let again = native.get(&format!("/v1/keys/{}/receipt", known.expect("it was listed")));
+    let again = again.expect(200);
+    assert_eq!(again.header("x-deletion-receipt"), Some(receipt), "the native door has it too");
     let file = server.data().join("receipt-under-test");
-    std::fs::write(&file, receipt).expect("the receipt can be written");
+    fs::write(&file, receipt).expect("the receipt can be written");
     let data_dir = server.data().to_str().expect("UTF-8");
     let file = file.to_str().expect("UTF-8");
     let verified = run_cli(&["receipt", "verify", file, "--data", data_dir]);
@@ -183,6 +196,12 @@ fn signatures_are_checked_over_what_is_sent() {
     };
     let unsigned = (401, "200".to_owned());
     data(&send(&key, &key, 0));
+    // Clients send a request again of which they saw no answer: the same bytes are as good.
+    let headers = kms.headers(&Method::GET, &key, kms.now_ms());
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    for _ in 0..2 {
+        data(&kms.client.send(Method::GET, &key, &headers, b""));
+    }
     data(&send(&key, &key, -299_000));
     assert_eq!(refusal(&send(&key, &key, -301_000)), unsigned);
     assert_eq!(refusal(&send(&key, &key, 301_000)), unsigned);
@@ -333,6 +352,102 @@ fn what_is_overdue_at_a_start_is_gone_before_anybody_can_ask() {
     // The history went on over the starts.
     let from = format!("{kept}/activities?timestampFrom=0");
     assert_eq!(kms.get(&from)["activityLogList"][1]["data"]["api"]["action"], "Encrypt");
+}
+
+/// The files below a folder but for what serves running processes alone.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path());
+    let (folders, mut found): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    folders.iter().for_each(|inner| found.extend(files(inner)));
+    found
+}
+
+/// The stored row of the key with this tag, and in which table it is by which name.
+fn row_of(database: &Path, tag: &str) -> (String, Vec<u8>, Vec<u8>) {
+    let database = Connection::open(database).expect("a database");
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%key'";
+    let mut statement = database.prepare(tables).expect("SQL");
+    let tables = statement.query_map((), |row| row.get::<_, String>(0)).expect("tables");
+    for table in tables {
+        let table = table.expect("a name");
+        let select = format!("SELECT k, v FROM \"{table}\" WHERE instr(v, ?1) > 0");
+        let found = database.query_row(&select, [tag.as_bytes()], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?))
+        });
+        if let Ok((name, value)) = found {
+            return (table, name, value);
+        }
+    }
+    panic!("no row has {tag}");
+}
+
+/// The longest part of `before` of which `after` has nothing: what was erased of the row.
+fn lost<'a>(before: &'a [u8], after: &[u8]) -> &'a [u8] {
+    const PART_BYTES: usize = 8;
+    let kept: BTreeSet<&[u8]> = after.windows(PART_BYTES).collect();
+    let (mut longest, mut start) = (0..0, 0);
+    for (at, part) in before.windows(PART_BYTES).enumerate() {
+        if kept.contains(part) {
+            start = at + 1;
+        } else if at + PART_BYTES - start > longest.len() {
+            longest = start..at + PART_BYTES;
+        }
+    }
+    &before[longest]
+}
+
+/// What was sealed of a deleted key is in no file, and a store of before is not served.
+#[test]
+fn no_file_has_a_deleted_key_and_a_restored_store_is_refused() {
+    let folder = Folder::new();
+    let data_dir = folder.join("data");
+    let database = data_dir.join("store/store.sqlite");
+    let mut server = Server::start_dev(&data_dir, &[], &[]);
+    let kms = Kms::of(&server);
+    let (key, kept) = (kms.key("orders", "AES256"), kms.key("kept", "AES256"));
+    let (sealed, still) = (kms.encrypt(&key), kms.encrypt(&kept));
+    kms.post(&format!("{key}/request-deletion"), &json!({}));
+    assert!(server.terminate().success());
+    drop(server);
+    let tag = key.rsplit('/').next().expect("a tag");
+    let (table, name, before) = row_of(&database, tag);
+    let backup = fs::read(&database).expect("readable");
+
+    let mut server = Server::start_dev(&data_dir, &[], &[]);
+    assert_eq!(data(&Kms::of(&server).send(Method::DELETE, &key, "")), Value::Null);
+    assert!(server.terminate().success());
+    drop(server);
+    let (after_table, after_name, after) = row_of(&database, tag);
+    assert_eq!((after_table, &after_name), (table, &name), "a tombstone in its place");
+    let material = lost(&before, &after);
+    // Nonce, material and tag at the least; what names the key or is a number is elsewhere too.
+    assert!(material.len() >= 12 + 32 + 16, "{} bytes", material.len());
+    let of_name: BTreeSet<&[u8]> = name.windows(4).collect();
+    let is_random = |part: &&[u8]| {
+        let different: BTreeSet<&u8> = part.iter().collect();
+        different.len() >= 12 && !part.windows(4).any(|four| of_name.contains(four))
+    };
+    let parts: BTreeSet<&[u8]> = material.windows(16).filter(is_random).collect();
+    assert!(parts.len() >= 32 + 16 - 16, "{} parts", parts.len());
+    let has_some = |bytes: &[u8]| bytes.windows(16).any(|part| parts.contains(part));
+    assert!(has_some(&backup), "the search finds what is there");
+    for file in files(&data_dir) {
+        let bytes = fs::read(&file).expect("readable");
+        assert!(!has_some(&bytes), "{} has some of it", file.display());
+    }
+
+    // The backup of the store, put back.
+    let present = fs::read(&database).expect("readable");
+    fs::write(&database, &backup).expect("written");
+    match Server::try_start_dev(&data_dir, &[], &[]) {
+        Err(NotReady::Ended { stderr, .. }) => assert!(stderr.contains("older"), "{stderr}"),
+        other => panic!("{other:?}"),
+    }
+    fs::write(&database, &present).expect("written");
+    let server = Server::start_dev(&data_dir, &[], &[]);
+    let kms = Kms::of(&server);
+    assert_eq!(refusal(&kms.decrypt(&key, &sealed)), n404());
+    assert_eq!(data(&kms.decrypt(&kept, &still))["plaintext"], "aGVsbG8=");
 }
 
 #[test]

@@ -284,7 +284,7 @@ fn the_clients_of_the_vendor_work() {
     first.env("NODE_PATH", tools.join("node_modules"));
     let mut second = child(&python);
     second.arg(script("client.py")).arg(&dev);
-    for (command, least) in [(first, 25), (second, 49)] {
+    for (command, least) in [(first, 35), (second, 49)] {
         let mut process = Process::start(command);
         let line = process.next_line(CLIENT_WITHIN).unwrap_or_default();
         let status = process.wait_for_exit(CLIENT_WITHIN);

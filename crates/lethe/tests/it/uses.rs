@@ -167,6 +167,7 @@ impl Subject<'_> {
         let (child, way) = match self.name.as_str() {
             "bip32-secp256k1" | "slip10-p256" => (self.name.as_str(), json!({"path": "m/0/7'"})),
             "slip10-ed25519" => ("ed25519", json!({"path": "m/0'"})),
+            "hd-ed25519" | "hd-stark" => (self.name.as_str(), json!({"path": "m/0/7"})),
             _ => ("aes256-gcm", json!({"label": "mail"})),
         };
         let mut derive = way;

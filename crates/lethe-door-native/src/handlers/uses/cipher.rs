@@ -135,7 +135,7 @@ pub(super) fn raw_encrypt(
     let aad = exposed(aad.as_ref());
     let form = match parse_oaep(wanted.oaep_hash.as_deref(), is_plain && padding.is_none())? {
         Some(hash) => EncryptForm::Oaep { hash, label: aad },
-        None => EncryptForm::Raw(lethe_engine::RawEncrypt { nonce, aad, padding }),
+        None => EncryptForm::Raw(lethe_engine::RawEncrypt { nonce, aad, padding, mode: None }),
     };
     let how = EncryptRequest { version: wanted.version, form };
     let mut out = Vec::new();
@@ -173,6 +173,7 @@ pub(super) fn raw_decrypt(
             tag: tag.as_ref().map(SecretVec::expose),
             aad,
             padding,
+            mode: None,
         }),
     };
     let how = DecryptRequest { version: wanted.version, form };

@@ -138,6 +138,8 @@ pub(super) struct StoredEvidence {
     public_key_der: ByteVec,
     #[n(5)]
     signature: ByteVec,
+    #[n(6)]
+    request: Option<String>,
 }
 
 pub(super) fn details_to_stored(details: &KeyDetails) -> StoredDetails {
@@ -321,6 +323,7 @@ pub(super) fn evidence_to_stored(evidence: &Evidence) -> StoredEvidence {
         scheme: evidence.scheme.clone(),
         public_key_der: evidence.public_key_der.to_vec().into(),
         signature: evidence.signature.to_vec().into(),
+        request: evidence.request.as_deref().map(str::to_owned),
     }
 }
 
@@ -336,5 +339,6 @@ pub(super) fn evidence_from_stored(stored: StoredEvidence) -> Result<Evidence, U
         scheme: stored.scheme,
         public_key_der: Vec::from(stored.public_key_der).into(),
         signature: Vec::from(stored.signature).into(),
+        request: stored.request.map(Into::into),
     })
 }

@@ -39,6 +39,8 @@ pub(super) struct StoredLife {
     destroyed_versions: Vec<StoredDestroyedVersion>,
     #[n(10)]
     rotates_suspended: Option<bool>,
+    #[n(11)]
+    public_only: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -140,6 +142,7 @@ pub(super) fn life_to_stored(life: &KeyLife) -> StoredLife {
             })
             .collect(),
         rotates_suspended: life.rotation.and_then(|one| one.while_suspended.then_some(true)),
+        public_only: life.public_only.then_some(true),
     }
 }
 
@@ -177,6 +180,7 @@ pub(super) fn life_from_stored(stored: StoredLife) -> Result<KeyLife, Undecodabl
     Ok(KeyLife {
         uses,
         exportable: stored.exportable,
+        public_only: stored.public_only.unwrap_or(false),
         first_export,
         rotation,
         protect_from: stored.protect_from,

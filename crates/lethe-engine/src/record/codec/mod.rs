@@ -39,9 +39,11 @@ struct StoredAttribute {
     value: ByteVec,
 }
 
-fn attributes_to_stored(attributes: &BTreeMap<Box<str>, Box<[u8]>>) -> Vec<StoredAttribute> {
+fn attributes_to_stored<'a>(
+    attributes: impl IntoIterator<Item = (&'a Box<str>, &'a Box<[u8]>)>,
+) -> Vec<StoredAttribute> {
     attributes
-        .iter()
+        .into_iter()
         .map(|(name, value)| StoredAttribute {
             name: name.to_string(),
             value: value.to_vec().into(),

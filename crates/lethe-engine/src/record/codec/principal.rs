@@ -134,7 +134,7 @@ pub(crate) fn encode_principal(record: &PrincipalRecord) -> Vec<u8> {
         changed: record.changed.0,
         suspended: record.suspended,
         bound_to: record.bound_to.map(|key| key.0.into()),
-        attributes: attributes_to_stored(&record.attributes),
+        attributes: attributes_to_stored(record.attributes.iter()),
     })
 }
 
@@ -157,7 +157,7 @@ pub(crate) fn decode_principal(bytes: &[u8]) -> Result<PrincipalRecord, Undecoda
         bound_to: stored.bound_to.map(|key| KeyId(*key)),
         grants: stored.grants.iter().map(grant_from_stored).collect::<Result<_, _>>()?,
         credentials: stored.credentials.into_iter().map(credential_from_stored).collect(),
-        attributes: attributes_from_stored(stored.attributes),
+        attributes: attributes_from_stored(stored.attributes).into(),
         salt: Box::new(*stored.salt),
     })
 }
@@ -205,7 +205,7 @@ fn credential_to_stored(credential: &Credential) -> StoredCredential {
         created: credential.created.0,
         expires: credential.expires.map(|time| time.0),
         suspended: credential.suspended,
-        attributes: attributes_to_stored(&credential.attributes),
+        attributes: attributes_to_stored(credential.attributes.iter()),
         kind: match &credential.kind {
             CredentialKind::ApiSecret { shown, digest, version } => StoredKind::ApiSecret {
                 shown: (*shown).into(),
@@ -237,7 +237,7 @@ fn credential_from_stored(stored: StoredCredential) -> Credential {
         created: UnixMillis(stored.created),
         expires: stored.expires.map(UnixMillis),
         suspended: stored.suspended,
-        attributes: attributes_from_stored(stored.attributes),
+        attributes: attributes_from_stored(stored.attributes).into(),
         kind: match stored.kind {
             StoredKind::ApiSecret { shown, digest, version } => {
                 CredentialKind::ApiSecret { shown: *shown, digest: *digest, version }

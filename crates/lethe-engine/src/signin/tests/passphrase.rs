@@ -12,7 +12,7 @@ use super::support::{
 };
 use crate::EngineError;
 use crate::record::{CredentialKind, Grant, PrincipalRecord, Scope};
-use crate::signin::{SignInLimits, Source};
+use crate::signin::{PassphraseClaim, SignInLimits, Source};
 
 const HOME: &str = "192.0.2.1";
 
@@ -97,7 +97,8 @@ fn who_cannot_act_does_not_get_in() {
     check_record(&scene, true, |_| {});
     check_record(&scene, false, |record| record.suspended = true);
     check_record(&scene, false, |record| record.revoked = Some(NOW));
-    check_record(&scene, true, |record| record.revoked = Some(UnixMillis(NOW.0 + 1)));
+    // For good, also where the clock has gone back since.
+    check_record(&scene, false, |record| record.revoked = Some(UnixMillis(NOW.0 + 1)));
     check_record(&scene, false, |record| record.login = None);
     check_record(&scene, false, |record| record.credentials.clear());
     check_record(&scene, false, |record| record.credentials[0].suspended = true);
@@ -134,6 +135,35 @@ fn a_login_of_a_revoked_principal_is_that_of_the_live_one() {
         });
         let caller = scene.sign_in("ann", PASSPHRASE, None, source(HOME)).unwrap();
         assert_eq!(caller.principal(), PrincipalId([live; 16]));
+    }
+}
+
+/// A door's own proof counts as a part of the sign-in: who lacks it is charged, who could not be
+/// asked is not.
+#[test]
+fn who_lacks_a_further_proof_has_guessed_wrong() {
+    for (error, charged) in
+        [(EngineError::AuthenticationNotSuccessful, true), (EngineError::StorageUnavailable, false)]
+    {
+        let scene = Scene::new();
+        scene.user(1, "ann");
+        let try_it = |also: Result<(), EngineError>| {
+            let claim = PassphraseClaim {
+                realm: scene.realm,
+                login: "ann",
+                passphrase: PASSPHRASE,
+                one_time: None,
+                source: source(HOME),
+            };
+            scene.engine.authenticate_passphrase_and(DOOR, REQUEST, claim, |caller| {
+                assert_eq!(caller.principal(), PrincipalId([1; 16]));
+                also
+            })
+        };
+        for _ in 0..5 {
+            assert_eq!(try_it(Err(error.clone())).unwrap_err(), error);
+        }
+        assert_eq!(is_limited(&try_it(Ok(()))), charged, "{error:?}");
     }
 }
 

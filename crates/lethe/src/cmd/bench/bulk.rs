@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::http::{Connection, Target};
 use super::load;
 use super::measure::{cpu_of, resident_kib, resident_peak_kib};
-use super::work::Work;
+use super::work::{Work, id_of};
 use crate::cmd::receipt::{log_key_of, reasons};
 use crate::failure::Failure;
 use crate::local::{LocalServer, Sandbox, interruptible, monotonic};
@@ -147,7 +147,7 @@ impl Session<'_> {
         let mark = format!("{MARK:0<width$}");
         let numbers = (0..keys).map(|number| format!("{number:0width$}")).collect();
         let mut work = Work::per_key(&request, mark.as_bytes(), numbers, 201);
-        work.makes_keys = true;
+        work.collects = Some(id_of);
         let run = load::run(&self.target, &Arc::new(work), self.connections, PART_WITHIN).await?;
         match run.first_error {
             None if u64::try_from(run.keys.len()) == Ok(keys) => Ok(run.keys),

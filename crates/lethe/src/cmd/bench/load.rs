@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::http::{Connection, Target};
-use super::work::{Work, id_of};
+use super::work::Work;
 use crate::local::monotonic;
 
 /// Most requests of one run: bounds the memory of the latencies.
@@ -110,8 +110,8 @@ async fn drive(
         let sent = now;
         let why = match connection.exchange(&request).await {
             Ok((status, body)) if status == work.status => {
-                if work.makes_keys {
-                    run.keys.extend(id_of(body));
+                if let Some(find) = work.collects {
+                    run.keys.extend(find(body));
                 }
                 None
             }

@@ -254,7 +254,7 @@ struct Uses {
 }
 
 /// Runs a load and reads what it cost. The kind is the caller's to set.
-async fn watch(
+pub(super) async fn watch(
     target: &Target,
     work: &Arc<Work>,
     connections: usize,

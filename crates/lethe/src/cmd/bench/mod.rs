@@ -7,6 +7,7 @@
 
 mod algorithms;
 mod bulk;
+mod door;
 mod floor;
 mod http;
 mod load;
@@ -64,6 +65,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Make many keys, destroy them in one bulk destruction, and verify every receipt
     Bulk(bulk::Bulk),
+    /// The door of a vendor, as its clients use it: signed requests, secrets of API keys
+    Door(door::Door),
     /// Every algorithm and use on one core, without a server
     Algorithms(algorithms::Algorithms),
 }
@@ -136,6 +139,7 @@ impl Plan {
 pub(crate) fn run(mut arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     match arguments.command.take() {
         Some(Command::Bulk(wanted)) => return bulk::run(wanted, output),
+        Some(Command::Door(wanted)) => return door::run(wanted, output),
         Some(Command::Algorithms(wanted)) => return algorithms::run(&wanted, output),
         None => {}
     }

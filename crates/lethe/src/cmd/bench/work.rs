@@ -1,5 +1,6 @@
-//! The requests of a load: the same one again and again, or one for each key.
+//! The requests of a load: the same one again and again, one for each key, or made one by one.
 
+use core::fmt;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,25 +12,42 @@ pub(super) struct Work {
     requests: Requests,
     /// The status of a success.
     pub(super) status: u16,
-    /// Whether the answers name new keys, whose ids are collected.
-    pub(super) makes_keys: bool,
+    /// Finds in an answer what is to be collected: the name of a new key, as a rule.
+    pub(super) collects: Option<Collect>,
 }
 
-#[derive(Debug)]
+/// What is collected of an answer's body.
+pub(super) type Collect = fn(&[u8]) -> Option<String>;
+
+/// Writes the next request to its argument, which is empty; `false` if there is none any more.
+pub(super) type Make = dyn Fn(&mut Vec<u8>) -> bool + Send + Sync;
+
 enum Requests {
+    Made(Box<Make>),
     Same(SecretVec),
     PerKey { before: SecretVec, after: SecretVec, keys: Mutex<VecDeque<String>> },
+}
+
+impl fmt::Debug for Requests {
+    /// Without the secrets that requests carry.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Made(_) => "Made",
+            Self::Same(_) => "Same",
+            Self::PerKey { .. } => "PerKey",
+        })
+    }
 }
 
 impl Work {
     /// The same request, for as long as it is wanted.
     pub(super) fn same(request: SecretVec, status: u16) -> Self {
-        Self { requests: Requests::Same(request), status, makes_keys: false }
+        Self { requests: Requests::Same(request), status, collects: None }
     }
 
     /// The same request, each of which makes a key.
     pub(super) fn making_keys(request: SecretVec) -> Self {
-        Self { requests: Requests::Same(request), status: 201, makes_keys: true }
+        Self { requests: Requests::Same(request), status: 201, collects: Some(id_of) }
     }
 
     /// One request for each of `keys`, whose id stands where `request` has `mark`.
@@ -44,12 +62,34 @@ impl Work {
         let after = request.get(at + mark.len()..).unwrap_or_default();
         let (before, after) = (SecretVec::copy_from(&request[..at]), SecretVec::copy_from(after));
         let keys = Mutex::new(keys);
-        Self { requests: Requests::PerKey { before, after, keys }, status, makes_keys: false }
+        Self { requests: Requests::PerKey { before, after, keys }, status, collects: None }
+    }
+
+    /// Requests that differ: signed with the time, or with another secret each.
+    pub(super) fn made(
+        status: u16,
+        make: impl Fn(&mut Vec<u8>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { requests: Requests::Made(Box::new(make)), status, collects: None }
+    }
+
+    /// The same, of whose answers something is collected.
+    pub(super) fn collecting(self, collects: Collect) -> Self {
+        Self { collects: Some(collects), ..self }
+    }
+
+    /// The same, whose success has another status.
+    pub(super) fn answered(self, status: u16) -> Self {
+        Self { status, ..self }
     }
 
     /// Writes the next request to `out`; `false` if there is none any more.
     pub(super) fn next(&self, out: &mut Vec<u8>) -> bool {
         match &self.requests {
+            Requests::Made(make) => {
+                out.clear();
+                make(out)
+            }
             Requests::Same(request) => {
                 if out.is_empty() {
                     out.extend_from_slice(request.expose());
@@ -71,7 +111,7 @@ impl Work {
     /// The keys that no request was made for.
     pub(super) fn into_keys_left(self) -> VecDeque<String> {
         match self.requests {
-            Requests::Same(_) => VecDeque::new(),
+            Requests::Made(_) | Requests::Same(_) => VecDeque::new(),
             Requests::PerKey { keys, .. } => {
                 keys.into_inner().unwrap_or_else(PoisonError::into_inner)
             }
@@ -105,6 +145,24 @@ mod tests {
         assert_eq!(work.into_keys_left(), ["c"]);
         let none = Work::per_key(&request(b"x{}"), b"{}", VecDeque::new(), 200);
         assert!(!none.next(&mut out));
+    }
+
+    #[test]
+    fn requests_are_made_one_by_one() {
+        let left = Mutex::new(vec![b"b", b"a"]);
+        let work = Work::made(200, move |out| match left.lock().unwrap().pop() {
+            Some(text) => {
+                out.extend_from_slice(text);
+                true
+            }
+            None => false,
+        });
+        let mut out = b"before".to_vec();
+        assert!(work.next(&mut out));
+        assert_eq!(out, b"a");
+        assert!(work.next(&mut out));
+        assert_eq!(out, b"b");
+        assert!(!work.next(&mut out));
     }
 
     #[test]

@@ -1,0 +1,13 @@
+mod auth;
+mod config;
+mod crypto;
+mod delete;
+mod external;
+mod generated;
+mod inputs;
+mod keys;
+mod log;
+mod support;
+mod tokens;
+mod transport;
+mod vectors;
