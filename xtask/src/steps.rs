@@ -35,11 +35,12 @@ struct Step {
 }
 
 /// Clippy and rustdoc share their type-checked dependencies; the tests need compiled ones.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step { name: "format", run: |_| succeeds(cargo(&["fmt", "--all", "--check"])) },
     Step { name: "tidy", run: run_tidy },
     Step { name: "lints", run: run_clippy },
     Step { name: "tests", run: run_tests },
+    Step { name: "tpm", run: run_tpm },
     // The tests have just passed: what is checked is the document.
     Step { name: "vectors", run: |_| vectors::is_document_right() },
     Step { name: "documentation", run: run_rustdoc },
@@ -70,6 +71,19 @@ fn run_tests(in_ci: bool) -> bool {
     let mut command = cargo(&["nextest", "run", "--workspace", "--profile", profile]);
     lock(&mut command, in_ci);
     succeeds(command)
+}
+
+/// What is built only with a feature, since it links a library of the system.
+fn run_tpm(in_ci: bool) -> bool {
+    const WITH: [&str; 5] = ["--package", "lethe-slot", "--package", "lethe-server", "--features"];
+    let features = "lethe-slot/tpm,lethe-server/tpm";
+    let mut lints = cargo(&["clippy", "--all-targets"]);
+    lints.args(WITH).arg(features);
+    lock(&mut lints, in_ci).args(["--", "-D", "warnings"]);
+    let mut tests = cargo(&["nextest", "run"]);
+    tests.args(WITH).args([features, "-E", "test(tpm)"]);
+    lock(&mut tests, in_ci);
+    succeeds(lints) && succeeds(tests)
 }
 
 fn run_rustdoc(in_ci: bool) -> bool {

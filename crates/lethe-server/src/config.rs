@@ -9,6 +9,7 @@ mod door;
 mod log;
 mod memory;
 mod seal;
+mod secret;
 mod slot;
 mod source;
 mod store;

@@ -6,8 +6,12 @@
 #[cfg(not(debug_assertions))]
 pub(crate) fn arm() {}
 
+/// A point of the migration of a seal is passed.
+#[cfg(not(debug_assertions))]
+pub(crate) fn hit(_point: &'static str) {}
+
 #[cfg(debug_assertions)]
-pub(crate) use armed::arm;
+pub(crate) use armed::{arm, pass_point as hit};
 
 #[cfg(debug_assertions)]
 mod armed {
@@ -16,12 +20,16 @@ mod armed {
 
     const VARIABLE: &str = "LETHE_CRASH_AT";
 
+    /// The points of the migration of a seal, in their order.
+    const SEAL_POINTS: [&str; 3] = ["seal.key_made", "seal.image_written", "seal.old_erased"];
+
     static POINT: OnceLock<(String, AtomicU32)> = OnceLock::new();
 
     pub(crate) fn arm() {
         let Ok(text) = std::env::var(VARIABLE) else { return };
         let (point, pass) = text.split_once(':').unwrap_or((&text, "1"));
-        let known = lethe_engine::failpoint::POINTS.contains(&point);
+        let known =
+            lethe_engine::failpoint::POINTS.contains(&point) || SEAL_POINTS.contains(&point);
         let pass = pass.parse().ok().filter(|pass| *pass > 0);
         let (true, Some(pass)) = (known, pass) else {
             eprintln!("lethe: {VARIABLE}={text} names no point");
@@ -31,7 +39,7 @@ mod armed {
         lethe_engine::failpoint::set_hook(pass_point);
     }
 
-    fn pass_point(point: &'static str) {
+    pub(crate) fn pass_point(point: &'static str) {
         let Some((wanted, left)) = POINT.get() else { return };
         if wanted == point && left.fetch_sub(1, Ordering::SeqCst) == 1 {
             // As sudden as a crash: no destructor runs, nothing is flushed.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use lethe_engine::{EngineError, StartError};
-use lethe_slot::{FileSlotError, KeyFileError};
+use lethe_slot::{DeviceError, KeyFileError, MigrateError, ReplicaError, ShareError};
 use lethe_store_embedded::OpenError;
 
 use crate::audit_file::AuditOpenError;
@@ -33,6 +33,9 @@ pub enum ServeError {
     /// The configuration is refused.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The device of the slot or of the seal cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// A door does not take its settings.
     #[error("door `{dialect}`: {why}")]
     Door {
@@ -56,6 +59,17 @@ pub enum ServeError {
     /// A listener cannot be opened.
     #[error(transparent)]
     Listen(#[from] lethe_http::ServeError),
+    /// The slot was not sealed anew.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// A part that this executable was built without.
+    #[error("{what} needs a build with the feature `{feature}`")]
+    NotBuilt {
+        /// What was asked for.
+        what: &'static str,
+        /// The feature of the executable.
+        feature: &'static str,
+    },
     /// The operating system refused something.
     #[error("{what}")]
     Os {
@@ -70,7 +84,10 @@ pub enum ServeError {
     Passphrase(#[from] PassphraseError),
     /// The slot cannot be used.
     #[error(transparent)]
-    Slot(#[from] FileSlotError),
+    Slot(#[from] ReplicaError),
+    /// Recovery shares cannot be made, or bring nothing back.
+    #[error(transparent)]
+    Shares(#[from] ShareError),
     /// A slot file is there although the store holds nothing, or the other way round.
     #[error("{why}: `{}`", path.display())]
     SlotMismatch {
@@ -113,12 +130,16 @@ impl ServeError {
             | Self::Config(_)
             | Self::DevTls(_)
             | Self::Door { .. }
+            | Self::NotBuilt { .. }
             | Self::Tls(_)
             | Self::Webhook { .. } => 3,
             Self::AuditOpen(_)
+            | Self::Device(_)
             | Self::File(_)
             | Self::KeyFile(_)
+            | Self::Migrate(_)
             | Self::Passphrase(_)
+            | Self::Shares(_)
             | Self::Slot(_)
             | Self::SlotMismatch { .. }
             | Self::Start(_)

@@ -1,10 +1,11 @@
 //! The newest signed log head, in a small file beside the slot: `SIZE ROOT-IN-HEX`.
 //!
-//! It lies with the slot because both must stay out of the copies that are made of the data.
+//! It lies with the slot because both must stay out of the copies that are made of the data; beside
+//! each of the slot's replicas, so that losing any one of them loses nothing.
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lethe_engine::{GuardedHead, HeadGuard, JournalPlace};
 
@@ -14,39 +15,51 @@ use crate::private_files::{PrivateFileError, read_private, write_atomic};
 /// Longest file: 20 digits, a space, 64 digits, a newline.
 const HEAD_FILE_BYTES_MAX: usize = 128;
 
-/// The file.
+/// The files, all with the same head.
 #[derive(Debug)]
-pub(crate) struct HeadFile(PathBuf);
+pub(crate) struct HeadFile(Vec<PathBuf>);
 
 impl HeadFile {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self(path)
+    pub(crate) fn new(paths: Vec<PathBuf>) -> Self {
+        Self(paths)
     }
 }
 
 impl HeadGuard for HeadFile {
+    /// The newest of the heads: a replica may have been away.
     fn load(&self) -> Result<Option<GuardedHead>, Box<dyn Error + Send + Sync>> {
-        let content = match read_private(&self.0, HEAD_FILE_BYTES_MAX) {
-            Ok(content) => content,
-            Err(PrivateFileError::Io { source, .. })
-                if source.kind() == io::ErrorKind::NotFound =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(Box::new(error)),
-        };
-        let damaged = || format!("`{}` is damaged: restore it, or remove it", self.0.display());
-        let text = core::str::from_utf8(content.expose()).map_err(|_| damaged())?;
-        Ok(Some(parse(text).ok_or_else(damaged)?))
+        let mut newest: Option<GuardedHead> = None;
+        for path in &self.0 {
+            let head = load(path)?;
+            newest = newest.into_iter().chain(head).max_by_key(|head| head.size);
+        }
+        Ok(newest)
     }
 
     fn keep(&mut self, head: GuardedHead) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(write_atomic(&self.0, print(head).as_bytes(), 0o600)?)
+        let written = self.0.iter().map(|path| write_atomic(path, print(head).as_bytes(), 0o600));
+        // All are tried: one that fails must not keep the others behind.
+        let written: Vec<_> = written.collect();
+        Ok(written.into_iter().collect::<Result<(), _>>()?)
     }
 
     fn journal(&mut self) -> Option<Box<dyn JournalPlace>> {
-        Some(Box::new(JournalFiles::new(self.0.with_file_name("journal"))))
+        let first = self.0.first()?;
+        Some(Box::new(JournalFiles::new(first.with_file_name("journal"))))
     }
+}
+
+fn load(path: &Path) -> Result<Option<GuardedHead>, Box<dyn Error + Send + Sync>> {
+    let content = match read_private(path, HEAD_FILE_BYTES_MAX) {
+        Ok(content) => content,
+        Err(PrivateFileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        Err(error) => return Err(Box::new(error)),
+    };
+    let damaged = || format!("`{}` is damaged: restore it, or remove it", path.display());
+    let text = core::str::from_utf8(content.expose()).map_err(|_| damaged())?;
+    Ok(Some(parse(text).ok_or_else(damaged)?))
 }
 
 fn print(head: GuardedHead) -> String {

@@ -12,9 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lethe_erasure::seal::{
-    SEAL_SALT_BYTES, Seal, SectorFault, SectorProblem, decode_sector, encode_sector, salt_of,
-};
+use lethe_erasure::seal::{SEAL_SALT_BYTES, SectorFault, SectorProblem, encode_sector, salt_of};
 use lethe_erasure::slot::{
     ErasableSlot, EraseEvidence, EraseMethod, ErasureClass, Loaded, SLOT_IMAGE_BYTES, SlotError,
     SlotImage, SlotKind, sector_of,
@@ -27,6 +25,7 @@ use crate::error::FileSlotError;
 use crate::files::{self, Access, OWNER_ONLY, is_a_link, open_existing};
 use crate::filesystem::{FilesystemPolicy, refused_filesystem};
 use crate::medium::Medium;
+use crate::seals::Seals;
 use crate::sector::{SECTORS, Sector, SectorBytes, sector_number};
 
 /// Bytes of a slot file.
@@ -37,7 +36,7 @@ pub struct FileSlot {
     medium: Box<dyn Medium>,
     contents: Contents,
     path: PathBuf,
-    seal: Box<dyn Seal>,
+    seals: Seals,
     entropy: Arc<dyn Entropy>,
     device_id: String,
 }
@@ -56,16 +55,16 @@ impl FileSlot {
     /// between it stays and is refused later as damaged. It never held a root and can be removed.
     pub fn create(
         path: &Path,
-        seal: Box<dyn Seal>,
+        seals: Seals,
         entropy: Arc<dyn Entropy>,
         policy: FilesystemPolicy,
     ) -> Result<Self, FileSlotError> {
-        Self::create_if(path, seal, entropy, |file| check_filesystem(magic_of(file), path, policy))
+        Self::create_if(path, seals, entropy, |file| check_filesystem(magic_of(file), path, policy))
     }
 
     pub(crate) fn create_if(
         path: &Path,
-        seal: Box<dyn Seal>,
+        seals: Seals,
         entropy: Arc<dyn Entropy>,
         check: impl FnOnce(&File) -> Result<(), FileSlotError>,
     ) -> Result<Self, FileSlotError> {
@@ -81,10 +80,10 @@ impl FileSlot {
             check(file)?;
             // Written out, so that the blocks are there and no later write needs new ones.
             file.write_all_at(&[0; 2 * SLOT_IMAGE_BYTES], 0).map_err(failed)?;
-            Ok((Contents::read(file, path, &*seal, &*entropy)?, device_id(file).map_err(failed)?))
+            Ok((Contents::read(file, path, &seals, &*entropy)?, device_id(file).map_err(failed)?))
         })?;
         let path = path.to_owned();
-        Ok(Self { medium: Box::new(file), contents, path, seal, entropy, device_id })
+        Ok(Self { medium: Box::new(file), contents, path, seals, entropy, device_id })
     }
 
     /// Opens the slot at `path` and locks it. A symbolic link is not followed.
@@ -93,7 +92,7 @@ impl FileSlot {
     /// [`FileSlotError`].
     pub fn open(
         path: &Path,
-        seal: Box<dyn Seal>,
+        seals: Seals,
         entropy: Arc<dyn Entropy>,
         policy: FilesystemPolicy,
     ) -> Result<Self, FileSlotError> {
@@ -126,19 +125,19 @@ impl FileSlot {
         }
         check_filesystem(magic_of(&file), path, policy)?;
         let device_id = device_id(&file).map_err(failed)?;
-        Self::over(Box::new(file), path, seal, entropy, device_id)
+        Self::over(Box::new(file), path, seals, entropy, device_id)
     }
 
     /// The slot in a file that is open, locked and of the right shape.
     pub(crate) fn over(
         medium: Box<dyn Medium>,
         path: &Path,
-        seal: Box<dyn Seal>,
+        seals: Seals,
         entropy: Arc<dyn Entropy>,
         device_id: String,
     ) -> Result<Self, FileSlotError> {
-        let contents = Contents::read(&*medium, path, &*seal, &*entropy)?;
-        Ok(Self { medium, contents, path: path.to_owned(), seal, entropy, device_id })
+        let contents = Contents::read(&*medium, path, &seals, &*entropy)?;
+        Ok(Self { medium, contents, path: path.to_owned(), seals, entropy, device_id })
     }
 
     /// Writes over `sector`. Until the caller knows better its contents are uncertain, and
@@ -171,6 +170,63 @@ impl FileSlot {
         Ok(())
     }
 
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether `generation` is there for certain.
+    pub(crate) fn holds(&self, generation: u64) -> bool {
+        self.contents.sectors[sector_of(generation)].holds() == Some(generation)
+    }
+
+    /// Whether nothing is there, neither images nor anything else.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.contents.sectors.iter().all(|sector| matches!(sector, Sector::Empty))
+    }
+
+    /// Makes `image`, which is durable elsewhere, one of this slot's, whatever lies in its place.
+    ///
+    /// # Errors
+    /// [`SlotError`]: the image may or may not be there, and so may what lay in its place.
+    pub(crate) fn take_over(&mut self, image: &SlotImage) -> Result<(), SlotError> {
+        let sector = sector_of(image.generation);
+        if !self.holds(image.generation) && !self.wipe(sector)? {
+            return Err(SlotError::NotClean);
+        }
+        self.put_new(image)
+    }
+
+    /// Erases both sectors.
+    ///
+    /// # Errors
+    /// [`SlotError`]: images may still be there.
+    pub(crate) fn wipe_all(&mut self) -> Result<(), SlotError> {
+        for sector in SECTORS {
+            if !self.wipe(sector)? {
+                return Err(SlotError::NotClean);
+            }
+        }
+        Ok(())
+    }
+
+    /// Random bytes, then zeros, each synced; whether it then reads as zeros. A crash within leaves
+    /// what was there, or something that does not open: the next start erases it.
+    fn wipe(&mut self, sector: usize) -> Result<bool, SlotError> {
+        let mut noise = Box::new([0; SLOT_IMAGE_BYTES]);
+        self.entropy.fill(&mut *noise).map_err(|_| SlotError::Entropy)?;
+        let may_hold = self.contents.sectors[sector].may_hold();
+        self.write(sector, &noise, may_hold)?;
+        self.write(sector, &[0; SLOT_IMAGE_BYTES], may_hold)?;
+        self.medium.forget_cache().map_err(|error| self.broken(error))?;
+        let read_back = read(&*self.medium, sector).map_err(|error| self.broken(error))?;
+        let is_clean = read_back.expose().iter().all(|byte| *byte == 0);
+        if is_clean {
+            self.contents.sectors[sector] = Sector::Empty;
+        }
+        Ok(is_clean)
+    }
+
     fn broken(&self, source: io::Error) -> SlotError {
         SlotError::Backend(Box::new(FileSlotError::Io { path: self.path.clone(), source }))
     }
@@ -192,14 +248,14 @@ impl ErasableSlot for FileSlot {
             let number = sector_number(sector);
             let decoded = match &self.contents.sectors[sector] {
                 Sector::Empty => Ok(None),
-                Sector::Found { sealed, .. } => decode_sector(sealed.expose(), number, &*self.seal),
+                Sector::Found { sealed, .. } => self.seals.decode(sealed.expose(), number),
                 Sector::Uncertain { .. } => {
                     Err(SectorFault { sector: number, problem: SectorProblem::Damaged })
                 }
                 Sector::Unreadable(fault) => Err(*fault),
                 Sector::Written { .. } => {
                     let bytes = read(&*self.medium, sector).map_err(|error| self.broken(error))?;
-                    decode_sector(bytes.expose(), number, &*self.seal)
+                    self.seals.decode(bytes.expose(), number)
                 }
             };
             match decoded {
@@ -220,7 +276,7 @@ impl ErasableSlot for FileSlot {
         }
         let salt = &self.contents.salt;
         let number = sector_number(sector);
-        let mut bytes = encode_sector(image, number, &*self.seal, salt, &*self.entropy)?;
+        let mut bytes = encode_sector(image, number, self.seals.sealing(), salt, &*self.entropy)?;
         // A crash within the write leaves a torn sector, which does not open, and the other one.
         let written = self.write(sector, &bytes, Some(generation));
         bytes.zeroize();
@@ -236,8 +292,6 @@ impl ErasableSlot for FileSlot {
         }
         let erased = 1 - kept;
         let generation_erased = self.contents.sectors[erased].may_hold();
-        let mut noise = Box::new([0; SLOT_IMAGE_BYTES]);
-        self.entropy.fill(&mut *noise).map_err(|_| SlotError::Entropy)?;
         if generation_erased.is_some() {
             // If the erased image is the one that is durable, it must not go before this one is.
             // Beside mere debris nothing depends on it, and the only image is left untouched.
@@ -245,14 +299,7 @@ impl ErasableSlot for FileSlot {
         }
         // A crash from here on leaves the kept image and, in the other sector, something that does
         // not open, or still the old image: the next start erases it.
-        self.write(erased, &noise, generation_erased)?;
-        self.write(erased, &[0; SLOT_IMAGE_BYTES], generation_erased)?;
-        self.medium.forget_cache().map_err(|error| self.broken(error))?;
-        let read_back = read(&*self.medium, erased).map_err(|error| self.broken(error))?;
-        let is_read_back_clean = read_back.expose().iter().all(|byte| *byte == 0);
-        if is_read_back_clean {
-            self.contents.sectors[erased] = Sector::Empty;
-        }
+        let is_read_back_clean = self.wipe(erased)?;
         Ok(EraseEvidence {
             kind: self.kind(),
             class: self.class(),
@@ -276,13 +323,17 @@ impl Contents {
     fn read(
         medium: &dyn Medium,
         path: &Path,
-        seal: &dyn Seal,
+        seals: &Seals,
         entropy: &dyn Entropy,
     ) -> Result<Self, FileSlotError> {
         let failed = |source| FileSlotError::Io { path: path.to_owned(), source };
         medium.sync().and_then(|()| medium.forget_cache()).map_err(failed)?;
         let bytes = [read(medium, 0).map_err(failed)?, read(medium, 1).map_err(failed)?];
-        let salt = match bytes.iter().find_map(|bytes| salt_of(bytes.expose())) {
+        let sealed = (0..).zip(&bytes).filter(|(number, bytes)| {
+            // A new seal starts with a salt of its own.
+            seals.is_sealing(bytes.expose(), *number)
+        });
+        let salt = match sealed.into_iter().find_map(|(_, bytes)| salt_of(bytes.expose())) {
             Some(salt) => salt,
             None => {
                 let mut fresh = [0; SEAL_SALT_BYTES];
@@ -291,7 +342,7 @@ impl Contents {
             }
         };
         let [even, odd] = bytes;
-        Ok(Self { sectors: [Sector::found(0, even, seal), Sector::found(1, odd, seal)], salt })
+        Ok(Self { sectors: [Sector::found(0, even, seals), Sector::found(1, odd, seals)], salt })
     }
 }
 

@@ -1,13 +1,14 @@
 //! The key file of the seal: 32 random bytes that only their owner may read.
 
+use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use lethe_types::{Entropy, Secret};
 
 use crate::error::KeyFileError;
-use crate::files::{self, Access, OWNER_ONLY, is_a_link, open_existing};
+use crate::files::{self, Access, OWNER_ONLY, is_a_link, open_existing, sync_parent};
 
 /// Bytes of a key file.
 pub const KEY_FILE_BYTES: usize = 32;
@@ -54,4 +55,21 @@ pub fn read_key_file(path: &Path) -> Result<Secret<32>, KeyFileError> {
         return Err(KeyFileError::Permissions { path: path.to_owned(), mode });
     }
     Secret::try_init_with(|buf| file.read_exact(buf)).map_err(failed)
+}
+
+/// Overwrites the key file at `path` with random bytes and zeros, each synced, and removes it. What
+/// it sealed opens no more. On media that remap blocks a copy may remain.
+///
+/// # Errors
+/// [`KeyFileError`]: the key may or may not be gone.
+pub fn destroy_key_file(path: &Path, entropy: &dyn Entropy) -> Result<(), KeyFileError> {
+    // Looked at as for reading, so that nothing else is destroyed by mistake.
+    drop(read_key_file(path)?);
+    let failed = |source: io::Error| KeyFileError::Io { path: path.to_owned(), source };
+    let file = open_existing(path, Access::ReadWrite).map_err(failed)?;
+    let noise = Secret::<KEY_FILE_BYTES>::random(entropy).map_err(|_| KeyFileError::Entropy)?;
+    for bytes in [noise.expose(), &[0; KEY_FILE_BYTES]] {
+        file.write_all_at(bytes, 0).and_then(|()| file.sync_data()).map_err(failed)?;
+    }
+    fs::remove_file(path).and_then(|()| sync_parent(path)).map_err(failed)
 }

@@ -4,9 +4,11 @@
 //! succeeded. A later read proves nothing: after a failed sync the system shows bytes that the
 //! medium may not have.
 
-use lethe_erasure::seal::{Seal, SectorFault, decode_sector};
+use lethe_erasure::seal::SectorFault;
 use lethe_erasure::slot::SLOT_IMAGE_BYTES;
 use lethe_types::Secret;
+
+use crate::seals::Seals;
 
 /// What one sector holds for certain.
 #[derive(Debug)]
@@ -29,8 +31,8 @@ pub(crate) enum Sector {
 
 impl Sector {
     /// What `bytes`, read at start, are.
-    pub(crate) fn found(number: usize, bytes: SectorBytes, seal: &dyn Seal) -> Self {
-        match decode_sector(bytes.expose(), sector_number(number), seal) {
+    pub(crate) fn found(number: usize, bytes: SectorBytes, seals: &Seals) -> Self {
+        match seals.decode(bytes.expose(), sector_number(number)) {
             Ok(Some(image)) => Self::Found { generation: image.generation, sealed: bytes },
             Ok(None) => Self::Empty,
             Err(fault) => Self::Unreadable(fault),

@@ -68,6 +68,11 @@ enum Command {
     Backup(cmd::backup::Arguments),
     /// Make an installation out of a backup and the slot of the lost one
     Restore(cmd::restore::Arguments),
+    /// See what wraps the root key, and change it
+    Seal(cmd::seal::Arguments),
+    /// Look at an installation and its machine: what is wrong, and what losing each thing would
+    /// mean
+    Doctor(cmd::doctor::Arguments),
     /// Measure a local server
     Bench(cmd::bench::Arguments),
     /// Print a configuration file that says what the defaults say, with every setting explained
@@ -126,6 +131,8 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Audit(arguments) => cmd::audit::run(arguments, output),
         Command::Backup(arguments) => cmd::backup::run(arguments, output),
         Command::Restore(arguments) => cmd::restore::run(arguments, output),
+        Command::Seal(arguments) => cmd::seal::run(arguments, output),
+        Command::Doctor(arguments) => cmd::doctor::run(arguments, output),
         Command::Bench(arguments) => cmd::bench::run(arguments, output),
         Command::Config => output.bytes(lethe_server::config::Config::example().as_bytes()),
         Command::Completions(arguments) => cmd::completions::run(arguments, output),

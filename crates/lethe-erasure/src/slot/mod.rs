@@ -232,7 +232,7 @@ impl From<SealError> for SlotError {
     fn from(error: SealError) -> Self {
         match error {
             SealError::Entropy => Self::Entropy,
-            SealError::Crypto(_) => Self::Seal(error),
+            SealError::Crypto(_) | SealError::Device(_) | SealError::NoKey => Self::Seal(error),
         }
     }
 }

@@ -5,8 +5,8 @@ use lethe_types::SecretVec;
 
 use super::support::{NoEntropy, Rig, Seeded, secret};
 use crate::seal::{
-    KeyFileSeal, PassphraseSeal, Seal, SealKind, SectorProblem, decode_sector, encode_sector,
-    salt_of,
+    KeyFileSeal, PassphraseSeal, Seal, SealDevice, SealKind, SecretSeal, SectorProblem,
+    decode_sector, encode_sector, salt_of, sealed_with,
 };
 use crate::slot::{ImageFault, SLOT_IMAGE_BYTES, SlotError, SlotImage};
 
@@ -162,10 +162,44 @@ fn what_opens_and_is_no_image_is_told_apart() {
 
 #[test]
 fn kinds_of_seals_keep_their_numbers() {
-    for (kind, number) in [(SealKind::KeyFile, 1), (SealKind::Passphrase, 2)] {
+    for (kind, number, word) in [
+        (SealKind::KeyFile, 1, "key-file"),
+        (SealKind::Passphrase, 2, "passphrase"),
+        (SealKind::Credential, 3, "credential"),
+        (SealKind::Pkcs11, 4, "pkcs11"),
+        (SealKind::Tpm2, 5, "tpm2"),
+    ] {
         assert_eq!((kind.number(), SealKind::from_number(number)), (number, Some(kind)));
+        assert_eq!(kind.as_str(), word);
     }
-    for number in [0, 3, u16::MAX] {
+    for number in [0, 6, u8::MAX] {
         assert_eq!(SealKind::from_number(number), None);
     }
+    for (device, number) in [(SealDevice::None, 0), (SealDevice::Pkcs11, 1), (SealDevice::TpmNv, 2)]
+    {
+        assert_eq!((device.number(), SealDevice::from_number(number)), (number, Some(device)));
+    }
+    for number in [3, u8::MAX] {
+        assert_eq!(SealDevice::from_number(number), None);
+    }
+}
+
+#[test]
+fn one_secret_seals_differently_for_each_kind() {
+    let kinds = [SealKind::Credential, SealKind::Pkcs11, SealKind::Tpm2];
+    let keys = kinds.map(|kind| SecretSeal::new(kind, secret(1)).key(&SALT).unwrap());
+    for (index, key) in keys.iter().enumerate() {
+        assert!(keys[..index].iter().all(|other| !other.ct_eq(key)));
+        assert!(!key.ct_eq(&key_file(1).key(&SALT).unwrap()));
+    }
+    let bytes = sealed(&SecretSeal::new(SealKind::Tpm2, secret(1)));
+    assert_eq!(sealed_with(&bytes), Some((SealDevice::None, SealKind::Tpm2)));
+    assert_eq!(sealed_with(&[0; SLOT_IMAGE_BYTES]), None);
+    let mut other = bytes;
+    other[6] = 1;
+    let expected = SectorProblem::OtherDevice {
+        sealed_with: SealDevice::Pkcs11,
+        configured: SealDevice::None,
+    };
+    assert_eq!(problem(&other, 1, &SecretSeal::new(SealKind::Tpm2, secret(1))), expected);
 }

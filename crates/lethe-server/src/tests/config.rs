@@ -47,15 +47,17 @@ fn default_door() -> DoorConfig {
     }
 }
 
+fn file_slot(paths: &[&str], accept_filesystem: bool) -> SlotConfig {
+    let paths = paths.iter().map(Into::into).collect();
+    SlotConfig::File { paths, accept_filesystem }
+}
+
 fn defaults() -> Config {
     Config {
         data: "lethe-data".into(),
         shutdown_grace: Duration::from_secs(30),
         store: StoreConfig::Embedded { path: "lethe-data/store".into() },
-        slot: SlotConfig::File {
-            path: "lethe-data/slot/root.slot".into(),
-            accept_filesystem: false,
-        },
+        slot: file_slot(&["lethe-data/slot/root.slot"], false),
         seal: SealConfig::KeyFile { path: "lethe-data/slot/root.key".into() },
         memory: MemoryConfig { lock: MemoryLock::Auto, allow_dumps: false },
         log: LogConfig { origin: None },
@@ -103,8 +105,7 @@ fn paths_follow_the_data_directory() {
     assert_eq!(config.seal, SealConfig::KeyFile { path: "/srv/lethe/slot/root.key".into() });
     assert_eq!(config.audit.path, Path::new("/srv/lethe/audit"));
     let config = accepted("data = \"/srv/lethe\"\n[slot]\npath = \"/media/key/slot\"");
-    let path = "/media/key/slot".into();
-    assert_eq!(config.slot, SlotConfig::File { path, accept_filesystem: false });
+    assert_eq!(config.slot, file_slot(&["/media/key/slot"], false));
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn every_field_can_be_set() {
         data: "d".into(),
         shutdown_grace: Duration::from_secs(90),
         store: StoreConfig::Embedded { path: "s".into() },
-        slot: SlotConfig::File { path: "t".into(), accept_filesystem: true },
+        slot: file_slot(&["t"], true),
         seal: SealConfig::KeyFile { path: "k".into() },
         memory: MemoryConfig { lock: MemoryLock::Required, allow_dumps: true },
         log: LogConfig { origin: Some("keys.example/log".to_owned()) },
@@ -249,7 +250,7 @@ fn values_out_of_range_are_refused_with_their_place() {
     refused("shutdown_grace = '61m'", "1:18", "shutdown_grace", "at most 3600s");
     refused("[store]\nengine='etcd'", "2:8", "store.engine", "`etcd` is not in this build");
     refused("[store]\nengine='x'", "2:8", "store.engine", "the engine is \"embedded\"");
-    refused("[slot]\nkind='tpm'", "2:6", "slot.kind", "slot `tpm` is not in this version");
+    refused("[slot]\nkind='ram'", "2:6", "slot.kind", "there is no slot `ram`");
     for number in ["0", "65537", "-1"] {
         refused(&format!("[audit]\nqueue={number}"), "2:7", "audit.queue", "from 1 to 65536");
     }
@@ -270,7 +271,7 @@ fn values_out_of_range_are_refused_with_their_place() {
 
 #[test]
 fn seals_that_contradict_themselves_are_refused() {
-    refused("[seal]\nkind='tpm2'", "2:6", "seal.kind", "seal `tpm2` is not in this version");
+    refused("[seal]\nkind='tpm'", "2:6", "seal.kind", "there is no seal `tpm`");
     refused("[seal]\nkind='passphrase'", "2:6", "seal.kind", "set `from` beside it");
     let text = "[seal]\nkind='passphrase'\nfrom='argument'";
     refused(text, "3:6", "seal.from", "comes from \"environment\"");
@@ -280,10 +281,87 @@ fn seals_that_contradict_themselves_are_refused() {
     refused(text, "4:6", "seal.path", "a path is not empty");
     let text = "[seal]\nkind='passphrase'\nfrom='prompt'\npath='/p'";
     refused(text, "4:6", "seal.path", "belongs to from \"file\"");
-    refused("[seal]\nfrom='prompt'", "2:6", "seal.from", "belongs to kind \"passphrase\"");
+    refused("[seal]\nfrom='prompt'", "2:6", "seal.from", "belongs to kinds \"passphrase\"");
     let text = "[seal]\nkind='key-file'\nfrom='file'";
-    refused(text, "3:6", "seal.from", "belongs to kind \"passphrase\"");
+    refused(text, "3:6", "seal.from", "belongs to kinds \"passphrase\"");
     let text = "[slot]\npath='/s'\n[seal]\npath='/s'";
+    refused(text, "4:6", "seal.path", "cannot be the file of the slot");
+}
+
+#[test]
+fn seals_with_devices_and_credentials() {
+    let place = || lethe_slot::Pkcs11Place {
+        module: "/m.so".into(),
+        token: "kms".to_owned(),
+        name: "lethe".to_owned(),
+    };
+    let seal = |text: &str| accepted(&format!("[seal]\n{text}")).seal;
+    let token = "module='/m.so'\ntoken='kms'";
+    let from_prompt = SealConfig::Pkcs11 { place: place(), pin: PassphraseSource::Prompt };
+    assert_eq!(seal(&format!("kind='pkcs11'\n{token}\nfrom='prompt'")), from_prompt);
+    let credential = |name: &str| SealConfig::Credential { name: name.to_owned() };
+    assert_eq!(seal("kind='credential'"), credential("lethe-seal"));
+    assert_eq!(seal("kind='credential'\ncredential='a.b_c-1'"), credential("a.b_c-1"));
+    let fd = SealConfig::Passphrase(PassphraseSource::Descriptor(3));
+    assert_eq!(seal("kind='passphrase'\nfrom='fd'\nfd=3"), fd);
+    let tpm = |pin| {
+        let (path, tcti) = ("lethe-data/slot/root.tpm2".into(), "swtpm".to_owned());
+        SealConfig::Tpm2 { path, tcti, pin }
+    };
+    assert_eq!(seal("kind='tpm2'\ntcti='swtpm'"), tpm(None));
+    let from_file = Some(PassphraseSource::File("/p".into()));
+    assert_eq!(seal("kind='tpm2'\ntcti='swtpm'\nfrom='file'\npin_path='/p'"), tpm(from_file));
+    for (text, place, field, why) in [
+        ("kind='pkcs11'", "2:6", "kind", "set `module` beside it"),
+        ("kind='pkcs11'\nmodule='/m'", "2:6", "kind", "set `token` beside it"),
+        ("kind='pkcs11'\nmodule='/m'\ntoken='t'", "2:6", "kind", "set `from` beside it"),
+        ("kind='pkcs11'\nmodule='/m'\ntoken=''", "4:7", "token", "1 to 32 bytes"),
+        ("kind='pkcs11'\nmodule='/m'\ntoken='t'\nname='a b'", "5:6", "name", "letters"),
+        ("kind='credential'\ncredential='../x'", "3:12", "credential", "letters"),
+        ("kind='credential'\ncredential='.x'", "3:12", "credential", "come first"),
+        ("kind='credential'\npath='/x'", "3:6", "path", "the service manager"),
+        ("kind='passphrase'\nfrom='fd'", "3:6", "from", "set `fd` beside it"),
+        ("kind='passphrase'\nfrom='fd'\nfd=1", "4:4", "fd", "from 3 on"),
+        ("kind='passphrase'\nfrom='fd'\nfd=-1", "4:4", "fd", "from 3 on"),
+        ("kind='passphrase'\nfrom='prompt'\nfd=3", "4:4", "fd", "belongs to from \"fd\""),
+        ("kind='tpm2'\npin_path='/p'", "3:10", "pin_path", "set `from = \"file\"`"),
+        ("kind='tpm2'\ntcti=''", "3:6", "tcti", "as in"),
+        ("tcti='swtpm'", "2:6", "tcti", "belongs to kind \"tpm2\""),
+        ("module='/m'", "2:8", "module", "belongs to kind \"pkcs11\""),
+        ("credential='x'", "2:12", "credential", "belongs to kind \"credential\""),
+    ] {
+        refused(&format!("[seal]\n{text}"), place, &format!("seal.{field}"), why);
+    }
+}
+
+#[test]
+fn slots_in_several_files_and_devices() {
+    let slot = |text: &str| accepted(&format!("[slot]\n{text}")).slot;
+    assert_eq!(slot("paths=['/a','/b']"), file_slot(&["/a", "/b"], false));
+    let SlotConfig::Tpm { index, tcti, .. } = slot("kind='tpm'") else { panic!("a TPM") };
+    assert_eq!((index, tcti.as_str()), (0x0180_4C54, "device:/dev/tpmrm0"));
+    let text = "kind='pkcs11'\nmodule='/m'\ntoken='t'\nname='n'\npin_from='environment'";
+    let SlotConfig::Pkcs11 { place, pin, .. } = slot(text) else { panic!("a token") };
+    assert_eq!((place.name.as_str(), pin), ("n", PassphraseSource::Environment));
+    for (text, place, field, why) in [
+        ("paths=[]", "2:7", "paths", "1 to 8 paths"),
+        ("paths=['/a','/a']", "2:13", "paths", "the same file twice"),
+        ("paths=['/a','']", "2:13", "paths", "not empty"),
+        ("paths=['1','2','3','4','5','6','7','8','9']", "2:7", "paths", "1 to 8 paths"),
+        ("path='/a'\npaths=['/b']", "2:6", "path", "either"),
+        ("token='t'", "2:7", "token", "belongs to kind \"pkcs11\""),
+        ("pin_fd=3", "2:8", "pin_fd", "belongs to kind \"pkcs11\""),
+        ("index=1", "2:7", "index", "belongs to kind \"tpm\""),
+        ("kind='tpm'\nindex=0x017fffff", "3:7", "index", "an NV index"),
+        ("kind='tpm'\nindex=0x01bfffff", "3:7", "index", "an NV index"),
+        ("kind='tpm'\naccept_filesystem=true", "3:19", "accept_filesystem", "may be copied"),
+        ("kind='pkcs11'", "2:6", "kind", "set `module` beside it"),
+        ("kind='pkcs11'\nmodule='/m'\ntoken='t'", "2:6", "kind", "set `pin_from` beside it"),
+    ] {
+        let field = if field == "paths" { String::new() } else { format!("slot.{field}") };
+        refused(&format!("[slot]\n{text}"), place, &field, why);
+    }
+    let text = "[slot]\npaths=['/a','/b']\n[seal]\npath='/b'";
     refused(text, "4:6", "seal.path", "cannot be the file of the slot");
 }
 

@@ -1,6 +1,7 @@
 use super::{TemporaryDirectory, whole_message};
 use crate::seal::{
-    PASSPHRASE_VARIABLE, PassphrasePurpose, PassphraseSource, Surroundings, read_passphrase,
+    CREDENTIALS_VARIABLE, NEW_PASSPHRASE_VARIABLE, PASSPHRASE_VARIABLE, PIN_VARIABLE,
+    PassphrasePurpose, PassphraseSource, Surroundings, read_passphrase, read_seal_credential,
 };
 use PassphrasePurpose::{Create, Open};
 use std::collections::VecDeque;
@@ -11,6 +12,8 @@ use std::os::unix::ffi::OsStringExt;
 /// An environment and a terminal for tests.
 #[derive(Default)]
 struct Scripted {
+    /// The variable that is asked for, if it is not that of a passphrase.
+    name: Option<&'static str>,
     variable: Option<OsString>,
     answers: VecDeque<&'static str>,
     questions: Vec<String>,
@@ -18,7 +21,7 @@ struct Scripted {
 
 impl Surroundings for Scripted {
     fn variable(&self, name: &str) -> Option<OsString> {
-        assert_eq!(name, PASSPHRASE_VARIABLE);
+        assert_eq!(name, self.name.unwrap_or(PASSPHRASE_VARIABLE));
         self.variable.clone()
     }
 
@@ -133,5 +136,77 @@ fn no_error_tells_the_passphrase() {
         let mut surroundings = Scripted { variable, ..Scripted::default() };
         let error = read_passphrase(&PassphraseSource::Environment, Create, &mut surroundings);
         assert!(!format!("{:?} {}", error, error.as_ref().unwrap_err()).contains("hunter2"));
+    }
+}
+
+#[test]
+fn pins_and_new_passphrases_have_variables_of_their_own() {
+    for (purpose, name) in [
+        (PassphrasePurpose::Pin, PIN_VARIABLE),
+        (PassphrasePurpose::Migrate, NEW_PASSPHRASE_VARIABLE),
+    ] {
+        let variable = Some(OsString::from("correct horse"));
+        let mut surroundings = Scripted { name: Some(name), variable, ..Scripted::default() };
+        check(&PassphraseSource::Environment, purpose, &mut surroundings, Ok(b"correct horse"));
+        surroundings.variable = None;
+        check(&PassphraseSource::Environment, purpose, &mut surroundings, Err(name));
+        surroundings.variable = Some(OsString::from("1234"));
+        let short = if purpose == PassphrasePurpose::Pin { Ok(&b"1234"[..]) } else { Err("12") };
+        check(&PassphraseSource::Environment, purpose, &mut surroundings, short);
+    }
+}
+
+#[test]
+fn from_a_descriptor() {
+    use std::os::fd::AsRawFd as _;
+    let directory = TemporaryDirectory::new();
+    let check = |content: &str, expected: Result<&[u8], &str>| {
+        let file = std::fs::File::open(directory.file("secret", content, 0o600)).unwrap();
+        let number = u32::try_from(file.as_raw_fd()).unwrap();
+        let source = PassphraseSource::Descriptor(number);
+        check(&source, Open, &mut Scripted::default(), expected);
+    };
+    check("correct horse", Ok(b"correct horse"));
+    check("correct horse\n", Ok(b"correct horse"));
+    check("", Err("is empty"));
+    check("\n", Err("is empty"));
+    check(&"x".repeat(1_026), Err("more than 1024 bytes"));
+    check(&"x".repeat(100_000), Err("more than 1024 bytes"));
+    let closed = PassphraseSource::Descriptor(60_000);
+    super::seal::check(&closed, Open, &mut Scripted::default(), Err("file descriptor 60000"));
+}
+
+#[test]
+fn from_a_credential() {
+    let directory = TemporaryDirectory::new();
+    let with = |directory: Option<&std::path::Path>| Scripted {
+        name: Some(CREDENTIALS_VARIABLE),
+        variable: directory.map(|path| path.as_os_str().to_owned()),
+        ..Scripted::default()
+    };
+    let source = PassphraseSource::Credential("pass".to_owned());
+    let check = |content: &str, mode, expected: Result<&[u8], &str>| {
+        directory.file("pass", content, mode);
+        check(&source, Open, &mut with(Some(directory.path())), expected);
+    };
+    check("correct horse\n", 0o400, Ok(b"correct horse"));
+    check("correct horse", 0o440, Ok(b"correct horse"));
+    check("correct horse", 0o600, Ok(b"correct horse"));
+    for mode in [0o404, 0o420, 0o460, 0o444, 0o401] {
+        check("correct horse", mode, Err("others may use it"));
+    }
+    check(&"x".repeat(1_026), 0o400, Err("more than"));
+    super::seal::check(&source, Open, &mut with(None), Err("`CREDENTIALS_DIRECTORY` is not set"));
+    let other = PassphraseSource::Credential("other".to_owned());
+    super::seal::check(
+        &other,
+        Open,
+        &mut with(Some(directory.path())),
+        Err("no credential `other`"),
+    );
+    for (length, fits) in [(31, false), (32, true), (33, false), (0, false)] {
+        directory.file("seal", &"k".repeat(length), 0o400);
+        let read = read_seal_credential("seal", &with(Some(directory.path())));
+        assert_eq!(read.is_ok(), fits, "{length}: {read:?}");
     }
 }

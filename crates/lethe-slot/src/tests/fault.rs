@@ -8,7 +8,7 @@ use lethe_erasure::seal::decode_sector;
 use lethe_erasure::slot::{ErasableSlot, EraseEvidence, SlotError};
 
 use super::medium::{Call, Fault, SECTOR, TestMedium};
-use super::{NoEntropy, image, seal};
+use super::{NoEntropy, image, seal, seals};
 use crate::{FileSlot, FileSlotError};
 
 const FAULTS: [Fault; 6] = [
@@ -22,7 +22,7 @@ const FAULTS: [Fault; 6] = [
 
 fn start(medium: &TestMedium) -> Result<FileSlot, FileSlotError> {
     let (path, entropy) = (Path::new("root.slot"), Arc::new(SystemEntropy));
-    FileSlot::over(Box::new(medium.clone()), path, seal(1), entropy, "test".to_owned())
+    FileSlot::over(Box::new(medium.clone()), path, seals(1), entropy, "test".to_owned())
 }
 
 /// A slot with image 1, made by an earlier process.
@@ -293,7 +293,7 @@ fn without_a_random_source_nothing_is_written() {
     let path = Path::new("root.slot");
     let over: Box<TestMedium> = Box::new(medium.clone());
     let mut slot =
-        FileSlot::over(over, path, seal(1), Arc::new(NoEntropy), "test".to_owned()).unwrap();
+        FileSlot::over(over, path, seals(1), Arc::new(NoEntropy), "test".to_owned()).unwrap();
     let before = medium.with(|world| world.cached);
     assert!(matches!(slot.put_new(&image(2)), Err(SlotError::Entropy)));
     assert!(matches!(slot.erase_all_but(1), Err(SlotError::Entropy)));

@@ -7,7 +7,7 @@ use lethe_crypto::SystemEntropy;
 use lethe_erasure::slot::ErasableSlot;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::{Folder, NoEntropy, create, image, open, seal, try_create};
+use super::{Folder, NoEntropy, create, image, open, seal, seals, try_create};
 use crate::files;
 use crate::{
     FileSlot, FileSlotError, FilesystemPolicy, KeyFileError, create_key_file, read_key_file,
@@ -84,7 +84,7 @@ fn a_slot_has_one_user() {
 fn what_is_made_and_not_finished_is_removed() {
     let folder = Folder::new();
     let accept = FilesystemPolicy::Accept;
-    let made = FileSlot::create(&folder.slot(), seal(1), Arc::new(NoEntropy), accept);
+    let made = FileSlot::create(&folder.slot(), seals(1), Arc::new(NoEntropy), accept);
     assert!(matches!(made, Err(FileSlotError::Entropy)));
     assert!(!folder.slot().exists());
     let made = create_key_file(&folder.key(), &NoEntropy);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lethe_crypto::SystemEntropy;
 
-use super::{Folder, open, seal};
+use super::{Folder, open, seal, seals};
 use crate::file_slot::check_filesystem;
 use crate::filesystem::{OVERWRITES_IN_PLACE, REFUSED};
 use crate::{FileSlot, FileSlotError, FilesystemPolicy, RefusedFilesystem, refused_filesystem};
@@ -78,7 +78,7 @@ fn the_operator_can_accept_what_is_refused() {
 fn a_slot_refused_at_creation_leaves_no_file() {
     let folder = Folder::new();
     let path = folder.slot();
-    let refused = FileSlot::create_if(&path, seal(1), Arc::new(SystemEntropy), |_| {
+    let refused = FileSlot::create_if(&path, seals(1), Arc::new(SystemEntropy), |_| {
         assert!(path.exists(), "it is asked of the file itself");
         check_filesystem(Ok(0x9123_683E), &path, FilesystemPolicy::Refuse)
     });

@@ -1,9 +1,16 @@
+mod device;
 mod fault;
 mod files;
 mod filesystem;
 mod measuring;
 mod medium;
+mod migrate;
+mod pkcs11;
+mod replicas;
+mod shares;
 mod slot;
+#[cfg(feature = "tpm")]
+mod tpm;
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +22,7 @@ use lethe_erasure::seal::{KeyFileSeal, Seal};
 use lethe_erasure::slot::{SlotEntry, SlotImage};
 use lethe_types::{Entropy, EntropyError, Secret, TreeId};
 
-use crate::{FileSlot, FileSlotError, FilesystemPolicy};
+use crate::{FileSlot, FileSlotError, FilesystemPolicy, Seals};
 
 /// A folder of its own for each test, removed at the end.
 struct Folder(PathBuf);
@@ -54,21 +61,30 @@ impl Entropy for NoEntropy {
     }
 }
 
-fn seal(byte: u8) -> Box<dyn Seal> {
-    Box::new(KeyFileSeal::new(Secret::init_with(|key| key.fill(byte))))
+fn seal(byte: u8) -> Arc<dyn Seal> {
+    Arc::new(KeyFileSeal::new(Secret::init_with(|key| key.fill(byte))))
+}
+
+fn seals(byte: u8) -> Seals {
+    Seals::only(seal(byte))
 }
 
 fn try_create(folder: &Folder) -> Result<FileSlot, FileSlotError> {
     let accept = FilesystemPolicy::Accept;
-    FileSlot::create(&folder.slot(), seal(1), Arc::new(SystemEntropy), accept)
+    FileSlot::create(&folder.slot(), seals(1), Arc::new(SystemEntropy), accept)
 }
 
 fn create(folder: &Folder) -> FileSlot {
     try_create(folder).unwrap()
 }
 
-fn open(folder: &Folder, seal: Box<dyn Seal>) -> Result<FileSlot, FileSlotError> {
-    FileSlot::open(&folder.slot(), seal, Arc::new(SystemEntropy), FilesystemPolicy::Accept)
+fn open(folder: &Folder, seal: Arc<dyn Seal>) -> Result<FileSlot, FileSlotError> {
+    FileSlot::open(
+        &folder.slot(),
+        Seals::only(seal),
+        Arc::new(SystemEntropy),
+        FilesystemPolicy::Accept,
+    )
 }
 
 fn image(generation: u64) -> SlotImage {

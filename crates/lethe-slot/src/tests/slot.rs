@@ -67,7 +67,7 @@ fn another_seal_opens_nothing_and_changes_nothing() {
     create(&folder).put_new(&image(1)).unwrap();
     let before = fs::read(folder.slot()).unwrap();
     let passphrase = PassphraseSeal::new(SecretVec::copy_from(b"a passphrase"));
-    for other in [seal(2), Box::new(passphrase)] {
+    for other in [seal(2), std::sync::Arc::new(passphrase)] {
         let loaded = open(&folder, other).unwrap().load().unwrap();
         assert_eq!((loaded.images.len(), loaded.faults.len()), (0, 1), "{loaded:?}");
     }

@@ -22,5 +22,7 @@ mod ncloud;
 mod ncloud_clients;
 mod policies;
 mod process;
+mod seals;
 mod storedsafe;
+mod tokens;
 mod uses;
