@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use lethe_engine::{GuardedHead, HeadGuard, JournalPlace};
 
-use crate::journal_file::JournalFiles;
+use crate::journal_replicas::JournalReplicas;
 use crate::private_files::{PrivateFileError, read_private, write_atomic};
 
 /// Longest file: 20 digits, a space, 64 digits, a newline.
@@ -44,8 +44,8 @@ impl HeadGuard for HeadFile {
     }
 
     fn journal(&mut self) -> Option<Box<dyn JournalPlace>> {
-        let first = self.0.first()?;
-        Some(Box::new(JournalFiles::new(first.with_file_name("journal"))))
+        let beside = self.0.iter().map(|head| head.with_file_name("journal"));
+        Some(Box::new(JournalReplicas::new(beside.collect())))
     }
 }
 

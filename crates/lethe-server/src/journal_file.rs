@@ -1,4 +1,4 @@
-//! The tombstone journal in a directory beside the slot: one file a segment, `EPOCH-LOGSIZE`.
+//! The tombstone journal in a directory beside a slot: one file a segment, `EPOCH-LOGSIZE`.
 //!
 //! It lies with the slot because it must be there when the data is lost, and must stay out of the
 //! copies that are made of the data. Where the slot goes, it goes.
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use lethe_engine::{JournalFault, JournalPlace, JournalSegment};
 
-use crate::private_files::{PRIVATE_FILE_MODE, ensure_private_dir};
+use crate::private_files::{PRIVATE_FILE_MODE, ensure_private_dir, write_atomic};
 
 /// Largest segment that is read, in bytes: some millions of destructions within one backup window.
 const SEGMENT_BYTES_MAX: u64 = 16 * 1_073_741_824;
@@ -27,6 +27,35 @@ impl JournalFiles {
     /// The journal in `directory`, which need not be there yet.
     pub(crate) fn new(directory: PathBuf) -> Self {
         Self { directory, newest: None }
+    }
+
+    /// Bytes of a segment; `None` if it is not there.
+    pub(crate) fn length(&self, segment: JournalSegment) -> Result<Option<u64>, JournalFault> {
+        match fs::metadata(self.path(segment)) {
+            Ok(found) => Ok(Some(found.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes a segment hold `bytes`, whatever it held.
+    pub(crate) fn replace(
+        &self,
+        segment: JournalSegment,
+        bytes: &[u8],
+    ) -> Result<(), JournalFault> {
+        self.ensure_directory()?;
+        Ok(write_atomic(&self.path(segment), bytes, PRIVATE_FILE_MODE)?)
+    }
+
+    fn ensure_directory(&self) -> Result<(), JournalFault> {
+        if !self.directory.exists() {
+            ensure_private_dir(&self.directory)?;
+            if let Some(parent) = self.directory.parent() {
+                sync(parent)?;
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, segment: JournalSegment) -> PathBuf {
@@ -87,12 +116,7 @@ impl JournalPlace for JournalFiles {
     }
 
     fn begin(&mut self, segment: JournalSegment) -> Result<(), JournalFault> {
-        if !self.directory.exists() {
-            ensure_private_dir(&self.directory)?;
-            if let Some(parent) = self.directory.parent() {
-                sync(parent)?;
-            }
-        }
+        self.ensure_directory()?;
         let opened = OpenOptions::new()
             .append(true)
             .create(true)

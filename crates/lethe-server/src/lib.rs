@@ -16,6 +16,7 @@ mod doors;
 mod error;
 mod head_file;
 mod journal_file;
+mod journal_replicas;
 mod memory;
 mod open;
 mod principals;

@@ -109,7 +109,6 @@ pub(crate) fn parts(
     audit: Arc<AuditFile>,
 ) -> Parts {
     let store: Arc<dyn Store> = store;
-    // In the order of the paths: the journal lies beside the first.
     let mut heads: Vec<PathBuf> = Vec::new();
     for head in config.slot.paths().iter().map(|path| path.with_file_name("log.head")) {
         if !heads.contains(&head) {
