@@ -94,8 +94,19 @@ fn what_makes_no_sense_is_refused() {
     key("encrypt ID --aad x --aad-file y");
     key("verify ID");
     key("show ID --token t");
-    for unborn in ["apikey", "backup", "restore", "doctor"] {
-        refused(&format!("lethe {unborn}"));
+    for words in [
+        "apikey",
+        "backup",
+        "backup d --window 7",
+        "backup d list",
+        "backup forget 7",
+        "backup verify d --vkey nonsense",
+        "restore",
+        "restore d --backup 7",
+        "doctor d",
+        "seal",
+    ] {
+        refused(&format!("lethe {words}"));
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) enum Work {
     /// A key of 32 bytes.
     Wrap,
     Unwrap,
-    /// One hardened step, or a symmetric child.
+    /// One step, hardened where it can be, or a symmetric child.
     Derive,
 }
 
@@ -173,7 +173,9 @@ fn derive(algorithm: Algorithm, parent: SecretVec) -> Result<Once, CryptoError> 
             taken(algorithm.derive_symmetric(&parent, b"label", algorithm))
         }));
     }
-    let path: DerivationPath = "m/1'".parse()?;
+    // Some derive by their public key alone, which no hardened step can.
+    let path: DerivationPath =
+        if algorithm.name().starts_with("hd-") { "m/1" } else { "m/1'" }.parse()?;
     Ok(Box::new(move || taken(algorithm.derive_child(&parent, &path))))
 }
 
