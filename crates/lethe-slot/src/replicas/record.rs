@@ -128,7 +128,7 @@ pub(crate) fn print(own: ReplicaId, record: &Record) -> String {
     text
 }
 
-/// Strict: only what [`print`] writes.
+/// Strict: only what `print` writes.
 pub(crate) fn parse(text: &str) -> Option<(ReplicaId, Record)> {
     let mut lines = text.lines();
     if lines.next()? != MAGIC {

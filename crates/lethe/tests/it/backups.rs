@@ -198,6 +198,34 @@ fn nobody_serving_the_backup_is_taken_from_the_data() {
 }
 
 #[test]
+fn an_api_key_that_was_deleted_stays_refused_over_a_restore() {
+    let site = Site::new();
+    let server = site.start();
+    let make = |server: &Server, name: &str| {
+        let data = text(server.data());
+        let words =
+            ["--json", "apikey", "--dev", &data, "create", name, "--permission", "keys.read"];
+        let made = said(&words.map(str::to_owned), &[]);
+        let id = made["key"]["id"].as_str().expect("an id").to_owned();
+        (id, made["secret"].as_str().expect("a secret").to_owned())
+    };
+    let status = |server: &Server, secret: &str| {
+        server.native().without_token().with_token(secret).get("/v1/keys").status
+    };
+    let [(_, live), (dead_id, dead)] = ["live", "dead"].map(|name| make(&server, name));
+    assert_eq!((status(&server, &live), status(&server, &dead)), (200, 200));
+    site.take(&[]);
+    let data = text(server.data());
+    assert!(run_cli(&["apikey", "--dev", &data, "delete", &dead_id]).status.success());
+    assert_eq!((status(&server, &live), status(&server, &dead)), (200, 401));
+    drop(server);
+    site.lose();
+    site.restore();
+    let server = site.start();
+    assert_eq!((status(&server, &live), status(&server, &dead)), (200, 401));
+}
+
+#[test]
 fn what_is_no_whole_backup_or_has_no_slot_restores_nothing() {
     let site = Site::new();
     let server = site.start();
