@@ -1,26 +1,24 @@
 //! The tombstone journal at a start: what a crash kept from it is written now.
 
-use lethe_types::Secret;
+use lethe_store::{Batch, Store, StoreKey};
 
 use super::StartError;
-use super::load::rows;
+use super::load::{Loaded, rows};
 use crate::journal::{Journal, JournalPlace, RootChange};
 use crate::keys;
-use crate::shared::Shared;
 
 /// The journal beside the slot, with everything that is durable in the store; `None` if the
 /// installation has no place for one.
 pub(super) fn resume(
     place: Option<Box<dyn JournalPlace>>,
-    shared: &Shared,
-    pepper: &Secret<32>,
+    store: &dyn Store,
+    loaded: &Loaded,
 ) -> Result<Option<Journal>, StartError> {
     let Some(place) = place else { return Ok(None) };
-    let mut journal = Journal::new(place, crate::journal::mac(pepper));
+    let mut journal = Journal::new(place, crate::journal::mac(&loaded.pepper));
     let Some(next_index) = journal.resume().map_err(StartError::Journal)? else {
         return Ok(Some(journal));
     };
-    let store = &*shared.store;
     let mut changes: Vec<(u64, Vec<u8>)> = Vec::new();
     rows(store, keys::JOURNAL, |key, row| {
         let damaged = StartError::Damaged("a row of the tombstone journal");
@@ -38,7 +36,7 @@ pub(super) fn resume(
         journal.write(Some(&change)).map_err(StartError::Journal)?;
     }
     // The entries of a change that was made are among them.
-    let size = shared.log.read().size();
+    let size = loaded.log.size();
     for first in (next_index..size).step_by(ENTRIES_AT_ONCE) {
         let mut entries = Vec::new();
         for index in first..size.min(first.saturating_add(AT_ONCE)) {
@@ -50,6 +48,20 @@ pub(super) fn resume(
         journal.write(None).map_err(StartError::Journal)?;
     }
     Ok(Some(journal))
+}
+
+/// Removes what the journal was told above: the destructions of it are complete.
+pub(super) fn drop_told(store: &dyn Store) -> Result<(), StartError> {
+    let mut told = Vec::new();
+    rows(store, keys::JOURNAL, |key, _| {
+        let key = StoreKey::new(keys::JOURNAL, key);
+        told.push(key.map_err(|_| StartError::Damaged("a row of the tombstone journal"))?);
+        Ok(())
+    })?;
+    if !told.is_empty() {
+        store.commit(told.into_iter().fold(Batch::new(), Batch::delete))?;
+    }
+    Ok(())
 }
 
 /// Log entries of one record.

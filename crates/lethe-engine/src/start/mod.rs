@@ -161,11 +161,14 @@ impl Engine {
         head_guard::check(&*parts.guard, &loaded.log, &*parts.store)?;
         let tree_id = recovered.tree.tree_id();
         let signer = log_signer(&loaded, parts.origin.as_deref())?;
+        // Before the slot gets the root of a destruction that is carried on.
+        let place = parts.guard.journal();
+        let journal = journal::resume(place, &*parts.store, &loaded)?;
         let mut catalogued = recover::complete(&mut parts, recovered, loaded, &signer)?;
         lists::drop_idle(&*parts.store, &catalogued.catalogue)?;
         let size = catalogued.log.size();
         let text = signer.checkpoint(size, catalogued.log.root()).into();
-        let place = parts.guard.journal();
+        journal::drop_told(&*parts.store)?;
         let shared = Arc::new(Shared {
             store: parts.store.clone(),
             clock: parts.clock,
@@ -190,7 +193,6 @@ impl Engine {
         });
         shared.note_retained(&catalogued.image);
         let revision = parts.store.revision()?;
-        let journal = journal::resume(place, &shared, &catalogued.pepper)?;
         let owned = Owned {
             slot: parts.slot,
             image: catalogued.image,

@@ -175,3 +175,30 @@ fn a_restore_that_is_cut_short_at_any_step_can_be_done_again() {
     }
     assert!(cases > 12, "{cases}");
 }
+
+#[test]
+fn a_start_tells_the_journal_before_the_slot_and_keeps_nothing_of_it_in_the_store() {
+    let lost = World::new();
+    let engine = lost.start();
+    let [keeps, dies] = [made(&engine), made(&engine)];
+    let copied = take(&engine, Some(DAY), None);
+    lost.journal.fail(1_000);
+    destroy(&engine, &admin(&engine, "acme"), dies.0).unwrap_err();
+    engine.close();
+    lost.journal.fail(0);
+    let told = || lost.store.range(crate::keys::JOURNAL, b"", 10).unwrap().rows.len();
+    assert_eq!(told(), 1, "the destruction is durable and not told");
+    // The start dies when the slot has erased the old root; then the machine is lost.
+    let stopped = (2, SlotFault::DoneThenStop);
+    let slot = FaultySlot::new(lost.slot.clone(), Arc::default(), stopped);
+    lost.start_with(Box::new(slot)).unwrap_err();
+    let fork = World { slot: lost.slot.copied(), ..lost.fork(lost.store.clone()) };
+    let (world, done) = restored(&fork, &[&copied]).unwrap();
+    assert_eq!(done.destroyed_again, 1);
+    let engine = world.start();
+    gone(&engine, dies.0, &dies.1);
+    assert!(works(&engine, &admin(&engine, "acme"), keeps.0, &keeps.1));
+    engine.close();
+    lost.start().close();
+    assert_eq!(told(), 0);
+}
