@@ -31,7 +31,9 @@ const DESTROYS_MAX: u64 = 60_000;
 /// Keys of one bulk destruction for each second of a measurement.
 const BULK_KEYS_PER_S: u64 = 20_000;
 /// Fewest keys that are made for work which takes them in turn.
-const KEYS_IN_TURN_MIN: usize = 200;
+const KEYS_IN_TURN_MIN: u64 = 200;
+/// API keys that are looked at in turn: fewer than the door grants by default.
+const API_KEYS: u64 = 50;
 /// Connections over which keys are made beforehand or cleared away.
 const FILL_CONNECTIONS: usize = 64;
 /// Longest time for either.
@@ -258,8 +260,7 @@ impl Session<'_> {
     async fn prepare_api_keys(&self) -> Result<Work, String> {
         let (target, door) = self.server.door("altostrat", self.plan.is_tls)?;
         let clients = Altostrat::of(door::Site { target: target.clone(), door })?;
-        let number = u64::try_from(KEYS_IN_TURN_MIN).unwrap_or(u64::MAX);
-        let work = Arc::new(clients.creations(number));
+        let work = Arc::new(clients.creations(API_KEYS));
         let load = Load::closed(FILL_CONNECTIONS, FILL_WITHIN);
         let made = load::run(&target, &work, load).await?;
         match made.first_error {
@@ -347,8 +348,7 @@ impl Session<'_> {
     /// Makes the keys that are used in turn, if there are none yet.
     async fn fill_turn(&mut self) -> Result<(), String> {
         if self.keys_in_turn.is_empty() {
-            let number = u64::try_from(KEYS_IN_TURN_MIN).unwrap_or(u64::MAX);
-            let mut run = make_keys(&self.site, number, None).await?;
+            let mut run = make_keys(&self.site, KEYS_IN_TURN_MIN, None).await?;
             self.keys_in_turn = Arc::new(run.keys.iter().filter_map(|key| key_text(key)).collect());
             self.own_keys.append(&mut run.keys);
         }

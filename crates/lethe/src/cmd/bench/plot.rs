@@ -125,33 +125,39 @@ fn draw(out: &mut String, panel: &Panel) {
             top + 4.0
         ),
     );
-    let p50 = |point: &Point| point.p50_ms;
-    let p99 = |point: &Point| point.p99_ms;
-    let of: [(&[Point], &dyn Fn(&Point) -> f64); 4] =
-        [(&panel.server, &p50), (&panel.server, &p99), (&panel.floor, &p50), (&panel.floor, &p99)];
+    draw_lines(out, panel, &|point, value| (x_of(point.per_second), y_of(value)));
+}
+
+/// The four lines of a panel; `place` says where a point lies.
+fn draw_lines(out: &mut String, panel: &Panel, place: &dyn Fn(&Point, f64) -> (f64, f64)) {
+    let of: [(&[Point], fn(&Point) -> f64); 4] = [
+        (&panel.server, |point| point.p50_ms),
+        (&panel.server, |point| point.p99_ms),
+        (&panel.floor, |point| point.p50_ms),
+        (&panel.floor, |point| point.p99_ms),
+    ];
     for ((points, value), (_, color, dashes)) in of.into_iter().zip(LINES) {
-        let mut points = points.to_vec();
+        let is_there = |point: &&Point| is_drawn(point.per_second) && is_drawn(value(point));
+        let mut points: Vec<&Point> = points.iter().filter(is_there).collect();
         points.sort_by(|one, other| one.per_second.total_cmp(&other.per_second));
-        let places =
-            points.iter().filter(|point| is_drawn(point.per_second) && is_drawn(value(point)));
-        let places: Vec<(f64, f64)> =
-            places.map(|point| (x_of(point.per_second), y_of(value(point)))).collect();
         let mut path = String::new();
-        for (index, (x, y)) in places.iter().enumerate() {
-            write(&mut path, format_args!("{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' }));
+        let mut dots = String::new();
+        for point in points {
+            let (x, y) = place(point, value(point));
+            let step = if path.is_empty() { 'M' } else { 'L' };
+            write(&mut path, format_args!("{step}{x:.1} {y:.1}"));
+            write(
+                &mut dots,
+                format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.2\" fill=\"{color}\"/>\n"),
+            );
         }
         write(
             out,
             format_args!(
-                "<path d=\"{path}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.5\"{dashes}/>\n"
+                "<path d=\"{path}\" fill=\"none\" stroke=\"{color}\" \
+                 stroke-width=\"1.5\"{dashes}/>\n{dots}"
             ),
         );
-        for (x, y) in places {
-            write(
-                out,
-                format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.2\" fill=\"{color}\"/>\n"),
-            );
-        }
     }
 }
 

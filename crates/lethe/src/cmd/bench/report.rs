@@ -210,23 +210,22 @@ fn mixed_cells(mixed: &Mixed) -> Vec<String> {
 fn notes(measured: &Measured) -> Vec<String> {
     let mut lines = vec![String::new()];
     if !measured.rows.is_empty() {
-        lines.extend([
-            "CPU/1K: CPU seconds of the server for 1,000 requests. Floor: an endpoint with HTTP, JSON"
-                .to_owned(),
-            "and the cipher only, in turn with the server; × FLOOR is of the middle round (least to"
-                .to_owned(),
-            "most). Creates and destroys are durable, destroys erased and with receipt.".to_owned(),
-            format!(
-                "The rates in the budgets are those of {} over 16 connections, of another day; it took",
-                peer::NAME
-            ),
-            format!(
-                "{} CPU/1K for a create, {} for a delete, {} for an encryption with audit.",
-                peer::CREATE_CPU,
-                peer::DELETE_CPU,
-                peer::ENCRYPT_CPU
-            ),
-        ]);
+        let legend = [
+            "CPU/1K: CPU seconds of the server for 1,000 requests. Floor: an endpoint with HTTP,",
+            "JSON and the cipher only, in turn with the server; × FLOOR is of the middle round",
+            "(least to most). Creates and destroys are durable, destroys erased and with receipt.",
+        ];
+        lines.extend(legend.map(str::to_owned));
+        lines.push(format!(
+            "Rates in budgets are those of {} over 16 connections, of another day; it took",
+            peer::NAME
+        ));
+        lines.push(format!(
+            "{} CPU/1K for a create, {} for a delete, {} for an encryption with audit.",
+            peer::CREATE_CPU,
+            peer::DELETE_CPU,
+            peer::ENCRYPT_CPU
+        ));
     }
     let is_open = measured.rows.iter().any(|row| row.pace != Pace::Closed);
     if is_open || !measured.mixed.is_empty() {

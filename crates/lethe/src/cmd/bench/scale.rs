@@ -101,14 +101,12 @@ impl Scale {
         let memory = |kib: Option<u64>| {
             kib.map_or_else(String::new, |kib| format!("{} MiB", thousands(kib / 1_024)))
         };
-        let cpu = self.fill_cpu.map_or_else(String::new, |cpu| {
-            format!("{:.3} CPU s for 1,000", cpu.as_secs_f64() * 1_000.0 / count(number.max(1)))
-        });
-        let made = format!(
-            "{} in {:.1} s, {rate:.0} /s, {cpu}",
-            thousands(number),
-            self.fill.as_secs_f64()
-        );
+        let seconds = self.fill.as_secs_f64();
+        let mut made = format!("{} in {seconds:.1} s, {rate:.0} /s", thousands(number));
+        if let Some(cpu) = self.fill_cpu {
+            let per_1k = cpu.as_secs_f64() * 1_000.0 / count(number.max(1));
+            made.push_str(&format!(", {per_1k:.3} CPU s for 1,000"));
+        }
         let mut fields =
             vec![("keys made", made), ("memory then", memory(self.resident_filled_kib))];
         if let Some(start) = &self.start {
@@ -213,7 +211,7 @@ mod tests {
             start: None,
         };
         let fields = scale.fields();
-        assert_eq!(fields[0].1, "4 in 2.0 s, 2 /s, ");
+        assert_eq!(fields[0].1, "4 in 2.0 s, 2 /s");
         assert_eq!((fields.len(), fields[1].1.as_str()), (2, ""));
         assert_eq!(scale.json()["start"], Value::Null);
     }

@@ -67,7 +67,7 @@ pub(super) enum Budget {
 }
 
 /// The open server that design section 1 speaks of, measured before on a machine like the one that
-/// the budgets are made for. Rates of another day are a hint; `benches/peers` takes both in one run.
+/// the budgets are made for. Rates of another day are a hint; `benches/peers` takes all in one run.
 pub(super) mod peer {
     pub(in super::super) const NAME: &str = "OpenBao 2.7.2";
     /// Durable creates and deletes a second over 16 connections.
