@@ -1,9 +1,9 @@
 //! ML-DSA (FIPS 204), pure, hedged: a signature is another one each time.
 //!
 //! By the library where there is no context, and by another crate where there is one
-//! (`ml_dsa_context.rs`). Neither prehashes messages here, so that digests are refused. The material
-//! is the 32-byte seed; an expanded key without its seed is taken too, since it cannot be turned
-//! back.
+//! (`ml_dsa_context.rs`). Neither prehashes messages here, so that digests are refused. The
+//! material is the 32-byte seed; an expanded key without its seed is taken too, since it cannot be
+//! turned back.
 
 use aws_lc_rs::encoding::AsRawBytes;
 use aws_lc_rs::signature::{
@@ -14,7 +14,7 @@ use ml_dsa::{MlDsa44, MlDsa65, MlDsa87};
 use pkcs8::ObjectIdentifier;
 use subtle::ConstantTimeEq;
 
-use super::ml_dsa_context::{Contextual, checked};
+use super::ml_dsa_context::{Contextual, Of, checked};
 use super::{ExpandedKey, Family, NO_PRIVATE_HALF, message_alone, random};
 use crate::encoding::NO_SUCH_FORM;
 use crate::encoding::fixed_der::{KeyDer, LatticePrivate};
@@ -29,7 +29,7 @@ pub(crate) static ML_DSA_44: MlDsa = MlDsa {
     verifying: &signature::ML_DSA_44,
     public_bytes: 1_312,
     expanded_bytes: 2_560,
-    contextual: Contextual::of::<MlDsa44>(),
+    contextual: &Of::<MlDsa44>::NEW,
     jwa_name: "ML-DSA-44",
     der: KeyDer { oid: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17") },
 };
@@ -38,7 +38,7 @@ pub(crate) static ML_DSA_65: MlDsa = MlDsa {
     verifying: &signature::ML_DSA_65,
     public_bytes: 1_952,
     expanded_bytes: 4_032,
-    contextual: Contextual::of::<MlDsa65>(),
+    contextual: &Of::<MlDsa65>::NEW,
     jwa_name: "ML-DSA-65",
     der: KeyDer { oid: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18") },
 };
@@ -47,7 +47,7 @@ pub(crate) static ML_DSA_87: MlDsa = MlDsa {
     verifying: &signature::ML_DSA_87,
     public_bytes: 2_592,
     expanded_bytes: 4_896,
-    contextual: Contextual::of::<MlDsa87>(),
+    contextual: &Of::<MlDsa87>::NEW,
     jwa_name: "ML-DSA-87",
     der: KeyDer { oid: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19") },
 };
@@ -64,7 +64,7 @@ pub(crate) struct MlDsa {
     verifying: &'static PqdsaVerificationAlgorithm,
     public_bytes: usize,
     expanded_bytes: usize,
-    contextual: Contextual,
+    contextual: &'static dyn Contextual,
     /// The `alg` of a JSON Web Key (RFC 9964).
     jwa_name: &'static str,
     /// RFC 9881.
@@ -228,7 +228,7 @@ struct MlDsaKey {
     private: Option<Private>,
     verifier: ParsedPublicKey,
     public: PublicKey,
-    contextual: Contextual,
+    contextual: &'static dyn Contextual,
 }
 
 struct Private {
@@ -253,7 +253,7 @@ impl ExpandedKey for MlDsaKey {
         if let Some(context) = context {
             let material = private.material.expose();
             // Randomness of the library's own, as in the signatures that it makes itself.
-            let made = (self.contextual.sign)(material, context, message, &SystemEntropy);
+            let made = self.contextual.sign(material, (context, message), &SystemEntropy);
             return made.map(Signature::plain);
         }
         let mut signature = vec![0; private.signature_bytes];
@@ -271,7 +271,7 @@ impl ExpandedKey for MlDsaKey {
         let (message, context) = parts_of(request)?;
         Ok(match context {
             Some(context) => {
-                (self.contextual.verify)(self.public.raw(), context, message, signature)
+                self.contextual.verify(self.public.raw(), (context, message), signature)
             }
             None => self.verifier.verify_sig(message, signature).is_ok(),
         })

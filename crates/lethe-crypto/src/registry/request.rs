@@ -38,7 +38,8 @@ pub struct SignRequest<'a> {
     /// Message or digest.
     pub input: SignInput<'a>,
     /// What the scheme binds beside the message: the context of Ed25519ctx, Ed25519ph, Ed448,
-    /// Ed448ph and ML-DSA (at most [`CONTEXT_BYTES_MAX`] bytes); the Merkle root of `bip340-taproot`.
+    /// Ed448ph and ML-DSA (at most [`CONTEXT_BYTES_MAX`] bytes); the Merkle root of
+    /// `bip340-taproot`.
     pub context: Option<&'a [u8]>,
     /// Auxiliary randomness of BIP-340; 32 zero bytes if there is none. Verification ignores it.
     pub aux_random: Option<&'a [u8; 32]>,

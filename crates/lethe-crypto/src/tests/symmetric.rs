@@ -128,7 +128,8 @@ proptest! {
         halves in 2_usize..70,
     ) {
         let plaintext: Vec<u8> = seed.iter().copied().cycle().take(8 * halves).collect();
-        for (name, bytes) in [("aes128-kw", 16), ("aes192-kw", 24), ("aes256-kw", 32), ("aes256", 32)] {
+        let names = [("aes128-kw", 16), ("aes192-kw", 24), ("aes256-kw", 32), ("aes256", 32)];
+        for (name, bytes) in names {
             let key = algorithm(name).load(&SecretVec::copy_from(&seed[..bytes])).unwrap();
             assert_eq!(key.wrap_from(&[0xa6; 8], &plaintext), key.wrap(&plaintext));
             let wrapped = key.wrap_from(&value, &plaintext).unwrap();

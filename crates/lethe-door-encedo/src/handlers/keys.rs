@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lethe_engine::{Caller, EngineError, KeyChange};
+use lethe_engine::{Caller, DoorOperation, EngineError, KeyChange};
+use lethe_types::Permission;
 use serde_json::{Value, json};
 
 use crate::b64;
 use crate::call::{Answer, Call, Outcome, Work};
 use crate::error::Failure;
 use crate::handlers::create::{checked_label, name_of};
+use crate::index::{BEGINNING_BYTES, Place};
 use crate::key::{DESCR, DESCR_BYTES_MAX, Key, LABEL, UPDATED, exported};
 use crate::kid::Kid;
 use crate::state::{Holder, State};
@@ -19,7 +21,9 @@ const PAGE_KEYS: usize = 15;
 /// Bytes of what is searched for.
 const NEEDLE_BYTES_MAX: usize = 64;
 /// Bytes from which on anybody may search.
-const ANONYMOUS_NEEDLE_BYTES_MIN: usize = 6;
+const ANONYMOUS_NEEDLE_BYTES_MIN: usize = BEGINNING_BYTES;
+/// A search that the index answers.
+const SEARCH: DoorOperation = DoorOperation::named("encedo.key.search");
 /// How often a change is tried that lost to another one.
 const TRIES: usize = 4;
 
@@ -113,18 +117,51 @@ pub(crate) fn search(state: &Arc<State>, call: &Arc<Call>) -> Work {
         if needle.bytes.len() > NEEDLE_BYTES_MAX {
             return Err(Failure::NotDone);
         }
-        let (mut passed, mut shown) = (0, Vec::new());
-        state.each_key(&caller, |key| {
-            if needle.is_in(&key.descr) {
-                if passed >= offset && shown.len() < limit {
-                    shown.push(key.shown());
-                }
-                passed += 1;
-            }
-            shown.len() < limit
-        })?;
-        Ok(page(&state, offset, shown))
+        Ok(page(&state, offset, found(&state, &caller, &needle, (offset, limit))?))
     })
+}
+
+/// The keys that are searched for, oldest first, without the first `offset`.
+fn found(
+    state: &State,
+    caller: &Caller,
+    needle: &Needle,
+    (offset, limit): (usize, usize),
+) -> Result<Vec<Value>, EngineError> {
+    let (mut passed, mut shown) = (0, Vec::new());
+    let mut see = |key: &Key| {
+        if passed >= offset && shown.len() < limit {
+            shown.push(key.shown());
+        }
+        passed += 1;
+        shown.len() < limit
+    };
+    if limit > 0 && needle.at_start && needle.bytes.len() >= BEGINNING_BYTES {
+        state.engine.decide(caller, SEARCH, None)?;
+        let begins = |key: &Key| key.descr.starts_with(beginning(&needle.bytes));
+        let is_there = |(created, kid): &Place| {
+            let key = state.key(*kid).filter(begins);
+            key.is_some_and(|key| key.entry.record().created.0 == *created)
+        };
+        let looked = state.descriptions.each(&needle.bytes, is_there, |kid| {
+            let key = state.key(kid).filter(|key| needle.is_in(&key.descr));
+            let key = key.filter(|key| is_listed(state, caller, key));
+            key.is_none_or(|key| see(&key))
+        });
+        looked.ok_or(EngineError::Internal("a needle without a beginning"))?;
+    } else {
+        state.each_key_with(caller, |descr| needle.is_in(descr), |key| see(&key))?;
+    }
+    Ok(shown)
+}
+
+fn beginning(bytes: &[u8]) -> &[u8] {
+    bytes.get(..BEGINNING_BYTES).unwrap_or_default()
+}
+
+/// Whether a list of the caller has it.
+fn is_listed(state: &State, caller: &Caller, key: &Key) -> bool {
+    key.entry.record().vault == state.vault && caller.may_on(Permission::KeysRead, &key.entry)
 }
 
 fn position(call: &Call, name: &str) -> Result<Option<usize>, Failure> {
@@ -199,7 +236,10 @@ pub(crate) fn update(state: &Arc<State>, call: &Arc<Call>) -> Work {
             let seen = &key.entry;
             let (id, expected) = (seen.record().id, Some(seen.revision()));
             match state.engine.update_key(caller, id, &change, expected).await {
-                Ok(_) => return Ok(Answer::empty()),
+                Ok(entry) => {
+                    Key::of(entry).inspect(|key| state.descriptions.insert(key));
+                    return Ok(Answer::empty());
+                }
                 // Somebody else was faster: their time of change counts.
                 Err(EngineError::RevisionMismatch) => {}
                 Err(error) => return Err(error.into()),

@@ -395,6 +395,15 @@ fn agreements_refuse_points_that_are_none() {
             ("x25519-ml-kem-768", decapsulate(&[0; 1_120]), "invalid_field public_key"),
             ("ml-kem-768", encapsulate(Some(2)), "item_not_found"),
             ("x25519", encapsulate(None), "incompatible_use"),
+        ],
+    );
+}
+
+#[test]
+fn wrapping_refuses_lengths_and_values_that_there_are_not() {
+    check(
+        &Keys::new(),
+        vec![
             ("aes256-kw", wrap(&[0; 15]), "invalid_field plaintext"),
             ("aes256-kw", wrap(&[0; 8]), "invalid_field plaintext"),
             ("aes256-kwp", wrap(b""), "invalid_field plaintext"),
