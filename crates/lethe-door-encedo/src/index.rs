@@ -34,25 +34,30 @@ impl Descriptions {
     }
 
     /// Calls `see` with every key whose description may begin as `needle` does, oldest first, until
-    /// it returns `false`. `is_there` says whether a key is what the index says of it. `None` if
-    /// the needle is too short to tell.
-    pub(crate) fn each(
+    /// it returns `false`. `there` finds the key of a place, if it is what the index says of it.
+    /// `None` if the needle is too short to tell.
+    pub(crate) fn each<T>(
         &self,
         needle: &[u8],
-        is_there: impl Fn(&Place) -> bool,
-        mut see: impl FnMut(Kid) -> bool,
+        there: impl Fn(&Place) -> Option<T>,
+        mut see: impl FnMut(T) -> bool,
     ) -> Option<()> {
         let beginning: Beginning = *needle.first_chunk()?;
         let mut after = None;
         while let Some(at) = self.next(&beginning, after) {
-            if !is_there(&at) {
-                self.forget(&beginning, &at);
-                // Somebody may have brought it back since it was looked at.
-                if is_there(&at) {
-                    self.0.lock().entry(beginning).or_default().insert(at);
+            match there(&at) {
+                Some(found) => {
+                    if !see(found) {
+                        break;
+                    }
                 }
-            } else if !see(at.1) {
-                break;
+                None => {
+                    self.forget(&beginning, &at);
+                    // Somebody may have brought it back since it was looked at.
+                    if there(&at).is_some() {
+                        self.0.lock().entry(beginning).or_default().insert(at);
+                    }
+                }
             }
             after = Some(at);
         }

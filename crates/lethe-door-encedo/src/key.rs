@@ -259,6 +259,11 @@ impl Key {
     }
 }
 
+/// Whether this door made the key.
+pub(crate) fn is_of_door(record: &KeyRecord) -> bool {
+    record.details().attributes.contains_key(TYPE)
+}
+
 /// The description; empty if there is none.
 pub(crate) fn descr_of(record: &KeyRecord) -> &[u8] {
     record.details().attributes.get(DESCR).map_or(&[], |bytes| bytes)

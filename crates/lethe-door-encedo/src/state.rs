@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::event::{Actor, Ended, Event, Kind};
 use crate::index::Descriptions;
 use crate::journal::{Journal, StoredBoot};
-use crate::key::{Key, descr_of};
+use crate::key::Key;
 use crate::kid::Kid;
 use crate::scope::Scope;
 use crate::settings::Settings;
@@ -240,8 +240,13 @@ impl State {
 
     /// The live key of that identifier.
     pub(crate) fn key(&self, kid: Kid) -> Option<Key> {
+        self.entry(kid).and_then(Key::of)
+    }
+
+    /// The same as the engine has it.
+    pub(crate) fn entry(&self, kid: Kid) -> Option<Arc<KeyEntry>> {
         let entry = self.engine.key_with_alias(self.realm, DOOR, &kid.to_string())?;
-        (!entry.record().state.is_destroyed()).then(|| Key::of(entry)).flatten()
+        (!entry.record().state.is_destroyed()).then_some(entry)
     }
 
     /// Whether a key that is gone had the identifier.
@@ -251,36 +256,19 @@ impl State {
     }
 
     /// Calls `see` with every key, oldest first, until it returns `false`.
-    pub(crate) fn each_key(
+    pub(crate) fn each_entry(
         &self,
         caller: &Caller,
-        see: impl FnMut(Key) -> bool,
-    ) -> Result<(), EngineError> {
-        self.each_key_with(caller, |_| true, see)
-    }
-
-    /// The same for those keys whose descriptions `is_wanted`: the others are only glanced at.
-    pub(crate) fn each_key_with(
-        &self,
-        caller: &Caller,
-        is_wanted: impl Fn(&[u8]) -> bool,
-        mut see: impl FnMut(Key) -> bool,
+        mut see: impl FnMut(&Arc<KeyEntry>) -> bool,
     ) -> Result<(), EngineError> {
         let most = lethe_types::limits::PAGE_KEYS_MAX;
         let mut from = 0;
         loop {
             let page = self.page(caller, from, most)?;
-            let count = page.len();
-            let wanted = page.into_iter().filter(|entry| is_wanted(descr_of(entry.record())));
-            for key in wanted.filter_map(Key::of) {
-                if !see(key) {
-                    return Ok(());
-                }
-            }
-            if count < most {
+            if !page.iter().all(&mut see) || page.len() < most {
                 return Ok(());
             }
-            from += count;
+            from += page.len();
         }
     }
 
@@ -306,7 +294,8 @@ impl State {
     /// Looks at every key for what is kept of them in memory.
     fn find_pairings(&self) -> Result<(), EngineError> {
         let mut found = BTreeMap::new();
-        self.each_key(&self.own, |key| {
+        self.each_entry(&self.own, |entry| {
+            let Some(key) = Key::of(Arc::clone(entry)) else { return true };
             if let Some(pid) = key.pairing_id()
                 && self.engine.holder_of(self.realm, &external_of(key.kid)).is_some()
             {

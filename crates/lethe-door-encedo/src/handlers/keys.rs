@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lethe_engine::{Caller, DoorOperation, EngineError, KeyChange};
+use lethe_engine::{Caller, DoorOperation, EngineError, KeyChange, KeyEntry};
 use lethe_types::Permission;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::call::{Answer, Call, Outcome, Work};
 use crate::error::Failure;
 use crate::handlers::create::{checked_label, name_of};
 use crate::index::{BEGINNING_BYTES, Place};
-use crate::key::{DESCR, DESCR_BYTES_MAX, Key, LABEL, UPDATED, exported};
+use crate::key::{DESCR, DESCR_BYTES_MAX, Key, LABEL, UPDATED, descr_of, exported, is_of_door};
 use crate::kid::Kid;
 use crate::state::{Holder, State};
 
@@ -129,28 +129,31 @@ fn found(
     (offset, limit): (usize, usize),
 ) -> Result<Vec<Value>, EngineError> {
     let (mut passed, mut shown) = (0, Vec::new());
-    let mut see = |key: &Key| {
-        if passed >= offset && shown.len() < limit {
-            shown.push(key.shown());
+    // A key that is passed by is only glanced at.
+    let mut see = |entry: &Arc<KeyEntry>| {
+        let record = entry.record();
+        if is_of_door(record) && needle.is_in(descr_of(record)) {
+            if passed >= offset && shown.len() < limit {
+                shown.extend(Key::of(Arc::clone(entry)).map(|key| key.shown()));
+            }
+            passed += 1;
         }
-        passed += 1;
         shown.len() < limit
     };
     if limit > 0 && needle.at_start && needle.bytes.len() >= BEGINNING_BYTES {
         state.engine.decide(caller, SEARCH, None)?;
-        let begins = |key: &Key| key.descr.starts_with(beginning(&needle.bytes));
-        let is_there = |(created, kid): &Place| {
-            let key = state.key(*kid).filter(begins);
-            key.is_some_and(|key| key.entry.record().created.0 == *created)
+        let begins =
+            |entry: &Arc<KeyEntry>| descr_of(entry.record()).starts_with(beginning(&needle.bytes));
+        let there = |(created, kid): &Place| {
+            let entry = state.entry(*kid).filter(begins);
+            entry.filter(|entry| entry.record().created.0 == *created)
         };
-        let looked = state.descriptions.each(&needle.bytes, is_there, |kid| {
-            let key = state.key(kid).filter(|key| needle.is_in(&key.descr));
-            let key = key.filter(|key| is_listed(state, caller, key));
-            key.is_none_or(|key| see(&key))
-        });
+        let listed = |entry: &Arc<KeyEntry>| is_listed(state, caller, entry);
+        let looked =
+            state.descriptions.each(&needle.bytes, there, |entry| !listed(&entry) || see(&entry));
         looked.ok_or(EngineError::Internal("a needle without a beginning"))?;
     } else {
-        state.each_key_with(caller, |descr| needle.is_in(descr), |key| see(&key))?;
+        state.each_entry(caller, see)?;
     }
     Ok(shown)
 }
@@ -160,8 +163,8 @@ fn beginning(bytes: &[u8]) -> &[u8] {
 }
 
 /// Whether a list of the caller has it.
-fn is_listed(state: &State, caller: &Caller, key: &Key) -> bool {
-    key.entry.record().vault == state.vault && caller.may_on(Permission::KeysRead, &key.entry)
+fn is_listed(state: &State, caller: &Caller, entry: &KeyEntry) -> bool {
+    entry.record().vault == state.vault && caller.may_on(Permission::KeysRead, entry)
 }
 
 fn position(call: &Call, name: &str) -> Result<Option<usize>, Failure> {
