@@ -101,7 +101,7 @@ class Contender:
         if done.returncode != 0:
             raise SystemExit(f"{self.name} {method} {path}: {done.stderr}")
         row = json.loads(done.stdout)
-        if row["errors"]:
+        if not row["requests"]:
             raise SystemExit(f"{self.name} {method} {path}: {row['first_error']}")
         return row
 
@@ -326,6 +326,8 @@ def table(results, names):
             cells.append("" if name == "lethe"
                          else spread(ratios(rows, name, "lethe", "requests_per_s"), 2))
             cells.append(spread([row["p99_ms"] for row in rows[name]], 1))
+            errors = sum(row["errors"] for row in rows[name])
+            cells[1] += f" ({errors} refused)" if errors else ""
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
