@@ -12,6 +12,7 @@ mod cost;
 mod door;
 mod flood;
 mod floor;
+mod growth;
 mod http;
 mod latency;
 mod load;
@@ -128,6 +129,8 @@ const FLOOD_CONNECTIONS_MAX: u64 = 10_000;
 enum Command {
     /// Make many keys, destroy them in one bulk destruction, and verify every receipt
     Bulk(bulk::Bulk),
+    /// What a destruction, a backup and a restore cost on a server that grows
+    Growth(growth::Growth),
     /// The door of a vendor, as its clients use it: signed requests, secrets of API keys
     Door(door::Door),
     /// Every algorithm and use on one core, without a server
@@ -139,6 +142,7 @@ enum Command {
 pub(crate) fn run(mut arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     match arguments.command.take() {
         Some(Command::Bulk(wanted)) => return bulk::run(wanted, output),
+        Some(Command::Growth(wanted)) => return growth::run(wanted, output),
         Some(Command::Door(wanted)) => return door::run(wanted, output),
         Some(Command::Algorithms(wanted)) => return algorithms::run(&wanted, output),
         Some(Command::Requests(wanted)) => return requests::run(&wanted, output),

@@ -128,12 +128,12 @@ fn draw(out: &mut String, panel: &Panel) {
     draw_lines(out, panel, &|point, value| (x_of(point.per_second), y_of(value)));
 }
 
-/// Points, and what of each is drawn.
-type Values<'a> = (&'a [Point], fn(&Point) -> f64);
+/// What is drawn of a point.
+type Of = fn(&Point) -> f64;
 
 /// The four lines of a panel; `place` says where a point lies.
 fn draw_lines(out: &mut String, panel: &Panel, place: &dyn Fn(&Point, f64) -> (f64, f64)) {
-    let of: [Values<'_>; 4] = [
+    let of: [(&[Point], Of); 4] = [
         (&panel.server, |point| point.p50_ms),
         (&panel.server, |point| point.p99_ms),
         (&panel.floor, |point| point.p50_ms),
