@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 struct Keys {
     seal: LessSafeKey,
-    sign: Ed25519KeyPair,
+    pair: Ed25519KeyPair,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +78,7 @@ async fn decrypt(State(keys): State<Arc<Keys>>, Json(wanted): Json<Decrypt>) -> 
 
 async fn sign(State(keys): State<Arc<Keys>>, Json(wanted): Json<Sign>) -> Answer<Signed> {
     let message = STANDARD.decode(wanted.message).map_err(|_| StatusCode::BAD_REQUEST)?;
-    let signature = STANDARD.encode(keys.sign.sign(&message));
+    let signature = STANDARD.encode(keys.pair.sign(&message));
     Ok(Json(Signed { signature, version: 1 }))
 }
 
@@ -87,8 +87,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut key = [0; 32];
     rand::fill(&mut key).map_err(|_| "no random bytes")?;
     let seal = UnboundKey::new(&AES_256_GCM, &key).map_err(|_| "no key")?;
-    let sign = Ed25519KeyPair::generate().map_err(|_| "no key pair")?;
-    let keys = Arc::new(Keys { seal: LessSafeKey::new(seal), sign });
+    let pair = Ed25519KeyPair::generate().map_err(|_| "no key pair")?;
+    let keys = Arc::new(Keys { seal: LessSafeKey::new(seal), pair });
     let routes = Router::new()
         .route("/encrypt", post(encrypt))
         .route("/decrypt", post(decrypt))

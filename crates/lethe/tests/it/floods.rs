@@ -118,6 +118,33 @@ fn bodies_without_end_are_refused_and_not_kept() {
     assert!(grown < GROWTH_KIB_MAX, "{grown} KiB more for a flood of bodies");
 }
 
+/// Bodies that their operation takes are long for destructions of many keys; but not from anybody.
+#[test]
+fn a_stranger_is_refused_before_the_body() {
+    const CLIENTS: usize = 32;
+    let folder = Folder::new();
+    let server = Server::start_dev(&folder.join("data"), &[], &[]);
+    let client = client_of(&server);
+    let key = create(&client, "aes256-gcm");
+    let token = server.door("native", "token").to_owned();
+    let field = "Content-Length: 39000000";
+    for path in ["/v1/destructions".to_owned(), format!("/v1/keys/{key}/encrypt")] {
+        let known = post(&server, &path, field);
+        let mut stranger = known.replace(&token, &token.replace("lethe_", "lethe_x"));
+        for _ in 0..CLIENTS {
+            let mut rude = Rude::connect(&server);
+            assert!(rude.say(stranger.as_bytes()));
+            let status = rude.status();
+            assert!(matches!(status, Some(401 | 413)), "{path}: {status:?} before the body");
+        }
+        stranger = stranger.replace("Authorization", "X-Nothing");
+        let mut nobody = Rude::connect(&server);
+        assert!(nobody.say(stranger.as_bytes()));
+        assert!(matches!(nobody.status(), Some(401 | 413)), "{path}: nobody");
+    }
+    serves(&client, &key);
+}
+
 #[test]
 fn tokens_that_are_nobodys_are_refused_each_time_and_remembered_nowhere() {
     const CLIENTS: usize = 8;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::cost::{Watched, resident_kib, resident_peak_kib, watch, watch_all};
 use super::door::{self, altostrat::Altostrat};
 use super::floor::Floor;
+use super::http::Target;
 use super::load::{self, Load, Pace, Run};
 use super::mixed::{self, Mixed};
 use super::plan::Plan;
@@ -102,6 +103,12 @@ pub(super) async fn all(
     Ok(measured)
 }
 
+/// Requests that can be repeated, and the door that takes them.
+struct Prepared {
+    target: Target,
+    work: Arc<Work>,
+}
+
 /// The server under load, and the keys that the load made there.
 pub(super) struct Session<'a> {
     pub(super) site: Site,
@@ -150,7 +157,7 @@ impl Session<'_> {
     async fn measure_row(
         &mut self,
         scenario: &'static Scenario,
-        prepared: Option<&Arc<Work>>,
+        prepared: Option<&Prepared>,
         load: Load,
     ) -> Result<Row, String> {
         let Load { connections, pace, .. } = load;
@@ -165,11 +172,11 @@ impl Session<'_> {
                 row.floor.get_or_insert_default().add(of_round);
             }
             let ours = match prepared {
-                Some(work) => {
+                Some(Prepared { target, work }) => {
                     if round == 0 || row.floor.is_some() {
-                        load::run(&self.site.target, work, warm_up).await?;
+                        load::run(target, work, warm_up).await?;
                     }
-                    watch(&self.site.target, work, load, self.process_id).await?
+                    watch(target, work, load, self.process_id).await?
                 }
                 None => self.watch_change(scenario, load).await?,
             };
@@ -194,7 +201,8 @@ impl Session<'_> {
     }
 
     /// The requests of a scenario that can be repeated; none if each uses something up.
-    async fn prepare(&mut self, scenario: &Scenario) -> Result<Option<Arc<Work>>, String> {
+    async fn prepare(&mut self, scenario: &Scenario) -> Result<Option<Prepared>, String> {
+        let mut target = self.site.target.clone();
         let work = match scenario.act {
             Act::Use { algorithm, operation, body } => {
                 self.prepare_use(algorithm, operation, body).await?
@@ -203,7 +211,11 @@ impl Session<'_> {
                 self.fill_turn().await?;
                 self.encrypt_in_turn()
             }
-            Act::ApiKey => self.prepare_api_keys().await?,
+            Act::ApiKey => {
+                let work;
+                (target, work) = self.prepare_api_keys().await?;
+                work
+            }
             Act::List => {
                 self.fill_turn().await?;
                 let path = format!("/v1/keys?limit={PAGE_NAMES}");
@@ -211,7 +223,7 @@ impl Session<'_> {
             }
             Act::Create | Act::Destroy | Act::BulkDestroy => return Ok(None),
         };
-        Ok(Some(Arc::new(work)))
+        Ok(Some(Prepared { target, work: Arc::new(work) }))
     }
 
     /// A key and the request that uses it.
@@ -257,14 +269,14 @@ impl Session<'_> {
     }
 
     /// API keys of the vendor's door whose clients look at the most of them.
-    async fn prepare_api_keys(&self) -> Result<Work, String> {
+    async fn prepare_api_keys(&self) -> Result<(Target, Work), String> {
         let (target, door) = self.server.door("altostrat", self.plan.is_tls)?;
         let clients = Altostrat::of(door::Site { target: target.clone(), door })?;
         let work = Arc::new(clients.creations(API_KEYS));
         let load = Load::closed(FILL_CONNECTIONS, FILL_WITHIN);
         let made = load::run(&target, &work, load).await?;
         match made.first_error {
-            None => Ok(clients.verifications(&Arc::new(made.keys.into()))),
+            None => Ok((target, clients.verifications(&Arc::new(made.keys.into())))),
             Some(why) => Err(format!("API keys cannot be made: {why}")),
         }
     }

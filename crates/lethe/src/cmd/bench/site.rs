@@ -11,10 +11,16 @@ use super::not_ready;
 use crate::connection::{DevServer, dev_door};
 use crate::failure::Failure;
 use crate::files::read_file;
-use crate::local::{ChildProcess, Ended, LocalServer, Sandbox};
+use crate::local::{ChildProcess, Ended, LocalServer, Sandbox, monotonic};
 
 /// Largest file of an authority, in bytes.
 const PEM_BYTES_MAX: usize = 1_048_576;
+
+/// The status of a server that may answer later (RFC 9110 section 15.6.4).
+const BUSY: u16 = 503;
+/// How long such a server is asked again, and how often.
+const ASK_WITHIN: Duration = Duration::from_secs(20);
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// The server under load.
 #[derive(Debug)]
@@ -147,7 +153,8 @@ impl Site {
         self.target.request(method, path, Some(&self.token), body)
     }
 
-    /// Asks once, over a connection of its own.
+    /// Asks over a connection of its own. A server that is busy with what the load before left is
+    /// asked again for a while, as a client would.
     ///
     /// # Errors
     /// The reason in words, above all if the answer is no success.
@@ -157,12 +164,19 @@ impl Site {
         path: &str,
         body: Option<&str>,
     ) -> Result<Value, String> {
-        let mut connection = Connection::open(&self.target).await?;
         let request = self.request(method, path, body);
-        let (status, body) = connection.exchange(request.expose()).await?;
-        match status {
-            200..300 => serde_json::from_slice(body).map_err(|error| error.to_string()),
-            _ => Err(format!("{path}: status {status}: {}", String::from_utf8_lossy(body))),
+        let end = monotonic() + ASK_WITHIN;
+        loop {
+            let mut connection = Connection::open(&self.target).await?;
+            let (status, body) = connection.exchange(request.expose()).await?;
+            match status {
+                200..300 => return serde_json::from_slice(body).map_err(|error| error.to_string()),
+                BUSY if monotonic() < end => tokio::time::sleep(ASK_EVERY).await,
+                _ => {
+                    let body = String::from_utf8_lossy(body);
+                    return Err(format!("{path}: status {status}: {body}"));
+                }
+            }
         }
     }
 
