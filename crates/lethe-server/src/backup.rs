@@ -1,11 +1,15 @@
 //! Backups of a serving installation, and installations out of backups.
 //!
 //! A backup is a directory of segments, one file each: a full one, then what changed since the one
-//! before. `segment.rs` is the file, `chain.rs` the directory, `control.rs` how the command line
+//! before. A copy that follows is a segment and a file that grows with every commit, `frames.rs`;
+//! `feed.rs` is the server's end of it and `follow.rs` the other. `segment.rs` is the file, `chain.rs` the directory, `control.rs` how the command line
 //! asks a running server, `take.rs` what it asks for, `restore.rs` the way back.
 
 mod chain;
 mod control;
+mod feed;
+mod follow;
+mod frames;
 mod restore;
 mod segment;
 mod take;
@@ -17,8 +21,9 @@ use lethe_engine::{BackupError, RestoreError};
 use lethe_log::BackupNoteError;
 use lethe_store::StoreError;
 
-pub use chain::{Chain, Checked, SegmentFile};
+pub use chain::{Chain, Checked, FollowedFile, SegmentFile};
 pub(crate) use control::Control;
+pub use follow::{FollowEvent, FollowOptions, FollowersNow, Stop, follow, followers};
 pub use restore::{RestoreOptions, restore};
 pub use take::{BackupOptions, KeptBackup, Taken, forget, kept, take};
 
@@ -38,6 +43,9 @@ pub enum BackupFailure {
     /// The installation refused.
     #[error(transparent)]
     Engine(#[from] BackupError),
+    /// The server does not continue what the directory holds, in its words.
+    #[error("{0}")]
+    BaseRefused(String),
     /// A file cannot be read or written.
     #[error("cannot {doing} `{}`", path.display())]
     File {
@@ -49,6 +57,9 @@ pub enum BackupFailure {
         #[source]
         source: io::Error,
     },
+    /// The server went away, or does not make itself understood.
+    #[error("{0}")]
+    Gone(String),
     /// The note of a segment is refused.
     #[error(transparent)]
     Note(#[from] BackupNoteError),

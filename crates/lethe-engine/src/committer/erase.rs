@@ -78,6 +78,7 @@ impl Committer {
         let (revision, ahead) = self.commit_beside_slot(&staged, writes, change.as_ref())?;
         failpoint::hit("commit.durable");
         self.journal_committed(change.as_ref(), ahead.is_some(), told)?;
+        self.wait_for_followers(staged.needs_root_change());
         self.settled();
         self.shared.idempotency.forget(&forgotten);
         let erasure_note = self.finish_tree(batch, staged, ahead, pieces_count)?;

@@ -74,7 +74,7 @@ pub(crate) struct Owned {
     pub(crate) slot: Box<dyn ErasableSlot>,
     pub(crate) image: SlotImage,
     pub(crate) allocator: Allocator,
-    pub(crate) signer: LogSigner,
+    pub(crate) signer: Arc<LogSigner>,
     pub(crate) guard: Box<dyn HeadGuard>,
     pub(crate) journal: Option<Journal>,
 }
@@ -84,7 +84,7 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     slot: Box<dyn ErasableSlot>,
     allocator: Allocator,
-    signer: LogSigner,
+    signer: Arc<LogSigner>,
     unsettled: Unsettled,
     /// Of the newest commit. This thread is the only writer.
     revision: Revision,
@@ -93,6 +93,9 @@ pub(crate) struct Committer {
     guard: Guard,
     /// `None` without a place for it: then there are no backups.
     journal: Option<Journal>,
+    /// Whether the newest segment of the journal is still of use to a copy that follows, although
+    /// the root changed since it began: the copy has that change.
+    is_followed: bool,
     /// The newest signed head, if it is not shown yet.
     hidden_head: Option<Arc<SignedHead>>,
     /// No erasure note says an earlier time than the log entries before it.
@@ -205,10 +208,17 @@ impl Committer {
             revision,
             image,
             guard: Guard { place: guard, size: 0, kept: Duration::ZERO },
+            // Until the root changes: a copy that followed before the start may be as good as new.
+            is_followed: true,
             journal,
             hidden_head: None,
             last_entry_time: UnixMillis(0),
         }
+    }
+
+    /// The key of the log, for notes that are signed beside the committer.
+    pub(crate) fn signer(&self) -> Arc<LogSigner> {
+        self.signer.clone()
     }
 
     fn run(mut self, receiver: &Receiver<Work>) {
@@ -302,6 +312,7 @@ impl Committer {
         if head.size != self.guard.size && self.guard.place.keep(head).is_ok() {
             self.guard.size = head.size;
         }
+        self.roll_followed_journal();
     }
 
     /// Nothing more is changed until a restart has found out where store and slot stand.

@@ -10,6 +10,7 @@ mod documents;
 mod door_keys;
 mod events;
 mod export_import;
+mod follows;
 mod guards;
 mod life;
 mod lists;
