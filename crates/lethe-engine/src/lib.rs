@@ -55,10 +55,11 @@ pub use ops::{
     CreateApiKeyRequest, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest,
     DestroyVersionRequest, DestroyWhen, Destroyed, DestructionPreview, Document, DocumentChange,
     DocumentPage, DoorOperation, EndedVersion, EventReader, Expected, ExportRequest, ExportTo,
-    Exported, Follow, FollowVisit, GivenMaterial, GivenVersion, HoldRequest, ImportKeyRequest, ImportSource, KeptRoot,
-    KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, NumberedPage,
-    PlainExport, PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange, Selection,
-    SignedRequest, TokensChange, VaultChange, VaultRequest, api_key_algorithm,
+    Exported, Follow, FollowVisit, GivenMaterial, GivenVersion, HoldRequest, ImportKeyRequest,
+    ImportSource, KeptRoot, KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind,
+    NewPrincipal, NumberedPage, PlainExport, PlainExportRule, PreparedKey, PreviewVerdict,
+    PrincipalChange, Selection, SignedRequest, TokensChange, VaultChange, VaultRequest,
+    api_key_algorithm,
 };
 pub use signin::{
     InvalidNetwork, NETWORKS, Network, PassphraseClaim, Proof, Rate, SignInLimits, Source,

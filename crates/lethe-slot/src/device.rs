@@ -20,8 +20,8 @@ use lethe_erasure::seal::{
     SEAL_SALT_BYTES, Seal, SealDevice, SealError, SealKind, SectorFault, SectorProblem,
 };
 use lethe_erasure::slot::{
-    ErasableSlot, EraseEvidence, EraseMethod, ErasureClass, Loaded, SlotError, SlotImage, SlotKind,
-    sector_of,
+    ErasableSlot, EraseEvidence, EraseMethod, ErasureClass, Loaded, Remnants, SlotError, SlotImage,
+    SlotKind, sector_of,
 };
 use lethe_types::Secret;
 use zeroize::Zeroizing;
@@ -240,6 +240,11 @@ impl ErasableSlot for DeviceSlot {
             method: device.method(),
             is_read_back_clean: is_gone && of_files.is_read_back_clean,
         })
+    }
+
+    /// Lost replicas open no more: the device destroyed its key.
+    fn remnants(&self) -> Remnants {
+        Remnants { lost: None, shares: self.files.seal_shares() }
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use lethe_erasure::slot::Remnants;
 use lethe_erasure::tree::{
     Committed, Erased, NewRoot, RootAhead, RootWritten, RootWrittenAhead, Staged,
 };
-use lethe_log::{ErasureNote, FullTile, Hash, Prover, StagedAppend, leaf_hash};
+use lethe_log::{
+    ErasureNote, FullTile, Hash, LostReplicas, Prover, RecoveryShares, StagedAppend, leaf_hash,
+};
 use lethe_store::{Batch as StoreBatch, Revision, StoreError, Write};
 use lethe_types::{BatchId, RealmId};
 
@@ -276,6 +279,7 @@ impl Committer {
         epoch_from: u64,
         epoch_to: u64,
     ) -> Result<Arc<str>, EngineError> {
+        let (lost_replicas, recovery_shares) = told_of(self.slot.remnants());
         let note = ErasureNote {
             tree_id: self.shared.tree_id,
             epoch_from,
@@ -283,6 +287,8 @@ impl Committer {
             irrecoverable_since: self.shared.clock.now().max(self.last_entry_time),
             slot: self.slot_fact(self.image.generation),
             recoverable_from_backups_until: self.recoverable_until(epoch_from),
+            lost_replicas,
+            recovery_shares,
         };
         let text = note.sign(&self.signer);
         let text: Arc<str> = text.map_err(|_| self.halted_by("an erasure note"))?.into();
@@ -413,6 +419,19 @@ impl Committer {
             self.commit_batch(vec![submission]);
         }
     }
+}
+
+/// What an erasure note tells of what the slot could not reach.
+pub(crate) fn told_of(remnants: Remnants) -> (Option<LostReplicas>, Option<RecoveryShares>) {
+    let lost = remnants
+        .lost
+        .map(|lost| LostReplicas { count: lost.replicas, up_to_generation: lost.up_to_generation });
+    let shares = remnants.shares.map(|shares| RecoveryShares {
+        needed: shares.needed,
+        number: shares.number,
+        made: shares.made,
+    });
+    (lost, shares)
 }
 
 /// The leaves that a batch cuts and no tombstone lists, for a start that has to cut them again.

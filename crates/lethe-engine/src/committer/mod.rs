@@ -43,7 +43,7 @@ use batch::Batch;
 pub(crate) use batch::SOFTWARE;
 pub(crate) use current::{alias_is_free, name_is_free};
 pub(crate) use draft::push_history;
-pub(crate) use erase::log_writes;
+pub(crate) use erase::{log_writes, told_of};
 pub(crate) use outcome::{Committed, Made, ReceiptParts};
 use settle::Unsettled;
 pub(crate) use submission::{

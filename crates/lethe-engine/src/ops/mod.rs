@@ -35,7 +35,6 @@ mod versions;
 pub use api_keys::{ApiKey, CreateApiKeyRequest, api_key_algorithm};
 pub(crate) use authenticate::Attempted;
 pub use backup::{Backup, BackupError, BackupRow, BackupVisit, KeptRoot};
-pub use follow::{Follow, FollowVisit};
 pub use bulk::{BulkRequest, LeftKey, Selection};
 pub use create::{CreateKeyRequest, GivenMaterial, PreparedKey};
 pub use credentials::{NewCredential, NewCredentialKind};
@@ -44,6 +43,7 @@ pub use documents::{Collection, Document, DocumentChange, DocumentPage, DoorOper
 pub use door_keys::{NumberedPage, TokensChange};
 pub use events::EventReader;
 pub use export::{ExportRequest, ExportTo, Exported, PlainExport, PlainExportRule};
+pub use follow::{Follow, FollowVisit};
 pub use given::GivenVersion;
 pub use holds::HoldRequest;
 pub use import::{ImportKeyRequest, ImportSource};

@@ -32,7 +32,7 @@ pub use loader::RestoreLoader;
 use super::load::{load_log, rows};
 use super::recover::{meta, secret};
 use super::{FORMAT_READY, FORMAT_RESTORING, Parts, StartError};
-use crate::committer::{SOFTWARE, log_writes};
+use crate::committer::{SOFTWARE, log_writes, told_of};
 use crate::head_guard::{self, GuardedHead};
 use crate::journal::{self, Journal, JournalSegment, Replay, RootChange};
 use crate::{failpoint, keys, system};
@@ -181,11 +181,11 @@ fn open_tree(
         let address = NodeAddress::parse(key).map_err(|_| damaged())?;
         nodes.insert(address, row.value).map_err(|_| damaged())
     })?;
-    let mut opened =
-        roots.iter().filter_map(|(epoch, root)| Tree::open(note.tree_id, *epoch, root, &nodes).ok());
-    let opened = opened
-        .next()
-        .ok_or(RestoreError::Rows("its erasure tree does not open under its root"))?;
+    let mut opened = roots
+        .iter()
+        .filter_map(|(epoch, root)| Tree::open(note.tree_id, *epoch, root, &nodes).ok());
+    let opened =
+        opened.next().ok_or(RestoreError::Rows("its erasure tree does not open under its root"))?;
     let leftover = opened.leftover().iter();
     let batch = leftover.fold(Batch::new(), |batch, node| batch.delete(keys::node(node)));
     if !opened.leftover().is_empty() {
@@ -326,6 +326,7 @@ impl Ended<'_> {
 
     /// The notes of the lost data are lost with it; what they said is true at the latest now.
     fn sign_notes(&self, epochs: impl Iterator<Item = u64>) -> Result<(), RestoreError> {
+        let (lost_replicas, recovery_shares) = told_of(self.parts.slot.remnants());
         let mut batch = Batch::new();
         for epoch_to in epochs {
             let note = ErasureNote {
@@ -335,6 +336,8 @@ impl Ended<'_> {
                 irrecoverable_since: self.now,
                 slot: self.slot_fact(),
                 recoverable_from_backups_until: self.until(epoch_to - 1),
+                lost_replicas,
+                recovery_shares,
             };
             let text = note.sign(self.signer);
             let text = text.map_err(|_| StartError::Damaged("an erasure note"))?;

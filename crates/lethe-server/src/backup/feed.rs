@@ -52,8 +52,7 @@ pub(super) fn serve(
     let backup = match begin(engine, None, base.as_deref()) {
         Ok(backup) => backup,
         Err(error) => {
-            let base_refused =
-                matches!(error, BackupFailure::Engine(BackupError::Base(_)));
+            let base_refused = matches!(error, BackupFailure::Engine(BackupError::Base(_)));
             let refused = Some(told(&error));
             return answer(&mut &*stream, &Answer { refused, base_refused, ..Answer::default() });
         }

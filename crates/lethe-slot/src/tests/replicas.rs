@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lethe_crypto::SystemEntropy;
 use lethe_erasure::seal::SectorProblem;
-use lethe_erasure::slot::{ErasableSlot, SlotError, SlotImage};
+use lethe_erasure::slot::{ErasableSlot, LostImages, SlotError, SlotImage};
 use lethe_types::{Entropy, Secret, TreeId};
 
 use super::medium::{Fault, TestMedium};
@@ -122,6 +122,9 @@ fn losing_any_one_replica_is_harmless_and_not_forgotten() {
         assert_eq!(slot.notices().len(), 2, "{:?}", slot.notices());
         assert_eq!(slot.lost().len(), 1);
         assert_eq!(slot.lost()[0].up_to_generation, 2);
+        let told = slot.remnants();
+        assert_eq!(told.lost, Some(LostImages { replicas: 1, up_to_generation: 2 }));
+        assert_eq!(told.shares, None);
         assert_eq!(recover(&mut slot), 2);
         slot.put_new(&image(3)).unwrap();
         let evidence = slot.erase_all_but(3).unwrap();

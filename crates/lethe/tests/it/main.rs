@@ -14,6 +14,7 @@ mod dfns;
 mod dfns_clients;
 mod encedo;
 mod events;
+mod follow;
 mod harness;
 mod keylife;
 mod keys;

@@ -41,7 +41,14 @@ impl<'a> RestoreLoader<'a> {
             return Err(StoreError::Conflict { key: mark });
         }
         store.commit(Batch::new().put(mark, FORMAT_RESTORING.to_vec()))?;
-        Ok(Self { store, batch: Batch::new(), rows: 0, bytes: 0, named: None, followed: BTreeMap::new() })
+        Ok(Self {
+            store,
+            batch: Batch::new(),
+            rows: 0,
+            bytes: 0,
+            named: None,
+            followed: BTreeMap::new(),
+        })
     }
 
     /// A segment begins; `continues` if it holds only what changed since the one before.

@@ -33,9 +33,8 @@ pub(super) fn find(
     let kept = kept.filter(|entry| entry.tag == note.backup.0 && entry.epoch == note.epoch);
     let until_s = kept.clone().map(|entry| entry.not_after_s).max();
     let current = || images.iter().map(|image| &image.current);
-    let settled = current().filter(|entry| {
-        entry.epoch == settled_epoch && settled_epoch != note.epoch
-    });
+    let settled =
+        current().filter(|entry| entry.epoch == settled_epoch && settled_epoch != note.epoch);
     let current = current().filter(|entry| entry.epoch == note.epoch);
     let roots: Vec<(u64, Secret<32>)> = kept
         .chain(current)

@@ -104,7 +104,10 @@ fn zeroes_at_the_end_are_a_cut_and_other_bytes_are_damage() {
         let mut longer = whole.clone();
         longer.resize(whole.len() + zeroes, 0);
         let (_, followed) = read(&longer).unwrap().unwrap();
-        assert_eq!((followed.note.revision, followed.cut_bytes), (4, u64::try_from(zeroes).unwrap()));
+        assert_eq!(
+            (followed.note.revision, followed.cut_bytes),
+            (4, u64::try_from(zeroes).unwrap())
+        );
     }
     // The last frame was written in part: its middle is missing, its end is there.
     let mut torn = whole.clone();

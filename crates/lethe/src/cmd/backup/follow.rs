@@ -3,8 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
-use lethe_server::StopSignals;
 use lethe_server::backup::{FollowEvent, FollowOptions, FollowersNow, Stop, follow};
+use lethe_server::signals::StopSignals;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -90,11 +90,9 @@ impl Lines {
                 );
                 Ok(())
             }
-            FollowEvent::Waiting => self.say(
-                output,
-                "No server runs: waiting for one.",
-                &json!({ "event": "waiting" }),
-            ),
+            FollowEvent::Waiting => {
+                self.say(output, "No server runs: waiting for one.", &json!({ "event": "waiting" }))
+            }
             FollowEvent::Copied(segment) => {
                 self.newest = Some(segment.note.created);
                 let what = if segment.note.base.is_some() { "what changed" } else { "everything" };
