@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lethe_store::Revision;
 use lethe_types::UnixMillis;
-use lethe_types::limits::{FOLLOWER_WAIT_MAX, FOLLOWERS_MAX};
+use lethe_types::limits::{FOLLOWER_ENTRIES_MAX, FOLLOWER_WAIT_MAX};
 use parking_lot::{Condvar, Mutex};
 
 /// All followers of an engine.
@@ -64,10 +64,10 @@ pub(crate) enum Awaited {
 }
 
 impl Followers {
-    /// A new follower, which nobody waits for yet; `None` if there are [`FOLLOWERS_MAX`].
+    /// A new follower, which nobody waits for yet; `None` if there are [`FOLLOWER_ENTRIES_MAX`].
     pub(crate) fn attach(&self, at: Revision) -> Option<u64> {
         let mut state = self.state.lock();
-        if state.followers.len() >= FOLLOWERS_MAX {
+        if state.followers.len() >= FOLLOWER_ENTRIES_MAX {
             return None;
         }
         let id = state.next;

@@ -18,8 +18,8 @@
 //! <replicas of the slot that were lost and not erased> <newest generation they can hold>, or -
 //! <recovery shares needed> <recovery shares> <when they were made, or ->, or -
 //! ```
-//! Shares whose record cannot be read are `0 0 -`. A note that has neither is of version 1: there is
-//! one text for each content.
+//! Shares whose record cannot be read are `0 0 -`. A note that has neither is of version 1: there
+//! is one text for each content.
 
 use core::fmt;
 use core::str::FromStr;

@@ -1,9 +1,10 @@
 //! Backups of a serving installation, and installations out of backups.
 //!
 //! A backup is a directory of segments, one file each: a full one, then what changed since the one
-//! before. A copy that follows is a segment and a file that grows with every commit, `frames.rs`;
-//! `feed.rs` is the server's end of it and `follow.rs` the other. `segment.rs` is the file, `chain.rs` the directory, `control.rs` how the command line
-//! asks a running server, `take.rs` what it asks for, `restore.rs` the way back.
+//! before. A copy that follows is a segment and a file that grows with every commit: `frames.rs`
+//! is that file, `feed.rs` the server's end, `follow.rs` the other. `segment.rs` is a segment,
+//! `chain.rs` the directory, `control.rs` how the command line asks a running server, `take.rs`
+//! what it asks for, `restore.rs` the way back.
 
 mod chain;
 mod control;
@@ -23,6 +24,7 @@ use lethe_store::StoreError;
 
 pub use chain::{Chain, Checked, FollowedFile, SegmentFile};
 pub(crate) use control::Control;
+pub(crate) use follow::followers_of;
 pub use follow::{FollowEvent, FollowOptions, FollowersNow, Stop, follow, followers};
 pub use restore::{RestoreOptions, restore};
 pub use take::{BackupOptions, KeptBackup, Taken, forget, kept, take};

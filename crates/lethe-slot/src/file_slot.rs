@@ -170,6 +170,11 @@ impl FileSlot {
         Ok(())
     }
 
+    /// Its source of chance.
+    pub(crate) fn entropy(&self) -> Arc<dyn Entropy> {
+        self.entropy.clone()
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path

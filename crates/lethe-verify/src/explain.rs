@@ -123,8 +123,8 @@ fn write_remnants(verified: &Verified, stored: &str, out: &mut String) -> fmt::R
     let limit = if is_in_a_device {
         "without the device's key, which was destroyed, they open no copy of the slot"
     } else {
-        "like the seal's own secret they open a copy of the slot, and only one that was made before \
-         the erasure still has the root"
+        "like the seal's own secret they open a copy of the slot, and only one that was made \
+         before the erasure still has the root"
     };
     writeln!(out, " They hold no root and do not bring {stored} back: {limit}.")
 }

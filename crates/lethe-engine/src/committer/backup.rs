@@ -155,6 +155,7 @@ impl Committer {
             }
         };
         self.image = image;
+        self.root_changed();
         self.shared.note_retained(&self.image);
         self.drop_idle_journal();
         Ok(())

@@ -216,6 +216,7 @@ impl Committer {
         let applied = self.shared.tree.write().apply(erased);
         let applied = applied.map_err(|_| self.halted_by(beside))?;
         self.image = applied.image;
+        self.root_changed();
         self.shared.note_retained(&self.image);
         self.drop_idle_journal();
         let note = self.sign_erasure(epoch_from, epoch_to)?;
@@ -416,7 +417,7 @@ impl Committer {
             }
         }
         for submission in again {
-            self.commit_batch(vec![submission]);
+            self.commit_paced(vec![submission]);
         }
     }
 }

@@ -22,6 +22,7 @@ mod current;
 mod draft;
 mod erase;
 mod outcome;
+mod pace;
 mod settle;
 mod submission;
 
@@ -45,6 +46,7 @@ pub(crate) use current::{alias_is_free, name_is_free};
 pub(crate) use draft::push_history;
 pub(crate) use erase::{log_writes, told_of};
 pub(crate) use outcome::{Committed, Made, ReceiptParts};
+use pace::Pace;
 use settle::Unsettled;
 pub(crate) use submission::{
     AliasHistory, Change, CommitError, Destroy, DestroyVersion, DocumentStep, ImportKeyUpdate,
@@ -98,6 +100,8 @@ pub(crate) struct Committer {
     is_followed: bool,
     /// The newest signed head, if it is not shown yet.
     hidden_head: Option<Arc<SignedHead>>,
+    /// What waits for a slot that wears out.
+    pace: Pace,
     /// No erasure note says an earlier time than the log entries before it.
     last_entry_time: UnixMillis,
 }
@@ -212,6 +216,7 @@ impl Committer {
             is_followed: true,
             journal,
             hidden_head: None,
+            pace: Pace::default(),
             last_entry_time: UnixMillis(0),
         }
     }
@@ -232,9 +237,14 @@ impl Committer {
                 }
                 Err(RecvTimeoutError::Timeout) => self.settle_when_idle(),
                 Err(RecvTimeoutError::Disconnected) => {
+                    let resting = self.take_resting();
+                    self.commit_batch(resting);
                     self.settle_when_idle();
                     return;
                 }
+            }
+            if self.is_rested_work() {
+                self.commit_paced(Vec::new());
             }
         }
     }
@@ -246,12 +256,23 @@ impl Committer {
             match work {
                 Work::Change(submission) => group.push(submission),
                 Work::Errand(errand) => {
-                    self.commit_batch(std::mem::take(&mut group));
+                    self.commit_paced(std::mem::take(&mut group));
                     errand(self);
                 }
             }
         }
-        self.commit_batch(group);
+        self.commit_paced(group);
+    }
+
+    /// Commits what can be committed now.
+    fn commit_paced(&mut self, submissions: Vec<Submission>) {
+        let mut ready = self.paced(submissions);
+        // What waited may be more than one commit takes, together with what came now.
+        let later = ready.split_off(ready.len().min(COMMIT_BATCH_PLANS_MAX));
+        self.commit_batch(ready);
+        if !later.is_empty() {
+            self.commit_paced(later);
+        }
     }
 
     pub(crate) fn commit_batch(&mut self, submissions: Vec<Submission>) {

@@ -18,6 +18,7 @@ mod mem_journal;
 mod members;
 mod model;
 mod orders;
+mod pacing;
 mod public_keys;
 mod races;
 mod races_cast;

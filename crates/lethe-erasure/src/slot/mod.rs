@@ -9,6 +9,7 @@ mod replacement;
 
 use core::error::Error;
 use core::fmt;
+use core::time::Duration;
 
 pub use image::{
     ImageFault, RETAINED_ENTRIES_MAX, SLOT_ENTRIES_MAX, SLOT_IMAGE_BYTES, SlotEntry, SlotImage,
@@ -59,6 +60,12 @@ pub trait ErasableSlot: Send {
     /// What an erasure that comes to its end now does not reach. For receipts.
     fn remnants(&self) -> Remnants {
         Remnants::default()
+    }
+
+    /// How long the root should stay at least before it is changed again, since the medium wears
+    /// out. Most media do not.
+    fn rest(&self) -> Duration {
+        Duration::ZERO
     }
 }
 

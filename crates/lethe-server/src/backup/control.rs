@@ -19,6 +19,7 @@ use lethe_engine::Engine;
 
 use super::take::{Answer, Ask, FollowersAnswer, begin, send};
 use super::{BackupFailure, KeptBackup, feed};
+use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::private_files::PRIVATE_FILE_MODE;
 use crate::{ServeError, ServeOptions};
@@ -86,7 +87,11 @@ impl Control {
 
 /// A connection to the server of this installation; `None` if none runs.
 pub(super) fn connect(options: &ServeOptions) -> Result<Option<UnixStream>, BackupFailure> {
-    let config = crate::configuration(options)?;
+    connect_to(&crate::configuration(options)?)
+}
+
+/// A connection to the server of this configuration; `None` if none runs.
+pub(super) fn connect_to(config: &Config) -> Result<Option<UnixStream>, BackupFailure> {
     let path = DataDir::new(&config.data).control_socket();
     match dial(&path) {
         Ok(stream) => Ok(Some(stream)),

@@ -22,6 +22,7 @@ use super::frames::{CHANGES_BYTES_MAX, header};
 use super::take::{Ask, ask};
 use super::{BackupFailure, control};
 use crate::ServeOptions;
+use crate::config::Config;
 use crate::private_files::PRIVATE_FILE_MODE;
 
 /// How long to wait before the server is asked again.
@@ -348,7 +349,12 @@ pub struct FollowersNow {
 /// # Errors
 /// [`BackupFailure`].
 pub fn followers(options: &ServeOptions) -> Result<Option<FollowersNow>, BackupFailure> {
-    let Some(stream) = control::connect(options)? else { return Ok(None) };
+    followers_of(&crate::configuration(options)?)
+}
+
+/// The same for a configuration.
+pub(crate) fn followers_of(config: &Config) -> Result<Option<FollowersNow>, BackupFailure> {
+    let Some(stream) = control::connect_to(config)? else { return Ok(None) };
     let (answer, _) = ask(stream, &Ask::Followers)?;
     let strange = || BackupFailure::Refused("the server's answer makes no sense".to_owned());
     let told = answer.followers.ok_or_else(strange)?;

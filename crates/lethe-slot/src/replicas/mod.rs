@@ -13,6 +13,7 @@
 //! [`EraseEvidence`] says which generations the lost one may still hold (decision 017).
 
 mod record;
+mod retire;
 
 use core::fmt;
 use std::io;

@@ -208,8 +208,8 @@ fn verify(wanted: &Verify, output: &mut Output) -> Result<(), Failure> {
 fn cut_of(segment: &SegmentFile) -> Option<String> {
     let cut = segment.followed.filter(|followed| followed.cut_bytes > 0)?;
     Some(format!(
-        "Its last {} bytes are of a commit that did not come whole and was never acknowledged: they \
-         count for nothing.",
+        "Its last {} bytes are of a commit that did not come whole and was never acknowledged: \
+         they count for nothing.",
         cut.cut_bytes
     ))
 }
