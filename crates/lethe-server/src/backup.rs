@@ -2,15 +2,16 @@
 //!
 //! A backup is a directory of segments, one file each: a full one, then what changed since the one
 //! before. A copy that follows is a segment and a file that grows with every commit: `frames.rs`
-//! is that file, `feed.rs` the server's end, `follow.rs` the other. `segment.rs` is a segment,
-//! `chain.rs` the directory, `control.rs` how the command line asks a running server, `take.rs`
-//! what it asks for, `restore.rs` the way back.
+//! is that file, `feed.rs` the server's end, `follow.rs` and `renew.rs` the other. `segment.rs` is
+//! a segment, `chain.rs` the directory, `control.rs` how the command line asks a running server,
+//! `take.rs` what it asks for, `restore.rs` the way back.
 
 mod chain;
 mod control;
 mod feed;
 mod follow;
 mod frames;
+mod renew;
 mod restore;
 mod segment;
 mod take;
@@ -25,7 +26,8 @@ use lethe_store::StoreError;
 pub use chain::{Chain, Checked, FollowedFile, SegmentFile};
 pub(crate) use control::Control;
 pub(crate) use follow::followers_of;
-pub use follow::{FollowEvent, FollowOptions, FollowersNow, Stop, follow, followers};
+pub use follow::{FollowEvent, FollowOptions, FollowersNow, Stop, followers};
+pub use renew::follow;
 pub use restore::{RestoreOptions, restore};
 pub use take::{BackupOptions, KeptBackup, Taken, forget, kept, take};
 

@@ -25,8 +25,8 @@ use lethe_erasure::slot::{
     ErasableSlot, EraseEvidence, ErasureClass, Loaded, Remnants, SlotError, SlotImage, SlotKind,
 };
 use lethe_slot::{
-    DeviceError, DeviceSlot, KeyDevice, MigrateError, ReplicatedSlot, Seals, SharedDevice,
-    shares_record,
+    DeviceError, DeviceSlot, FileSlot, FilesystemPolicy, KeyDevice, MigrateError, ReplicaError,
+    ReplicatedSlot, Seals, SharedDevice, lost_replicas, shares_record,
 };
 use lethe_types::Entropy;
 
@@ -98,8 +98,14 @@ pub fn migrate(
     }
     work.begin()?;
     crash_points::hit("slot.move_begun");
+    if is_resumed {
+        work.discard_stale(&seal)?;
+    }
     let old_device = if is_same_device { None } else { slots::device(&config.slot)? };
     let old_device = old_device.map(SharedDevice::new);
+    if !is_same_device {
+        work.fill(&seal, old_device.as_ref())?;
+    }
     let (opened, notices) = work.open(&seal, new_device, old_device.as_ref(), is_same_device)?;
     let (migrated, files) = reseal(opened)?;
     work.bring_along()?;
@@ -202,6 +208,56 @@ impl Move<'_> {
         Ok(())
     }
 
+    /// If a server went on at the old place since the move was begun, it counted the new files as
+    /// lost, and what they hold is old: they are erased, and are filled again.
+    fn discard_stale(&self, seal: &Arc<dyn Seal>) -> Result<(), ServeError> {
+        let lost: Vec<PathBuf> = self
+            .old
+            .paths()
+            .iter()
+            .flat_map(|path| lost_replicas(path))
+            .map(|lost| lost.path)
+            .collect();
+        let is_new = |path: &&PathBuf| !self.old.paths().contains(path);
+        for path in self.new.paths().iter().filter(is_new) {
+            if !path.exists() || !lost.contains(path) {
+                continue;
+            }
+            let (seals, entropy) = (Seals::only(seal.clone()), Arc::new(SystemEntropy));
+            let opened = FileSlot::open(path, seals, entropy, FilesystemPolicy::Accept);
+            let mut file = opened.map_err(ReplicaError::from)?;
+            file.wipe_all().map_err(slot_error)?;
+        }
+        Ok(())
+    }
+
+    /// New files get the old image first: the new device has no key for it.
+    fn fill(&self, seal: &Arc<dyn Seal>, device: Option<&SharedDevice>) -> Result<(), ServeError> {
+        let old = match device {
+            Some(device) => device.seal(seal.clone()),
+            None => seal.clone(),
+        };
+        let seals = Seals::only(old);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let policy = slots::policy_of(self.new, self.any_filesystem);
+        let paths = self.open_paths();
+        let is_there = |path: &&PathBuf| path.exists();
+        let there: Vec<PathBuf> = paths.iter().filter(is_there).cloned().collect();
+        if there.is_empty() {
+            return Ok(());
+        }
+        // Once the old image is gone everything lies under the new device, in every file.
+        let opens = !ReplicatedSlot::open(&there, &seals, &entropy, policy)?
+            .load()
+            .map_err(slot_error)?
+            .images
+            .is_empty();
+        if opens {
+            drop(ReplicatedSlot::open(&paths, &seals, &entropy, policy)?);
+        }
+        Ok(())
+    }
+
     /// The slot in the files of both places, which opens with either device and writes with the
     /// new one.
     fn open(
@@ -225,13 +281,15 @@ impl Move<'_> {
         let paths: Vec<PathBuf> = self.open_paths();
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let policy = slots::policy_of(self.new, self.any_filesystem);
-        if !is_same_device && paths.iter().any(|path| !path.exists()) {
-            // New files get the old image first, which the new device has no key for.
-            let old = Seals::only(with(old_device));
-            drop(ReplicatedSlot::open(&paths, &old, &entropy, policy)?);
-        }
         let files = ReplicatedSlot::open(&paths, &seals, &entropy, policy)?;
         let notices = files.notices().to_vec();
+        if let Some(device) = device.as_ref().filter(|_| !is_same_device) {
+            // Of a call that was cut short after it drew a key, or when a server went on at the old
+            // place after it. The device was empty when the move was begun.
+            let images = files.load().map_err(slot_error)?.images;
+            let kept: Vec<u64> = images.iter().map(|image| image.generation).collect();
+            device.destroy_all_but(&kept)?;
+        }
         Ok(match device {
             Some(device) => (OpenedSlot::Device(DeviceSlot::new(files, device)), notices),
             None => (OpenedSlot::Files(files), notices),

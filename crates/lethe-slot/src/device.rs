@@ -93,11 +93,20 @@ impl SharedDevice {
     /// # Errors
     /// [`DeviceError`]: some may be left; it may be called again.
     pub fn destroy_all(&self) -> Result<usize, DeviceError> {
+        self.destroy_all_but(&[])
+    }
+
+    /// Destroys the keys of all generations that are not among `kept`; gives how many there were.
+    ///
+    /// # Errors
+    /// As [`SharedDevice::destroy_all`].
+    pub fn destroy_all_but(&self, kept: &[u64]) -> Result<usize, DeviceError> {
         let mut device = self.lock();
-        let generations = device.generations()?;
+        let mut generations = device.generations()?;
+        generations.retain(|generation| !kept.contains(generation));
         generations.iter().try_for_each(|generation| device.destroy(*generation))?;
         let left = device.generations()?;
-        match left.first() {
+        match left.iter().find(|generation| !kept.contains(generation)) {
             None => Ok(generations.len()),
             Some(left) => Err(DeviceError::Failed {
                 doing: "destroy a key",

@@ -206,7 +206,7 @@ impl FileSlot {
     ///
     /// # Errors
     /// [`SlotError`]: images may still be there.
-    pub(crate) fn wipe_all(&mut self) -> Result<(), SlotError> {
+    pub fn wipe_all(&mut self) -> Result<(), SlotError> {
         for sector in SECTORS {
             if !self.wipe(sector)? {
                 return Err(SlotError::NotClean);

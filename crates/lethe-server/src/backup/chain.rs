@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lethe_log::{BackupNote, Hash, VerifierKey};
 use lethe_store::Write;
@@ -103,6 +104,11 @@ impl Chain {
     #[must_use]
     pub fn newest(&self) -> Option<&SegmentFile> {
         self.segments.values().max_by_key(|segment| (segment.note.revision, segment.note.created))
+    }
+
+    /// All of them, in no order that means anything.
+    pub(super) fn segments(&self) -> impl Iterator<Item = &SegmentFile> {
+        self.segments.values()
     }
 
     /// The backup of that name.
@@ -219,7 +225,10 @@ impl NewSegment {
                 .create(directory)
                 .map_err(BackupFailure::file("make", directory))?;
         }
-        let path = directory.join(format!("{}.{ENDING_NEW}", std::process::id()));
+        // Two copies of one process may be under way.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = directory.join(format!("{}-{number}.{ENDING_NEW}", std::process::id()));
         let file = File::create(&path).map_err(BackupFailure::file("create", &path))?;
         Ok((Self { directory: directory.to_owned(), path, is_finished: false }, file))
     }

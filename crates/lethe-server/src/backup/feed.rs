@@ -37,7 +37,7 @@ const IDLE_AFTER: Duration = Duration::from_millis(500);
 /// How often somebody who waits for an answer looks whether it is still wanted.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long an end that catches up may take to answer.
-const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(600);
 /// Bytes of one piece of the segment.
 const PIECE_BYTES: usize = 256 * 1_024;
 

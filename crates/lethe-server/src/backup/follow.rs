@@ -39,6 +39,9 @@ pub struct FollowOptions {
     pub destination: PathBuf,
     /// Begin with everything also if the directory holds a copy that could be continued.
     pub full: bool,
+    /// Begin anew with everything, beside the copy that goes on, once the changes since the last
+    /// segment have more bytes.
+    pub renew_bytes: u64,
 }
 
 /// What happens while a copy follows.
@@ -56,6 +59,10 @@ pub enum FollowEvent {
     Held(Box<BackupNote>),
     /// The connection ended; it is made again. Says why.
     Ended(String),
+    /// The changes have become large: everything is copied anew beside them.
+    Renewing,
+    /// The new copy goes on; the files of the one before are removed.
+    Renewed,
 }
 
 /// Ends a copy that follows, from another thread.
@@ -69,6 +76,7 @@ pub struct Stop {
 struct Stopping {
     is_stopped: bool,
     stream: Option<UnixStream>,
+    also: Vec<Arc<Stop>>,
 }
 
 impl Stop {
@@ -80,7 +88,21 @@ impl Stop {
             // The other end may have closed it first.
             let _ended = stream.shutdown(std::net::Shutdown::Both);
         }
+        let also = std::mem::take(&mut state.also);
+        drop(state);
         self.stopped.notify_all();
+        also.iter().for_each(|stop| stop.stop());
+    }
+
+    /// Whatever ends this ends `other`.
+    pub(super) fn also(&self, other: &Arc<Stop>) {
+        let mut state = self.state.lock();
+        if state.is_stopped {
+            drop(state);
+            other.stop();
+        } else {
+            state.also.push(other.clone());
+        }
     }
 
     fn is_stopped(&self) -> bool {
@@ -98,14 +120,10 @@ impl Stop {
     }
 }
 
-/// Keeps the copy up to date until `stop` is told to. A server that is away is waited for.
-///
-/// # Errors
-/// [`BackupFailure`]: of the directory, which holds then what it held, or a server that refuses for
-/// good.
-pub fn follow(
+/// One copy that follows and is never begun anew.
+pub(super) fn follow_plainly(
     options: &FollowOptions,
-    stop: &Arc<Stop>,
+    stop: &Stop,
     tell: &mut dyn FnMut(FollowEvent),
 ) -> Result<(), BackupFailure> {
     let mut base = if options.full || !options.destination.exists() {

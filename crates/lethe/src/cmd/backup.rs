@@ -47,6 +47,10 @@ struct Take {
     /// in the copy. Such a copy has no window
     #[arg(long)]
     follow: bool,
+    /// With --follow: begin anew with everything, beside the copy that goes on, once the changes
+    /// since the last segment have more bytes
+    #[arg(long, value_name = "BYTES", default_value_t = RENEW_BYTES_DEFAULT, requires = "follow")]
+    renew_bytes: u64,
     #[command(flatten)]
     place: Place,
 }
@@ -80,6 +84,9 @@ struct Forget {
     #[command(flatten)]
     place: Place,
 }
+
+/// A restore reads as much in a few seconds.
+const RENEW_BYTES_DEFAULT: u64 = 1_073_741_824;
 
 /// Which installation, running or not.
 #[derive(Args, Debug)]
@@ -139,7 +146,8 @@ fn take_one(wanted: Take, output: &mut Output) -> Result<(), Failure> {
             return Err(Failure::Usage(why));
         }
         let serve = wanted.place.options();
-        return follow::run(FollowOptions { serve, destination, full: wanted.full }, output);
+        let (full, renew_bytes) = (wanted.full, wanted.renew_bytes);
+        return follow::run(FollowOptions { serve, destination, full, renew_bytes }, output);
     }
     let options = BackupOptions {
         serve: wanted.place.options(),

@@ -52,7 +52,7 @@ impl Site {
     }
 
     #[track_caller]
-    fn take(&self, words: &[&str]) -> Value {
+    pub(crate) fn take(&self, words: &[&str]) -> Value {
         let backups = text(&self.backups);
         let mut all = vec![backups.as_str()];
         all.extend(words);

@@ -22,8 +22,13 @@ struct Follower(Process);
 
 impl Follower {
     fn start(site: &Site) -> Self {
+        Self::start_with(site, &[])
+    }
+
+    fn start_with(site: &Site, words: &[&str]) -> Self {
         let mut command = child(LETHE);
         command.args(site.words("backup", &[&text(&site.backups), "--follow"]));
+        command.args(words);
         Self(Process::start(command))
     }
 
@@ -269,4 +274,30 @@ fn what_was_altered_before_the_end_restores_nothing() {
     file.set_len(u64::try_from(whole.len() - 3).expect("small")).expect("cut");
     site.restore();
     assert!(opens(&site.start().native(), &keeps.0, &keeps.1));
+}
+
+#[test]
+fn a_copy_begins_anew_beside_itself_and_leaves_what_has_a_window() {
+    let site = Site::new();
+    let server = site.start();
+    let dies = made(&server);
+    let windowed = site.take(&["--window", "1d"]);
+    let mut follower = Follower::start_with(&site, &["--renew-bytes", "60000"]);
+    follower.until("live");
+    let keys: Vec<Made> = (0..30).map(|_| made(&server)).collect();
+    follower.until("renewing");
+    follower.until("renewed");
+    destroy(&server, &dies.0);
+    let files: Vec<String> = site.segments().iter().map(|path| text(path)).collect();
+    let name = windowed["backup"].as_str().expect("its name");
+    assert!(files.iter().any(|file| file.contains(name)), "{files:?}");
+    assert!(files.len() <= 4, "what was superseded is gone: {files:?}");
+    drop((server, follower));
+    site.lose();
+    site.restore();
+    let server = site.start();
+    for (key, ciphertext) in &keys {
+        assert!(opens(&server.native(), key, ciphertext), "a live key was lost");
+    }
+    gone(&server, &dies.0, &dies.1);
 }

@@ -113,6 +113,16 @@ impl Lines {
                 "The copy has caught up: from now on no change is answered that it does not hold.",
                 &json!({ "event": "live" }),
             ),
+            FollowEvent::Renewing => self.say(
+                output,
+                "The changes have become large: everything is copied anew beside them.",
+                &json!({ "event": "renewing" }),
+            ),
+            FollowEvent::Renewed => self.say(
+                output,
+                "The new copy has caught up; the files of the one before are removed.",
+                &json!({ "event": "renewed" }),
+            ),
             FollowEvent::Ended(why) => self.say(
                 output,
                 &format!("Not following: {}. Going on as soon as possible.", printable(&why)),
