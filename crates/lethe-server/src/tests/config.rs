@@ -340,7 +340,9 @@ fn slots_in_several_files_and_devices() {
     assert_eq!(slot("paths=['/a','/b']"), file_slot(&["/a", "/b"], false));
     let tpm = |text: &str| match slot(text) {
         SlotConfig::Tpm { index, tcti, rest, .. } => (index, tcti, rest.as_secs()),
-        other => panic!("a TPM: {other:?}"),
+        other @ (SlotConfig::File { .. } | SlotConfig::Pkcs11 { .. }) => {
+            panic!("a TPM: {other:?}")
+        }
     };
     assert_eq!(tpm("kind='tpm'"), (0x0180_4C54, "device:/dev/tpmrm0".to_owned(), 30));
     assert_eq!(tpm("kind='tpm'\nrest='0s'").2, 0);
