@@ -16,6 +16,7 @@ mod committer;
 mod error;
 mod events;
 pub mod failpoint;
+mod followers;
 mod guards;
 mod head_guard;
 mod idempotency;
@@ -42,6 +43,7 @@ pub use authz::{Caller, PrincipalEntry};
 pub use catalogue::{KeyEntry, KeyFilter, StateFilter, UnknownState, Usage, UsageRow};
 pub use error::EngineError;
 pub use events::{Event, EventPage, EventWatch};
+pub use followers::FollowerStatus;
 pub use guards::{Refusal, Unusable};
 pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
@@ -53,10 +55,11 @@ pub use ops::{
     CreateApiKeyRequest, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest,
     DestroyVersionRequest, DestroyWhen, Destroyed, DestructionPreview, Document, DocumentChange,
     DocumentPage, DoorOperation, EndedVersion, EventReader, Expected, ExportRequest, ExportTo,
-    Exported, GivenMaterial, GivenVersion, HoldRequest, ImportKeyRequest, ImportSource, KeptRoot,
-    KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, NumberedPage,
-    PlainExport, PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange, Selection,
-    SignedRequest, TokensChange, VaultChange, VaultRequest, api_key_algorithm,
+    Exported, Follow, FollowVisit, GivenMaterial, GivenVersion, HoldRequest, ImportKeyRequest,
+    ImportSource, KeptRoot, KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind,
+    NewPrincipal, NumberedPage, PlainExport, PlainExportRule, PreparedKey, PreviewVerdict,
+    PrincipalChange, Selection, SignedRequest, TokensChange, VaultChange, VaultRequest,
+    api_key_algorithm,
 };
 pub use signin::{
     InvalidNetwork, NETWORKS, Network, PassphraseClaim, Proof, Rate, SignInLimits, Source,

@@ -19,6 +19,7 @@ use crate::audit::AuditSink;
 use crate::cache::ExpandedKeys;
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::events::Events;
+use crate::followers::Followers;
 use crate::idempotency::Idempotency;
 use crate::ops::ListCursors;
 use crate::record::KeyVersion;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) unsettled_notes: Mutex<BTreeMap<u64, Arc<str>>>,
     /// What was changed lately, for whoever follows it.
     pub(crate) events: Arc<Events>,
+    /// Copies elsewhere that changes wait for.
+    pub(crate) followers: Followers,
     pub(crate) pepper: Pepper,
     pub(crate) cursors: ListCursors,
     pub(crate) vkey: Arc<str>,

@@ -145,6 +145,8 @@ fn note(slot: SlotFact) -> ErasureNote {
         irrecoverable_since: UnixMillis(1_790_000_000_009),
         slot,
         recoverable_from_backups_until: None,
+        lost_replicas: None,
+        recovery_shares: None,
     }
 }
 

@@ -45,7 +45,8 @@ pub use entry::{
     Invalidation, Presence, Quorum, SOFTWARE_BYTES_MAX, SlotFact,
 };
 pub use erasure_note::{
-    ERASURE_NOTE_BYTES_MAX, ERASURE_NOTE_HEADER, ErasureNote, ErasureNoteError,
+    ERASURE_NOTE_BYTES_MAX, ERASURE_NOTE_HEADER, ErasureNote, ErasureNoteError, LostReplicas,
+    RecoveryShares,
 };
 pub use hash::{HASH_BYTES, Hash, InvalidHash, empty_root, leaf_hash, node_hash};
 pub use json::{INTEGER_MAX, Json, JsonError, JsonInteger, JsonObject, ObjectWriter, write_object};

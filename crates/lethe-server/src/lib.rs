@@ -26,6 +26,7 @@ pub mod seal_tool;
 mod serve;
 mod service;
 pub mod signals;
+pub mod slot_tool;
 mod slots;
 mod webhook;
 

@@ -303,6 +303,27 @@ fn registry(engine: &Arc<Engine>, audit: &Arc<AuditFile>) -> Result<Registry, Se
             move || refused.health().refused_events,
         )
         .map_err(failed)?;
+    let asked = engine.clone();
+    registry
+        .gauge_callback(
+            "lethe_followers",
+            "Copies that hold every answered change.",
+            &[],
+            move || gauge(asked.followers().live),
+        )
+        .map_err(failed)?;
+    let asked = engine.clone();
+    registry
+        .counter_callback(
+            "lethe_followers_lost_total",
+            "Copies that were dropped because they were late, or went away.",
+            &[],
+            move || {
+                let status = asked.followers();
+                status.dropped.saturating_add(status.gone)
+            },
+        )
+        .map_err(failed)?;
     Ok(registry)
 }
 

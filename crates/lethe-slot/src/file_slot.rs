@@ -170,6 +170,11 @@ impl FileSlot {
         Ok(())
     }
 
+    /// Its source of chance.
+    pub(crate) fn entropy(&self) -> Arc<dyn Entropy> {
+        self.entropy.clone()
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -201,7 +206,7 @@ impl FileSlot {
     ///
     /// # Errors
     /// [`SlotError`]: images may still be there.
-    pub(crate) fn wipe_all(&mut self) -> Result<(), SlotError> {
+    pub fn wipe_all(&mut self) -> Result<(), SlotError> {
         for sector in SECTORS {
             if !self.wipe(sector)? {
                 return Err(SlotError::NotClean);

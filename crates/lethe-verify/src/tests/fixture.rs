@@ -108,6 +108,8 @@ pub(super) fn parts() -> Parts {
             irrecoverable_since: UnixMillis(1_790_000_000_009),
             slot,
             recoverable_from_backups_until: None,
+            lost_replicas: None,
+            recovery_shares: None,
         },
     }
 }
