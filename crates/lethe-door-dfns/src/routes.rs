@@ -210,6 +210,7 @@ const PERMISSION: &str = "/permissions/{permission}";
 
 const ACCOUNTS: &[Route] = &[
     Route {
+        who: sessions::no_personal_token,
         more: service_accounts::more_to_create,
         ..signed!(
             "POST",

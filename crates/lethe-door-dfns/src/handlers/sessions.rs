@@ -44,6 +44,16 @@ pub(crate) fn service_accounts_only(identity: &Identity) -> Result<(), Refusal> 
     }
 }
 
+/// Who makes programs does so in person, or is one.
+pub(crate) fn no_personal_token(identity: &Identity) -> Result<(), Refusal> {
+    match identity.token_kind {
+        TokenKind::Login | TokenKind::ServiceAccount => Ok(()),
+        TokenKind::Pat | TokenKind::Recovery | TokenKind::Temporary => {
+            Err(Refusal::forbidden("a personal access token may not do this"))
+        }
+    }
+}
+
 /// Only people have credentials to manage.
 pub(crate) fn people_only(identity: &Identity) -> Result<(), Refusal> {
     match identity.token_kind {

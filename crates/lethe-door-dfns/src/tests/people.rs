@@ -188,7 +188,8 @@ async fn users_log_in_with_their_keys_and_out() {
 async fn a_personal_token_has_its_own_key_and_never_more_than_its_user() {
     let org = org().await;
     let key = Signer::ed25519();
-    let body = json!({"name": "laptop", "operations": ["Keys:Read", "Keys:Create"]});
+    let body = json!({"name": "laptop", "operations":
+        ["Keys:Read", "Keys:Create", "Auth:ServiceAccounts:Create"]});
     let permission = expect(&org.post("/permissions", &body).await, 200)["id"].clone();
     let body = json!({"name": "laptop", "publicKey": key.pem(), "permissionId": permission,
         "secondsValid": 3_600});
@@ -213,6 +214,8 @@ async fn a_personal_token_has_its_own_key_and_never_more_than_its_user() {
     expect(&org.get_as(&other, &path).await, 404);
     let heir = json!({"name": "x", "publicKey": Signer::ed25519().pem()}).to_string();
     expect(&org.signed_as(&pat, Method::POST, "/auth/pats", &heir).await, 403);
+    let robot = org.signed_as(&pat, Method::POST, "/auth/service-accounts", &heir).await;
+    assert_eq!(refused(&robot, 403), "a personal access token may not do this");
     let renamed = expect(&org.put(&path, &json!({"name": "desktop"})).await, 200);
     assert_eq!(renamed["name"], json!("desktop"));
     expect(&org.put(&format!("{path}/deactivate"), &json!({})).await, 200);
