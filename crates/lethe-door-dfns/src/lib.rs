@@ -119,10 +119,7 @@ impl DfnsDoor {
     /// Whether a service account of that name is there.
     #[must_use]
     pub fn has_account(&self, name: &str) -> bool {
-        let named = |record: &lethe_engine::record::PrincipalRecord| {
-            account::is_ours(record) && account::username(record) == name
-        };
-        !self.state.engine.find_principals(self.state.realm, named).is_empty()
+        handlers::sessions::by_name(&self.state, name).is_some()
     }
 }
 

@@ -8,10 +8,9 @@ use lethe_engine::record::{Credential, PrincipalKind, PrincipalRecord};
 use lethe_types::CredentialId;
 use serde_json::{Value, json};
 
-use super::people::is_person;
 use super::proof::unless_proven;
 use super::registration::{CHALLENGE, NewKeys, begun};
-use super::sessions::{USER_NOT_FOUND, by_name};
+use super::sessions::{USER_NOT_FOUND, by_name, live_person};
 use crate::account::{
     self, ENCRYPTED, KeyKind, attribute, cred_id, is_called, key_kind, text_of, token_kind,
 };
@@ -80,10 +79,7 @@ pub(crate) async fn init(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let org = members.needed_text("orgId")?;
     let key = members.needed_text("credentialId")?;
     members.finish()?;
-    let found = by_name(&state, &name).filter(|entry| {
-        let record = entry.record();
-        org == ids::org(state.realm) && is_person(record) && record.is_live(state.clock.now())
-    });
+    let found = live_person(&state, &org, &name);
     let user = found.as_ref().map(|entry| entry.record().id);
     codes::take(&state, user, CodeKind::Recovery, &code).await?;
     let entry = found.ok_or_else(Refusal::not_authorized)?;

@@ -10,9 +10,9 @@ use lethe_engine::{EngineError, NewCredential, NewCredentialKind};
 use lethe_types::{CredentialId, PrincipalId};
 use serde_json::{Value, json};
 
-use super::people::{NAME_CHARACTERS_MAX, is_person, new_user};
+use super::people::{NAME_CHARACTERS_MAX, new_user};
 use super::service_accounts::EXTERNAL_CHARACTERS_MAX;
-use super::sessions::{by_name, has_key, token_for};
+use super::sessions::{has_key, live_person, token_for};
 use crate::account::{
     self, BACKUP_ELIGIBLE, COUNTER, ENCRYPTED, KEY_KIND, KeyKind, ORIGIN, PEM, attribute, cred_id,
     key_kind, text_of, token_kind, username,
@@ -116,10 +116,7 @@ pub(crate) async fn init(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let name = members.needed_text("username")?;
     let code = members.needed_text("registrationCode")?;
     members.finish()?;
-    let found = by_name(&state, &name).filter(|entry| {
-        let record = entry.record();
-        org == ids::org(state.realm) && is_person(record) && record.is_live(state.clock.now())
-    });
+    let found = live_person(&state, &org, &name);
     let user = found.as_ref().map(|entry| entry.record().id);
     codes::take(&state, user, CodeKind::Registration, &code).await?;
     let entry = found.ok_or_else(Refusal::not_authorized)?;

@@ -14,7 +14,7 @@ use super::people::is_person;
 use super::proof::{Claim, NO_CREDENTIAL, prove};
 use crate::DOOR;
 use crate::account::{
-    self, KeyKind, OF_TOKEN, TOKEN_KIND, attribute, is_ours, key_kind, token_kind, username,
+    self, KeyKind, OF_TOKEN, TOKEN_KIND, attribute, is_ours, key_kind, token_kind,
 };
 use crate::actions::{Login, random_text};
 use crate::auth::Identity;
@@ -26,8 +26,10 @@ use crate::ids;
 use crate::state::State;
 use crate::tokens::{Named, TokenKind};
 
-/// Most tokens of one kind that a user has from logins and the like; over it the oldest ends.
+/// Most logins of one user at a time; over it the oldest ends.
 const LOGINS_MAX: usize = 16;
+/// Most registrations, or recoveries, of one user that are begun at a time.
+const BEGUN_MAX: usize = 4;
 pub(crate) const USER_NOT_FOUND: &str = "User not found";
 /// With what people log in. What its owner encrypted is shown to nobody who has proven nothing.
 const OPEN_KINDS: &[KeyKind] = &[KeyKind::Fido2, KeyKind::Key];
@@ -81,7 +83,11 @@ pub(crate) async fn token_for(
     let same = entry.record().credentials.iter().filter(|one| token_kind(one) == Some(kind));
     let mut same: Vec<_> = same.collect();
     same.sort_by_key(|one| (one.is_live(now), one.created));
-    let ended = same.len().saturating_sub(LOGINS_MAX - 1);
+    let most = match kind {
+        TokenKind::Login | TokenKind::Pat | TokenKind::ServiceAccount => LOGINS_MAX,
+        TokenKind::Recovery | TokenKind::Temporary => BEGUN_MAX,
+    };
+    let ended = same.len().saturating_sub(most - 1);
     for old in same.iter().take(ended) {
         state.engine.remove_credential(&caller, user, old.id).await?;
     }
@@ -100,8 +106,14 @@ pub(crate) async fn token_for(
 
 /// The user of that name.
 pub(crate) fn by_name(state: &State, name: &str) -> Option<Arc<PrincipalEntry>> {
-    let is_it = |record: &PrincipalRecord| is_ours(record) && username(record) == name;
-    state.engine.find_principals(state.realm, is_it).into_iter().next()
+    let found = state.engine.principal_by_login(state.realm, name);
+    found.filter(|entry| is_ours(entry.record()))
+}
+
+/// The person of that name who may come in, if the organization is this one.
+pub(crate) fn live_person(state: &State, org: &str, name: &str) -> Option<Arc<PrincipalEntry>> {
+    let found = by_name(state, name).filter(|_| org == ids::org(state.realm));
+    found.filter(|entry| is_person(entry.record()) && entry.record().is_live(state.clock.now()))
 }
 
 /// Whether somebody has a key of their own already.
@@ -155,10 +167,7 @@ pub(crate) async fn log_in_init(state: Arc<State>, call: Arc<Call>) -> Outcome {
         }
         return challenge(&state, Login::Anybody, Vec::new(), None);
     };
-    let found = by_name(&state, &name).filter(|entry| {
-        let record = entry.record();
-        org == ids::org(state.realm) && is_person(record) && record.is_live(now)
-    });
+    let found = live_person(&state, &org, &name);
     let kinds = match &code {
         None => OPEN_KINDS,
         Some(code) => {

@@ -207,6 +207,38 @@ async fn only_the_recovery_key_that_it_was_begun_for_recovers() {
 }
 
 #[tokio::test]
+async fn credentials_are_replaced_all_at_once_and_by_keys_alone() {
+    let org = org().await;
+    let Owner { account, .. } = owner(&org, NAME).await;
+    let engine = &org.world.engine;
+    let caller = engine.system_caller(org.realm, crate::DOOR).unwrap();
+    let user = crate::ids::parse_user(&account.user).unwrap();
+    let bearer = vec![lethe_engine::NewCredential::bearer(None)];
+    let refused = engine.replace_credentials(&caller, user, |_| true, bearer).await;
+    assert!(matches!(
+        refused,
+        Err(lethe_engine::EngineError::InvalidField { field: "credential", .. })
+    ));
+    expect(&org.get_as(&account, "/keys").await, 200);
+    let nobody = lethe_types::PrincipalId([7; 16]);
+    assert!(engine.replace_credentials(&caller, nobody, |_| true, Vec::new()).await.is_err());
+    // Only so many recoveries are begun at a time; the oldest ends.
+    let key = format!("recovery of {NAME}");
+    let first = text(&begin(&org, NAME, &key).await["temporaryAuthenticationToken"]);
+    for _ in 0..3 {
+        begin(&org, NAME, &key).await;
+    }
+    refused_as(&org, &first, 400).await;
+    begin(&org, NAME, &key).await;
+    refused_as(&org, &first, 401).await;
+}
+
+/// What an empty recovery with that token is answered.
+async fn refused_as(org: &Org, token: &str, status: u16) {
+    refused(&post(org, token, "/auth/recover/user", &json!({})).await, status);
+}
+
+#[tokio::test]
 async fn recoveries_are_begun_by_service_accounts_for_end_users() {
     let org = org().await;
     let Owner { account, .. } = owner(&org, NAME).await;

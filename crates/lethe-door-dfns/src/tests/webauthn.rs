@@ -358,3 +358,21 @@ fn an_attested_credential_is_the_one_that_the_client_names() {
     let cut = &data[..data.len() - 1];
     assert_eq!(with_data(&passkey, cut).err(), Some(Fault::PublicKey));
 }
+
+#[test]
+fn an_attestation_with_one_bit_altered_never_holds() {
+    let passkey = Passkey::new("ed25519", 1);
+    let data = passkey.attested(passkey.cose());
+    let client_data = passkey.client_data("webauthn.create", CHALLENGE);
+    let signature = passkey.sign(&data, &client_data);
+    let statement =
+        vec![(Cbor::from("alg"), Cbor::from(-8)), (Cbor::from("sig"), Cbor::Bytes(signature))];
+    let object = attestation_object("packed", statement, &data);
+    assert!(register(&passkey, &object).is_ok());
+    for at in 0..object.len() * 8 {
+        let mut altered = object.clone();
+        altered[at / 8] ^= 1 << (at % 8);
+        assert!(register(&passkey, &altered).is_err(), "bit {at}");
+        assert!(register(&passkey, &object[..at / 8]).is_err(), "cut at {}", at / 8);
+    }
+}

@@ -10,9 +10,7 @@ use crate::process::{Folder, Server};
 
 /// The points, and at which pass: a deletion writes the signed action, erases, and writes what
 /// became of it.
-const POINTS: [&str; 11] = [
-    "commit.planned:1",
-    "commit.durable:1",
+const POINTS: [&str; 8] = [
     "commit.answered:1",
     "commit.planned:2",
     "commit.staged:2",
@@ -20,7 +18,6 @@ const POINTS: [&str; 11] = [
     "slot.root_written",
     "slot.old_root_erased",
     "commit.published:2",
-    "commit.answered:2",
     "commit.planned:3",
 ];
 
