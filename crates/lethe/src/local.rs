@@ -75,7 +75,28 @@ impl Sandbox {
     /// # Errors
     /// [`NotReady`].
     pub(crate) fn serve_set(&self, data: &Path, more: &[&str]) -> Result<LocalServer, NotReady> {
-        let refused = match self.serve_with(data, more) {
+        self.serve_set_within(data, more, READY_WITHIN)
+    }
+
+    /// The same as [`Sandbox::serve`], for data that takes longer to read.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub(crate) fn serve_within(
+        &self,
+        data: &Path,
+        within: Duration,
+    ) -> Result<LocalServer, NotReady> {
+        self.serve_set_within(data, &[], within)
+    }
+
+    fn serve_set_within(
+        &self,
+        data: &Path,
+        more: &[&str],
+        within: Duration,
+    ) -> Result<LocalServer, NotReady> {
+        let refused = match self.serve_with(data, more, within) {
             Ok(server) => return Ok(server),
             Err(refused) => refused,
         };
@@ -84,19 +105,24 @@ impl Sandbox {
         if refused.said.contains(ACCEPT_FILESYSTEM) {
             let accept = format!("{ACCEPT_FILESYSTEM}=true");
             let more = [more, &["--set", &accept]].concat();
-            let server = self.serve_with(data, &more)?;
+            let server = self.serve_with(data, &more, within)?;
             return Ok(LocalServer { accepts_any_filesystem: true, ..server });
         }
         Err(refused)
     }
 
-    fn serve_with(&self, data: &Path, more: &[&str]) -> Result<LocalServer, NotReady> {
+    fn serve_with(
+        &self,
+        data: &Path,
+        more: &[&str],
+        within: Duration,
+    ) -> Result<LocalServer, NotReady> {
         let directory = data.to_str().ok_or_else(|| NotReady::because("its path is not UTF-8"))?;
         let parent = std::process::id().to_string();
         let mut arguments = vec!["serve", "--dev", "--port-base", "0", "--data", directory];
         arguments.extend(["--end-with-parent", &parent]);
         arguments.extend(more);
-        let (process, line) = self.start(&arguments, READY)?;
+        let (process, line) = self.children.start(&arguments, READY, within)?;
         let dev_json = line.strip_prefix(READY).map(PathBuf::from).unwrap_or_default();
         let directory = dev_json.parent().unwrap_or(data);
         match DevServer::read(directory) {
