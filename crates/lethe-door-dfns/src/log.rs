@@ -76,7 +76,9 @@ pub(crate) async fn begin(state: &State, entry: &LogEntry) -> Result<(), EngineE
     if let Some(token) = &entry.token {
         changes.push(change(LAST, token.clone(), Some(entry.id.clone().into_bytes())));
     }
-    changes.extend(outdated(state, &caller, PRUNED_AT_ONCE)?);
+    let gone = outdated(state, &caller, PRUNED_AT_ONCE)?;
+    // The last action of this token is this one, whichever was it before.
+    changes.extend(gone.into_iter().filter(|gone| Some(&gone.id) != entry.token.as_ref()));
     state.engine.write_documents(&caller, WRITE, changes).await
 }
 

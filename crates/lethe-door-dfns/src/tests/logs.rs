@@ -61,6 +61,7 @@ async fn entries_go_when_their_time_is_over() {
     let path = format!("/auth/action/logs/{}", token_id(&org));
     for _ in 0..9 {
         org.action(&org.admin, &Method::DELETE, "/keys/a", "").await;
+        org.world.pass(Duration::from_millis(1));
     }
     let entry = text(&expect(&org.get(&path).await, 200)["id"]);
     org.world.pass(DAY * 29);
@@ -70,6 +71,7 @@ async fn entries_go_when_their_time_is_over() {
     assert_eq!((listed(&org).await, count(&org, "user_action")), (0, 9));
     expect(&org.get(&path).await, 404);
     expect(&org.get(&format!("/auth/action/logs/{entry}")).await, 404);
+    // The last of the old ones goes with the third, which is the last of the token from then on.
     for left in [6, 3, 3] {
         org.action(&org.admin, &Method::DELETE, "/keys/b", "").await;
         assert_eq!(count(&org, "user_action"), left);
@@ -97,4 +99,18 @@ async fn a_start_takes_old_entries_away_and_keeps_all_where_nobody_says_otherwis
     };
     crate::DfnsDoor::open(site).await.unwrap();
     assert_eq!((count(&org, "user_action"), count(&org, "last_action")), (1, 1));
+}
+
+#[tokio::test]
+async fn the_last_old_entry_of_a_token_goes_with_its_next_action() {
+    let settings = Settings { log_days: 1, ..Settings::default() };
+    let org = World::new().org("acme", settings).await;
+    for _ in 0..3 {
+        org.action(&org.admin, &Method::DELETE, "/keys/a", "").await;
+    }
+    org.world.pass(DAY * 2);
+    org.action(&org.admin, &Method::DELETE, "/keys/b", "").await;
+    assert_eq!((count(&org, "user_action"), count(&org, "last_action")), (1, 1));
+    let entry = expect(&org.get(&format!("/auth/action/logs/{}", token_id(&org))).await, 200);
+    assert!(text(&entry["action"]).contains("/keys/b"), "{entry}");
 }
