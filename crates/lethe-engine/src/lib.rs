@@ -48,7 +48,7 @@ pub use guards::{Refusal, Unusable};
 pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use journal::{JournalFault, JournalPlace, JournalSegment};
-pub use lethe_log::ChallengedRequest;
+pub use lethe_log::{ChallengedRequest, ClientKey};
 pub use lethe_store::Revision;
 pub use ops::{
     ApiKey, Backup, BackupError, BackupRow, BackupVisit, BulkRequest, Collection,

@@ -92,6 +92,7 @@ fn detail(versions: u32, approvals: u8) -> DestroyedDetail {
         scheme: "ecdsa-sha256".to_owned(),
         statement: "lethe-approval/v1\n".to_owned() + &"key c3c3c3c3c3c3c3c3c3c3c3c3\n".repeat(11),
         request: None,
+        authenticator_data: None,
         public_key_der: vec![at; 91],
         signature: vec![at; 71],
     };

@@ -35,10 +35,11 @@ pub use checkpoint::{
 };
 pub use commitment::{Commitment, SALT_BYTES, Salt, Subject};
 pub use detail::{
-    Actor, CHALLENGED_PATH_BYTES_MAX, ChallengedRequest, DETAIL_BYTES_MAX, DestroyedDetail,
-    EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX,
-    EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX, ROLE_APPROVER, ROLE_REQUESTER,
-    SignedStatement, VersionDetail,
+    Actor, CHALLENGED_PATH_BYTES_MAX, ChallengedRequest, ClientKey, DETAIL_BYTES_MAX,
+    DestroyedDetail, EVIDENCE_AUTHENTICATOR_BYTES_MAX, EVIDENCE_KEY_BYTES_MAX,
+    EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX, EVIDENCE_STATEMENT_BYTES_MAX,
+    EVIDENCE_STATEMENTS_MAX, ROLE_APPROVER, ROLE_REQUESTER, SignedStatement, VersionDetail,
+    is_person_present, signed_bytes,
 };
 pub use entry::{
     ENTRY_SLOTS_MAX, ENTRY_VERSION, Entry, EntryError, EntryMembers, EntryType, ErasureFacts,

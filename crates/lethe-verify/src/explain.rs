@@ -6,7 +6,7 @@
 use core::fmt::{self, Write as _};
 
 use lethe_crypto::hash::sha256;
-use lethe_log::{DestroyedDetail, LostReplicas, RecoveryShares};
+use lethe_log::{ClientKey, DestroyedDetail, LostReplicas, RecoveryShares};
 
 use crate::{Approval, Extent, Request, Signer, Verified};
 
@@ -158,10 +158,13 @@ fn write_evidence(verified: &Verified, out: &mut String) -> fmt::Result {
             writeln!(out, "That was over when the destruction was asked for.")?;
         }
     }
-    for Request { signer, statement, ordered } in requests {
+    for Request { signer, statement, ordered, kind } in requests {
         write!(out, "It was asked for by ")?;
         write_signer(signer, out)?;
         writeln!(out, " What was signed: {statement:?}.")?;
+        if *kind == ClientKey::Passkey {
+            writeln!(out, "It was signed with a passkey, while a person was present.")?;
+        }
         if let Some(request) = ordered {
             let body = match request.body_sha256 == sha256(&[]) {
                 true => "without a body",
