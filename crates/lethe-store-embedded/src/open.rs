@@ -12,6 +12,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use lethe_store::{CommitFeed, StoreError};
+use lethe_types::Defence;
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, ErrorCode};
 
@@ -207,6 +208,9 @@ impl EmbeddedStore {
         let connection = sql::connect_writer(&database).map_err(failed)?;
         check(&connection, &database)?;
         bound(&connection, settings).map_err(failed)?;
+        if Defence::Scrub.is_off() {
+            sql::keep_remnants(&connection).map_err(failed)?;
+        }
         Self::start(connection, database, lock)
     }
 
