@@ -102,9 +102,9 @@ fn open_somewhere(tree: TreeId, key: &Secret<32>, bytes: &[u8]) -> Option<Secret
         .find_map(|length| open_sealed(tree, b"KREC", RECORD_HEADER_BYTES, key, &bytes[..length]))
 }
 
-/// What is sealed in `blob`, as the published formats of nodes and records say: a header, a nonce of
-/// 12 bytes, ciphertext and tag; bound to the word, the tree and the header. Where a test has taken
-/// that binding away, to as many zeros.
+/// What is sealed in `blob`, as the published formats of nodes and records say: a header, a nonce
+/// of 12 bytes, ciphertext and tag; bound to the word, the tree and the header. Where a test has
+/// taken that binding away, to as many zeros.
 fn open_sealed(
     tree: TreeId,
     word: &[u8; 4],

@@ -1,5 +1,5 @@
-//! Debug builds only: lets a test start a server without one of its defences, to show that an attack
-//! which fails would succeed without it.
+//! Debug builds only: lets a test start a server without one of its defences, to show that an
+//! attack which fails would succeed without it.
 //!
 //! `LETHE_DEFENCES_OFF=rekey,erase`: names of [`lethe_types::Defence`]. No setting does this, and a
 //! release build has nothing to switch.
@@ -8,7 +8,7 @@
 #[cfg(not(debug_assertions))]
 pub(crate) fn arm() {}
 
-/// Switches off what the environment names, and says so; a word that is no defence ends the process.
+/// Switches off what the environment names, and says so; any other word ends the process.
 #[cfg(debug_assertions)]
 pub(crate) fn arm() {
     use lethe_types::Defence;

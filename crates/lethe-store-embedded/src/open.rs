@@ -254,10 +254,18 @@ fn prepare_directory(directory: &Path, mode: OpenMode) -> Result<(), OpenError> 
             OpenMode::CreateNew => DirBuilder::new()
                 .mode(0o700)
                 .create(directory)
+                .and_then(|()| sync_parent(directory))
                 .map_err(|source| OpenError::NotWritable { path: directory.to_owned(), source }),
         },
         Err(source) => Err(OpenError::Unreadable { path: directory.to_owned(), source }),
     }
+}
+
+/// Makes the entry of a new directory durable: without it all that is synced inside may be gone
+/// after a cut of the power.
+fn sync_parent(directory: &Path) -> io::Result<()> {
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new("."))).and_then(|parent| parent.sync_all())
 }
 
 /// Takes the directory for this process, until the file is closed or the process ends. The lock is

@@ -125,8 +125,11 @@ impl Committer {
                     // What a restore must destroy again is known before the root that it needs is.
                     if let (Some(journal), Some(change)) = (journal, change) {
                         journal.write(Some(change)).ok()?;
+                        failpoint::hit("commit.journaled");
                     }
-                    ahead.write(slot).ok()
+                    let written = ahead.write(slot).ok()?;
+                    failpoint::hit("slot.root_ahead");
+                    Some(written)
                 };
                 builder.spawn_scoped(scope, write).ok()
             });

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use lethe_log::{BackupNote, VerifierKey};
@@ -11,7 +10,9 @@ use lethe_types::BackupId;
 
 use super::BackupFailure;
 use super::segment::read_segment;
-use crate::private_files::PRIVATE_DIRECTORY_MODE;
+use crate::ServeError;
+use crate::crash_points;
+use crate::private_files::create_missing;
 
 /// Ending of the names of segments.
 const ENDING: &str = "lethe-backup";
@@ -157,13 +158,7 @@ pub(super) struct NewSegment {
 impl NewSegment {
     /// A new file in `directory`, which is made if it is not there.
     pub(super) fn create(directory: &Path) -> Result<(Self, File), BackupFailure> {
-        if !directory.exists() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(PRIVATE_DIRECTORY_MODE)
-                .create(directory)
-                .map_err(BackupFailure::file("make", directory))?;
-        }
+        create_missing(directory).map_err(ServeError::from)?;
         let path = directory.join(format!("{}.{ENDING_NEW}", std::process::id()));
         let file = File::create(&path).map_err(BackupFailure::file("create", &path))?;
         Ok((Self { directory: directory.to_owned(), path, is_finished: false }, file))
@@ -172,6 +167,7 @@ impl NewSegment {
     /// Durable, checked and under its name.
     pub(super) fn finish(mut self, file: &File) -> Result<SegmentFile, BackupFailure> {
         file.sync_all().map_err(BackupFailure::file("sync", &self.path))?;
+        crash_points::hit("backup.segment_synced");
         let read = read_file(&self.path)?;
         let kind = if read.note.base.is_some() { "changes" } else { "full" };
         let time = read.note.created.to_string().replace(':', "").replace('.', "-");
@@ -181,6 +177,7 @@ impl NewSegment {
         self.is_finished = true;
         let directory = File::open(&self.directory).and_then(|it| it.sync_all());
         directory.map_err(BackupFailure::file("sync", &self.directory))?;
+        crash_points::hit("backup.segment_named");
         Ok(SegmentFile { path, ..read })
     }
 }

@@ -186,9 +186,9 @@ struct Control {
 }
 
 const INTRODUCTION: &str = "\
-    LETHE, ATTACKED. A key was destroyed. Whoever attacks holds copies of everything. Each attack is \
-    made on Lethe as it is, where it must fail, and once more with one thing changed, where it must \
-    succeed: a check that cannot fail proves nothing. Real servers, real files, real memory.";
+    LETHE, ATTACKED. A key was destroyed. Whoever attacks holds copies of everything. Each attack \
+    is made on Lethe as it is, where it must fail, and once more with one thing changed, where it \
+    must succeed: a check that cannot fail proves nothing. Real servers, real files, real memory.";
 
 impl Row {
     fn show(&self, screen: &mut Screen) -> Result<(), Failure> {

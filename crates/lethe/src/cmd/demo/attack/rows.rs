@@ -33,7 +33,7 @@ pub(super) enum Switch {
     LaterWithout(Defence),
     /// A setting of the server, as in `memory.lock=off`.
     Setting(&'static str),
-    /// The attacker holds what no attacker can hold after the destruction, or more than the row says.
+    /// The attacker holds more than the row says.
     More(&'static str),
 }
 
@@ -276,7 +276,7 @@ fn old_backup_new_slot(scene: &Scene<'_>) -> Result<Outcome, Failure> {
     Ok(outcome(
         is_broken,
         format!(
-            "roots in the slot: {}; they open {opened} nodes of the backup{}; `lethe restore` {tool}",
+            "the slot's {} root(s) open {opened} nodes of the backup{}; `lethe restore` {tool}",
             roots.len(),
             if is_broken { " and the destroyed key" } else { "" }
         ),
@@ -428,8 +428,8 @@ fn swap(scene: &Scene<'_>) -> Result<Outcome, Failure> {
         let said = format!("every place of a key in use ({}) is locked", places.len());
         return Ok(outcome(false, said));
     }
-    // Nobody can lock memory without the right to; then there must be no swap, and the server says
-    // so. It is not taken for held.
+    // Nobody can lock memory without the right to; then there must be no swap, and the server
+    // says so. It is not taken for held.
     let swaps =
         fs::read_to_string("/proc/swaps").map_err(|error| cannot("look for swap", &error))?;
     if scene.switch == Switch::Nothing && !rustix::process::geteuid().is_root() {

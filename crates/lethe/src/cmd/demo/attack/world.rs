@@ -158,7 +158,7 @@ impl World {
         Ok((finds.nodes_count(), open_all(&finds, self.tree, &roots)))
     }
 
-    /// The secrets that stood between the attacker and the doomed key, read with the root of before.
+    /// What stood between the attacker and the doomed key, read with the root of before.
     fn secrets_of_before(&self) -> Result<Vec<(&'static str, Secret<32>)>, Failure> {
         let images = self.roots(&self.before())?;
         let (_, loot) = self.open(&[&self.before()], &images)?;
