@@ -12,6 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lethe_attack::roots_in_slot;
+use lethe_erasure::seal::KeyFileSeal;
+use lethe_types::Secret;
 use serde_json::{Value, json};
 
 use self::disk::{Chance, Disk, Left, Syncs};
@@ -41,6 +44,8 @@ struct Known {
     ciphertext: String,
     made: Span,
     destroyed: Option<Span>,
+    /// The epoch that its destruction led to: an older root must not be in the slot.
+    epoch_to: u64,
 }
 
 /// A recorded run, and what was answered in it.
@@ -114,13 +119,15 @@ impl Tape<'_> {
     fn create(&self, server: &Server, keys: &mut Vec<Known>) {
         let (made, id) = self.span(|| create(&server.native(), "aes256-gcm"));
         let ciphertext = encrypt(&server.native(), &id);
-        keys.push(Known { id, ciphertext, made, destroyed: None });
+        keys.push(Known { id, ciphertext, made, destroyed: None, epoch_to: 0 });
     }
 
     fn destroy(&self, server: &Server, key: &mut Known) {
         let path = format!("/v1/keys/{}", key.id);
-        let (destroyed, _) = self.span(|| server.native().delete(&path).expect(200));
+        let (destroyed, answer) = self.span(|| server.native().delete(&path).expect(200));
         key.destroyed = Some(destroyed);
+        let epoch = &answer.json()["statement"]["epoch_to"];
+        key.epoch_to = epoch.as_u64().expect("a receipt names the epoch");
     }
 }
 
@@ -206,6 +213,8 @@ struct Seen {
     not_begun: u32,
     /// Backups that were restored on what was left.
     restored: u32,
+    /// Slots in which no root of before an answered destruction was left, byte by byte.
+    clean_slots: u32,
 }
 
 impl Run {
@@ -252,6 +261,7 @@ impl Run {
 
     /// Starts a server on what a cut left, and looks at every key.
     fn judge(&self, cut: Cut, image: &Path, seen: &mut Seen) -> Result<(), String> {
+        self.look_for_old_roots(cut, image, seen)?;
         let server = self.start(cut, &image.join("data"))?;
         let client = server.native();
         for key in &self.keys {
@@ -283,6 +293,27 @@ impl Run {
         let another = create(&client, "aes256-gcm");
         client.delete(&format!("/v1/keys/{another}")).expect(200);
         seen.cuts += 1;
+        Ok(())
+    }
+
+    /// Before any server starts, who would erase it: what the sectors of the slot hold.
+    fn look_for_old_roots(&self, cut: Cut, image: &Path, seen: &mut Seen) -> Result<(), String> {
+        if cut.at > self.migrated.asked {
+            // Another seal.
+            return Ok(());
+        }
+        let read = |name: &str| fs::read(image.join("data/slot").join(name)).expect("it is there");
+        let key: [u8; 32] = read("root.key").try_into().expect("32 bytes");
+        let seal = KeyFileSeal::new(Secret::init_with(|bytes| *bytes = key));
+        let answered = |key: &&Known| key.destroyed.is_some_and(|span| cut.at >= span.answered);
+        let newest = self.keys.iter().filter(answered).map(|key| key.epoch_to).max().unwrap_or(0);
+        let roots = roots_in_slot(&read("root.slot"), &seal);
+        let old = roots.iter().find(|root| root.current.epoch < newest);
+        if let Some(old) = old {
+            let (epoch, words) = (old.current.epoch, self.words(cut));
+            return Err(format!("{words}: the root of epoch {epoch}, before {newest}, is there"));
+        }
+        seen.clean_slots += 1;
         Ok(())
     }
 
@@ -349,7 +380,10 @@ fn a_cut_of_the_power_at_any_instant_loses_nothing_and_brings_nothing_back() {
         }
     }
     eprintln!("{seen:?} over {} steps", run.steps.len());
-    assert!(seen.live > 20 && seen.gone > 10, "the run did real work: {seen:?}");
+    assert!(
+        seen.live > 20 && seen.gone > 10 && seen.clean_slots > 5,
+        "the run did real work: {seen:?}"
+    );
 
     // Control: on a medium that only says that it has synced, what was answered is lost.
     let end = run.steps.last().expect("something was recorded").end;
