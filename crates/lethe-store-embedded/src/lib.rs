@@ -136,16 +136,27 @@ impl EmbeddedStore {
         &self,
         job: impl FnOnce(SyncSender<Result<T, StoreError>>) -> Job,
     ) -> Result<T, StoreError> {
+        self.ask_beside(job, &mut || ())
+    }
+
+    /// The same, and does `beside` while the thread is at work.
+    fn ask_beside<T>(
+        &self,
+        job: impl FnOnce(SyncSender<Result<T, StoreError>>) -> Job,
+        beside: &mut dyn FnMut(),
+    ) -> Result<T, StoreError> {
         // A clone of the sender keeps the thread alive until this job is done, also if the store
         // is closed meanwhile; the lock is not held while waiting.
         let link = self.link.lock().as_ref().map(|link| link.jobs.clone());
-        let jobs = link.ok_or(StoreError::Closed)?;
         // While this call holds a sender the thread ends only by a panic. The answer may be dropped
         // before the thread has unwound, so the death is noted here: a read that this caller makes
         // next must not see the state from before a commit that is on the disk.
         let gone = || self.shared.writer_died();
         let (answer, answered) = sync_channel(1);
-        jobs.send(job(answer)).map_err(|_| gone())?;
+        let sent = link.as_ref().ok_or(StoreError::Closed);
+        let sent = sent.and_then(|jobs| jobs.send(job(answer)).map_err(|_| gone()));
+        beside();
+        sent?;
         answered.recv().unwrap_or_else(|_| Err(gone()))
     }
 
@@ -198,6 +209,18 @@ impl Store for EmbeddedStore {
         // In the caller's thread: the writing thread has enough to do.
         batch.check()?;
         self.ask(|answer| Job::Commit { batch, answer })
+    }
+
+    fn commit_beside(
+        &self,
+        batch: Batch,
+        beside: &mut dyn FnMut(),
+    ) -> Result<Revision, StoreError> {
+        if let Err(refused) = batch.check() {
+            beside();
+            return Err(refused);
+        }
+        self.ask_beside(|answer| Job::Commit { batch, answer }, beside)
     }
 
     fn revision(&self) -> Result<Revision, StoreError> {

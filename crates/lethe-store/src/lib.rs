@@ -93,6 +93,21 @@ pub trait Store: Debug + Send + Sync {
     /// leave everything as it was: `Conflict`, `Full`, `Invalid`, `TooLarge`, `Corrupt`, `Closed`.
     fn commit(&self, batch: Batch) -> Result<Revision, StoreError>;
 
+    /// Commits like [`Store::commit`] and does `beside` in the caller's thread, once, while the
+    /// batch is being made durable if the engine can. Which of the two ends first is open; both
+    /// have ended when this returns. `beside` must not call the store.
+    ///
+    /// # Errors
+    /// Those of [`Store::commit`]; `beside` has been done all the same.
+    fn commit_beside(
+        &self,
+        batch: Batch,
+        beside: &mut dyn FnMut(),
+    ) -> Result<Revision, StoreError> {
+        beside();
+        self.commit(batch)
+    }
+
     /// The revision of the newest commit.
     ///
     /// # Errors

@@ -117,28 +117,23 @@ impl Committer {
         let ahead = RootAhead::of(staged, &self.image, batch, seconds)
             .map_err(|_| EngineError::Internal("the slot's image does not go on"))?;
         let (store, slot) = (&*self.shared.store, &mut *self.slot);
-        let journal = self.journal.as_mut();
-        let (committed, ahead) = std::thread::scope(|scope| {
-            let builder = std::thread::Builder::new().name("lethe-slot".to_owned());
-            let written = ahead.and_then(|ahead| {
-                let write = move || {
-                    // What a restore must destroy again is known before the root that it needs is.
-                    if let (Some(journal), Some(change)) = (journal, change) {
-                        journal.write(Some(change)).ok()?;
-                        failpoint::hit("commit.journaled");
-                    }
-                    let written = ahead.write(slot).ok()?;
-                    failpoint::hit("slot.root_ahead");
-                    Some(written)
-                };
-                builder.spawn_scoped(scope, write).ok()
-            });
-            let committed = store.commit(batch_of(writes));
-            // Without a thread, or if journal or slot failed, both are written after the commit.
-            let ahead = written.and_then(|written| written.join().ok()?);
-            (committed, ahead)
-        });
-        Ok((self.settle_outcome(committed)?, ahead))
+        let mut journal = self.journal.as_mut();
+        let mut ahead = ahead;
+        let mut written = None;
+        let mut write = || {
+            // What a restore must destroy again is known before the root that it needs is. If
+            // journal or slot fail, both are written after the commit.
+            if let (Some(journal), Some(change)) = (journal.as_deref_mut(), change) {
+                if journal.write(Some(change)).is_err() {
+                    return;
+                }
+                failpoint::hit("commit.journaled");
+            }
+            written = ahead.take().and_then(|ahead| ahead.write(slot).ok());
+            failpoint::hit("slot.root_ahead");
+        };
+        let committed = store.commit_beside(batch_of(writes), &mut write);
+        Ok((self.settle_outcome(committed)?, written))
     }
 
     /// Commits, and finds out what happened if the store does not know.
