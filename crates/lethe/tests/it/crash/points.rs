@@ -30,7 +30,7 @@ const MIGRATED_POINT: &str = "seal.old_key_destroyed";
 
 /// An installation and its backups.
 struct Place {
-    _folder: Folder,
+    folder: Folder,
     data: PathBuf,
     backups: PathBuf,
 }
@@ -39,7 +39,7 @@ impl Place {
     fn new() -> Self {
         let folder = Folder::new();
         let (data, backups) = (folder.join("data"), folder.join("backups"));
-        Self { data, backups, _folder: folder }
+        Self { data, backups, folder }
     }
 
     fn start(&self, point: Option<&str>) -> Server {
@@ -202,7 +202,7 @@ fn a_kill_after_the_old_key_of_a_seal_is_destroyed_leaves_the_new_seal() {
     let [live, _] = keys(&server);
     assert!(server.terminate().success());
     drop(server);
-    let new_key = place.data.with_extension("key");
+    let new_key = place.folder.join("keys/new.key");
     let to = format!("path={}", text(&new_key));
     place.killed(&["seal", "migrate", "--destroy-old-key", "--to", &to], MIGRATED_POINT);
     assert!(!place.data.join("slot/root.key").exists());
