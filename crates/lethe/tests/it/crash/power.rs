@@ -3,7 +3,7 @@
 //! leave it, with any seed; on each a server is started, and judged by what was answered before.
 //!
 //! `LETHE_POWER_CUTS=500` makes more of them than the gate has time for, and another
-//! `LETHE_POWER_SEED` others.
+//! `LETHE_POWER_SEED` others; with an even one the slot lies in two files.
 
 mod disk;
 mod record;
@@ -48,9 +48,56 @@ struct Known {
     epoch_to: u64,
 }
 
+/// Where the slot lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slots {
+    One,
+    /// The same in two files.
+    Two,
+}
+
+impl Slots {
+    /// The files below the root, and the key file of their seal.
+    fn files(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Self::One => (&["data/slot/root.slot"], "data/slot/root.key"),
+            Self::Two => (&["a/root.slot", "b/root.slot"], "safe/root.key"),
+        }
+    }
+
+    fn settings(self, root: &Path) -> Vec<String> {
+        let root = root.display();
+        match self {
+            Self::One => Vec::new(),
+            Self::Two => {
+                let paths = format!("slot.paths=['{root}/a/root.slot','{root}/b/root.slot']");
+                ["--set".to_owned(), paths].into()
+            }
+        }
+    }
+
+    /// With the key file as the seal.
+    fn with_key_file(self, root: &Path) -> Vec<String> {
+        let mut settings = self.settings(root);
+        if self == Self::Two {
+            let path = format!("seal.path='{}/safe/root.key'", root.display());
+            settings.extend(["--set".to_owned(), path]);
+        }
+        settings
+    }
+
+    /// With the passphrase.
+    fn with_passphrase(self, root: &Path) -> Vec<String> {
+        let mut settings = self.settings(root);
+        settings.extend(PASSPHRASE_SEAL.map(str::to_owned));
+        settings
+    }
+}
+
 /// A recorded run, and what was answered in it.
 struct Run {
     folder: Folder,
+    slots: Slots,
     /// The disk before it.
     disk: Disk,
     steps: Vec<Recorded>,
@@ -63,6 +110,7 @@ struct Run {
 /// The root that is recorded, and where.
 struct Tape<'a> {
     folder: &'a Folder,
+    slots: Slots,
     recorder: String,
 }
 
@@ -101,16 +149,18 @@ impl Tape<'_> {
         all
     }
 
-    fn serve(&self, settings: &[&str], more: &[(&str, &str)]) -> Server {
+    fn serve(&self, settings: &[String], more: &[(&str, &str)]) -> Server {
         let environment = self.environment(more);
-        Server::start_dev(&self.data(), settings, &borrowed(&environment))
+        Server::start_dev(&self.data(), &words(settings), &borrowed(&environment))
     }
 
     #[track_caller]
     fn command(&self, words: &[&str], more: &[(&str, &str)]) -> Vec<u8> {
         let environment = self.environment(more);
         let data = self.data();
-        let words = [words, &["--data", data.to_str().expect("UTF-8")]].concat();
+        let settings = self.slots.with_key_file(&self.root());
+        let settings = self::words(&settings);
+        let words = [words, &["--data", data.to_str().expect("UTF-8")], &settings].concat();
         let output = run_cli_with(&words, &borrowed(&environment), b"");
         assert!(output.status.success(), "{words:?}: {output:?}");
         output.stdout
@@ -131,6 +181,10 @@ impl Tape<'_> {
     }
 }
 
+fn words(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
 fn borrowed(environment: &[(String, String)]) -> Vec<(&str, &str)> {
     environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
@@ -149,12 +203,12 @@ fn recorder(folder: &Folder) -> String {
 }
 
 /// Keys are made, used, rotated and destroyed; a backup is taken and forgotten; the seal migrates.
-fn run() -> Run {
+fn run(slots: Slots) -> Run {
     let folder = Folder::new();
-    let tape = Tape { folder: &folder, recorder: recorder(&folder) };
-    let data = tape.data();
+    let tape = Tape { folder: &folder, slots, recorder: recorder(&folder) };
     fs::create_dir(tape.root()).expect("made");
-    let mut server = Server::start_dev(&data, &[], &[]);
+    let with_key_file = slots.with_key_file(&tape.root());
+    let mut server = Server::start_dev(&tape.data(), &words(&with_key_file), &[]);
     let mut keys = Vec::new();
     for _ in 0..2 {
         tape.create(&server, &mut keys);
@@ -163,7 +217,7 @@ fn run() -> Run {
     drop(server);
     let disk = Disk::of(&tape.root());
 
-    let server = tape.serve(&[], &[]);
+    let server = tape.serve(&with_key_file, &[]);
     for _ in 0..3 {
         tape.create(&server, &mut keys);
     }
@@ -172,8 +226,8 @@ fn run() -> Run {
     server.native().post(&rotate, &json!({})).expect(200);
     tape.destroy(&server, &mut keys[2]);
     let backups = tape.root().join("backups");
-    let words = ["--json", "backup", backups.to_str().expect("UTF-8"), "--window", "2d"];
-    let (backup, said) = tape.span(|| tape.command(&words, &[]));
+    let backup = ["--json", "backup", backups.to_str().expect("UTF-8"), "--window", "2d"];
+    let (backup, said) = tape.span(|| tape.command(&backup, &[]));
     let said: Value = serde_json::from_slice(&said).expect("JSON");
     let name = said["backup"].as_str().expect("its name");
     tape.destroy(&server, &mut keys[3]);
@@ -181,15 +235,16 @@ fn run() -> Run {
     let (forgotten, _) = tape.span(|| tape.command(&["backup", "forget", name], &[]));
     // No farewell: what it does at its end is not relied on.
     drop(server);
-    let words = ["seal", "migrate", "--to", "kind=passphrase", "--to", "from=environment"];
-    let (migrated, _) = tape.span(|| tape.command(&words, &[NEW_PASSPHRASE]));
-    let mut server = tape.serve(&PASSPHRASE_SEAL, &[PASSPHRASE]);
+    let migrate = ["seal", "migrate", "--to", "kind=passphrase", "--to", "from=environment"];
+    let (migrated, _) = tape.span(|| tape.command(&migrate, &[NEW_PASSPHRASE]));
+    let with_passphrase = slots.with_passphrase(&tape.root());
+    let mut server = tape.serve(&with_passphrase, &[PASSPHRASE]);
     tape.create(&server, &mut keys);
     tape.destroy(&server, &mut keys[4]);
     assert!(server.terminate().success());
     drop(server);
     let steps = read(&tape.record());
-    Run { disk, steps, keys, backup, forgotten, migrated, folder }
+    Run { slots, disk, steps, keys, backup, forgotten, migrated, folder }
 }
 
 /// An instant, and what a cut leaves.
@@ -262,7 +317,7 @@ impl Run {
     /// Starts a server on what a cut left, and looks at every key.
     fn judge(&self, cut: Cut, image: &Path, seen: &mut Seen) -> Result<(), String> {
         self.look_for_old_roots(cut, image, seen)?;
-        let server = self.start(cut, &image.join("data"))?;
+        let server = self.start(cut, image)?;
         let client = server.native();
         for key in &self.keys {
             let answer = decrypt(&client, &key.id, &key.ciphertext);
@@ -302,13 +357,14 @@ impl Run {
             // Another seal.
             return Ok(());
         }
-        let read = |name: &str| fs::read(image.join("data/slot").join(name)).expect("it is there");
-        let key: [u8; 32] = read("root.key").try_into().expect("32 bytes");
+        let (files, key) = self.slots.files();
+        let read = |name: &str| fs::read(image.join(name)).expect("it is there");
+        let key: [u8; 32] = read(key).try_into().expect("32 bytes");
         let seal = KeyFileSeal::new(Secret::init_with(|bytes| *bytes = key));
         let answered = |key: &&Known| key.destroyed.is_some_and(|span| cut.at >= span.answered);
         let newest = self.keys.iter().filter(answered).map(|key| key.epoch_to).max().unwrap_or(0);
-        let roots = roots_in_slot(&read("root.slot"), &seal);
-        let old = roots.iter().find(|root| root.current.epoch < newest);
+        let mut roots = files.iter().flat_map(|file| roots_in_slot(&read(file), &seal));
+        let old = roots.find(|root| root.current.epoch < newest);
         if let Some(old) = old {
             let (epoch, words) = (old.current.epoch, self.words(cut));
             return Err(format!("{words}: the root of epoch {epoch}, before {newest}, is there"));
@@ -318,15 +374,18 @@ impl Run {
     }
 
     /// With the seal that opens: one of the two always does.
-    fn start(&self, cut: Cut, data: &Path) -> Result<Server, String> {
-        let old = |environment| Server::try_start_dev(data, &[], environment);
-        let new = || Server::try_start_dev(data, &PASSPHRASE_SEAL, &[PASSPHRASE]);
+    fn start(&self, cut: Cut, image: &Path) -> Result<Server, String> {
+        let data = image.join("data");
+        let (key_file, passphrase) =
+            (self.slots.with_key_file(image), self.slots.with_passphrase(image));
+        let old = || Server::try_start_dev(&data, &words(&key_file), &[]);
+        let new = || Server::try_start_dev(&data, &words(&passphrase), &[PASSPHRASE]);
         let started = if cut.at >= self.migrated.answered {
             new()
         } else if cut.at <= self.migrated.asked {
-            old(&[])
+            old()
         } else {
-            old(&[]).or_else(|_| new())
+            old().or_else(|_| new())
         };
         started.map_err(|refused: NotReady| format!("{}: {refused:?}", self.words(cut)))
     }
@@ -336,12 +395,13 @@ impl Run {
         let data = image.join("data");
         fs::remove_dir_all(data.join("store")).map_err(|error| error.to_string())?;
         let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
-        let words = ["restore", &text(&image.join("backups")), "--data", &text(&data)];
-        let output = run_cli_with(&words, &[], b"");
+        let restore = ["restore", &text(&image.join("backups")), "--data", &text(&data)];
+        let settings = self.slots.with_key_file(image);
+        let output = run_cli_with(&[&restore[..], &words(&settings)].concat(), &[], b"");
         if !output.status.success() {
             return Err(format!("{}: {output:?}", self.words(cut)));
         }
-        let server = self.start(cut, &data)?;
+        let server = self.start(cut, image)?;
         for key in &self.keys {
             let opens = opens(&server.native(), &key.id, &key.ciphertext);
             let is_gone = key.destroyed.is_some_and(|span| cut.at >= span.answered);
@@ -367,9 +427,10 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 
 #[test]
 fn a_cut_of_the_power_at_any_instant_loses_nothing_and_brings_nothing_back() {
-    let run = run();
+    let seed = number("LETHE_POWER_SEED", 1);
+    let run = run(if seed.is_multiple_of(2) { Slots::Two } else { Slots::One });
     let mut seen = Seen::default();
-    for cut in run.cuts(number("LETHE_POWER_CUTS", CUTS), number("LETHE_POWER_SEED", 1)) {
+    for cut in run.cuts(number("LETHE_POWER_CUTS", CUTS), seed) {
         let image = run.image(cut, Syncs::Kept, "image");
         run.judge(cut, &image, &mut seen).unwrap_or_else(|wrong| panic!("{wrong}"));
         let is_restorable = (run.backup.answered..run.forgotten.asked).contains(&cut.at);

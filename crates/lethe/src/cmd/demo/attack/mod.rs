@@ -98,7 +98,9 @@ impl Theatre<'_> {
                 self.attack(attack, *switch)?
             };
             let (result, said) = (word(outcome.verdict), outcome.said);
-            row.controls.push(Control { defence, switch: in_words(*switch), result, said });
+            let needs_test_build = needs_test_build(*switch);
+            let switch = in_words(*switch);
+            row.controls.push(Control { defence, switch, needs_test_build, result, said });
         }
         Ok(row)
     }
@@ -181,6 +183,8 @@ struct Control {
     defence: &'static str,
     /// How it was taken away.
     switch: String,
+    /// Only a debug build can do that.
+    needs_test_build: bool,
     result: &'static str,
     said: String,
 }
@@ -198,7 +202,12 @@ impl Row {
         screen.tell(&format!("as it is  {}: {}", self.result.to_uppercase(), self.said))?;
         for control in &self.controls {
             let result = control.result.to_uppercase();
-            screen.tell(&format!("control   {}: {result}: {}", control.switch, control.said))?;
+            let what = if control.needs_test_build {
+                format!("{} ({})", control.switch, control.defence)
+            } else {
+                control.switch.clone()
+            };
+            screen.tell(&format!("control   {what}: {result}: {}", control.said))?;
         }
         Ok(())
     }
