@@ -67,9 +67,14 @@ impl Answer {
         Self { status: StatusCode::OK, kind: JSON, body: Bytes::new(), headers: Vec::new() }
     }
 
+    /// The same with another status than success has.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     /// The same with the status of an argument that was refused, where the body says more.
     pub(crate) fn refused(self) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, ..self }
+        self.with_status(StatusCode::BAD_REQUEST)
     }
 
     pub(crate) fn json(value: &Value) -> Self {

@@ -139,13 +139,15 @@ pub(crate) async fn open(
         let stored = fresh(engine, own, entropy, eid).await?;
         write(engine, own, "encedo.device.make", &stored, Expected::Nothing).await?;
     }
-    let device = load(engine, own)?;
-    drop_leftovers(engine, own, &device).await?;
-    Ok(device)
+    load(engine, own)
 }
 
-/// A wipe that was cut short leaves keys of the identity before.
-async fn drop_leftovers(engine: &Engine, own: &Caller, device: &Device) -> Result<(), EngineError> {
+/// A wipe that was cut short leaves keys of an identity that never was.
+pub(crate) async fn drop_leftovers(
+    engine: &Engine,
+    own: &Caller,
+    device: &Device,
+) -> Result<(), EngineError> {
     let broken = |_| EngineError::Internal("the document of the device");
     let vault = device.stored.vault.parse().map_err(broken)?;
     let keys = engine.numbered_keys(own, vault, 0, PAGE_KEYS_MAX)?.keys;
@@ -233,11 +235,18 @@ pub(crate) async fn write(
     engine.write_documents(caller, operation, vec![change]).await
 }
 
+/// The document of the device, and its revision. Blocks for a read of the store.
+pub(crate) fn stored(engine: &Engine, own: &Caller) -> Result<(Stored, u64), EngineError> {
+    let broken = || EngineError::Internal("the document of the device");
+    let document = engine.document(own, DEVICE, DEVICE_ID)?.ok_or_else(broken)?;
+    let stored = serde_json::from_slice(&document.body).map_err(|_| broken())?;
+    Ok((stored, document.revision))
+}
+
 /// The device, as it is kept. Blocks for a read of the store.
 pub(crate) fn load(engine: &Engine, own: &Caller) -> Result<Device, EngineError> {
     let broken = || EngineError::Internal("the document of the device");
-    let document = engine.document(own, DEVICE, DEVICE_ID)?.ok_or_else(broken)?;
-    let stored: Stored = serde_json::from_slice(&document.body).map_err(|_| broken())?;
+    let (stored, revision) = stored(engine, own)?;
     let key = |text: &str| text.parse::<KeyId>().map_err(|_| broken());
     let (eid, eid_sign, naming) = (key(&stored.eid)?, key(&stored.eid_sign)?, key(&stored.naming)?);
     let public = |key: KeyId| -> Result<String, EngineError> {
@@ -252,7 +261,7 @@ pub(crate) fn load(engine: &Engine, own: &Caller) -> Result<Device, EngineError>
         naming,
         user: role(&stored.user).transpose()?,
         master: role(&stored.master).transpose()?,
-        revision: document.revision,
+        revision,
         stored,
     })
 }

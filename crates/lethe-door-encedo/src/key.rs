@@ -228,9 +228,8 @@ impl Key {
         let type_text = text(TYPE)?;
         let key_type = KeyType::named(type_text.rsplit(',').next()?)?;
         let label = text(LABEL)?;
-        let descr = record.details().attributes.get(DESCR).map(|bytes| bytes.to_vec());
+        let descr = descr_of(record).to_vec();
         let (created, updated) = (record.created.seconds(), text(UPDATED)?.parse().ok()?);
-        let descr = descr.unwrap_or_default();
         Some(Self { kid, key_type, type_text, label, descr, created, updated, entry })
     }
 
@@ -258,6 +257,16 @@ impl Key {
         let pid = self.descr.strip_prefix(PAIRING)?;
         (self.key_type.name == "CURVE25519").then(|| pid.try_into().ok()).flatten()
     }
+}
+
+/// Whether this door made the key.
+pub(crate) fn is_of_door(record: &KeyRecord) -> bool {
+    record.details().attributes.contains_key(TYPE)
+}
+
+/// The description; empty if there is none.
+pub(crate) fn descr_of(record: &KeyRecord) -> &[u8] {
+    record.details().attributes.get(DESCR).map_or(&[], |bytes| bytes)
 }
 
 pub(crate) fn text_of(record: &KeyRecord, name: &str) -> Option<String> {

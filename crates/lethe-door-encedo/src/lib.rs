@@ -10,6 +10,7 @@
 mod b64;
 mod body;
 mod boot;
+mod broker;
 mod call;
 mod device;
 mod device_log;
@@ -17,6 +18,7 @@ mod ejwt;
 mod error;
 mod event;
 mod handlers;
+mod index;
 mod journal;
 mod key;
 mod kid;
@@ -27,6 +29,7 @@ mod scope;
 pub mod settings;
 mod state;
 mod throttle;
+mod wipe;
 
 use core::fmt;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use crate::call::Reach;
 use crate::event::{Ended, Kind};
 use crate::handlers::{
     auth, checkin, cipher, config, create, delete, ecdh, external, init, keys, lattice, logger,
-    mac, sign, system,
+    mac, notify, sign, system,
 };
 use crate::route::{Guard, Operation, Route};
 
@@ -40,12 +40,16 @@ const fn post(path: &'static str, op: &'static str, guard: Guard, call: Operatio
     Route::new(Method::POST, path, op, Work::Mutation, guard, call)
 }
 
+const fn remove(path: &'static str, op: &'static str, call: Operation) -> Route {
+    Route::new(Method::DELETE, path, op, Work::Mutation, Guard::Open, call)
+}
+
 /// A use of one key.
 const fn usage(path: &'static str, op: &'static str, event: Kind, call: Operation) -> Route {
     Route::new(Method::POST, path, op, Work::Use, Guard::Use, call).told_as(event)
 }
 
-static ROUTES: [Route; 48] = [
+static ROUTES: [Route; 65] = [
     read("/api/auth/token", "encedo.auth.challenge", Guard::Open, auth::challenge),
     post("/api/auth/token", "encedo.auth.login", Guard::Open, auth::login),
     read("/api/auth/init", "encedo.init.challenge", Guard::Open, init::challenge),
@@ -61,6 +65,43 @@ static ROUTES: [Route; 48] = [
     read("/api/system/checkin", "encedo.checkin.ask", Guard::Open, checkin::ask),
     post("/api/system/checkin", "encedo.checkin.answer", Guard::Open, checkin::answer),
     post("/checkin", "encedo.broker.checkin", Guard::Open, checkin::broker),
+    read("/notify/session", "encedo.broker.session", Guard::Open, notify::session),
+    post("/notify/session", "encedo.broker.session_of", Guard::Open, notify::session),
+    post("/notify/register/init", "encedo.broker.register", Guard::Open, notify::register),
+    read(
+        "/notify/register/check/{rid}",
+        "encedo.broker.registered",
+        Guard::Open,
+        notify::registered,
+    ),
+    post(
+        "/notify/register/finalise/{rid}",
+        "encedo.broker.finalise",
+        Guard::Open,
+        notify::finalise,
+    ),
+    read("/notify/pairing/{rid}", "encedo.broker.offer", Guard::Open, notify::offer),
+    post("/notify/pairing/{rid}", "encedo.broker.accept", Guard::Open, notify::accept),
+    remove("/notify/pairing/{rid}", "encedo.broker.refuse", notify::refuse),
+    post("/notify/event/new", "encedo.broker.ask", Guard::Open, notify::ask),
+    read("/notify/event/check/{event}", "encedo.broker.asked", Guard::Open, notify::asked),
+    remove("/notify/event/{event}", "encedo.broker.cancel", notify::cancel),
+    post("/notify/event/data/allbypid", "encedo.broker.waiting", Guard::Open, notify::waiting),
+    read(
+        "/notify/event/data/{event}/{pid}",
+        "encedo.broker.question",
+        Guard::Open,
+        notify::question,
+    ),
+    post("/notify/event/data/{event}/{pid}", "encedo.broker.approve", Guard::Open, notify::approve),
+    remove("/notify/event/data/{event}/{pid}", "encedo.broker.deny", notify::deny),
+    post("/notify/subscribers/list", "encedo.broker.subscribers", Guard::Open, notify::subscribers),
+    post(
+        "/notify/subscribers/delete",
+        "encedo.broker.unsubscribe",
+        Guard::Open,
+        notify::unsubscribe,
+    ),
     read("/api/system/config", "encedo.config.read", CONFIG_READ, config::read),
     post("/api/system/config", "encedo.config.change", CONFIG_WRITE, config::change)
         .told_as(Kind::CONFIG_UPDATED)

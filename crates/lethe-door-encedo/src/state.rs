@@ -10,16 +10,18 @@ use lethe_types::{Clock, Entropy, KeyId, RealmId, SecretVec, UnixMillis, VaultId
 use parking_lot::{Mutex, RwLock};
 
 use crate::boot::Boot;
+use crate::broker::Broker;
 use crate::device::{self, Device};
 use crate::error::Failure;
 use crate::event::{Actor, Ended, Event, Kind};
+use crate::index::Descriptions;
 use crate::journal::{Journal, StoredBoot};
 use crate::key::Key;
 use crate::kid::Kid;
 use crate::scope::Scope;
 use crate::settings::Settings;
 use crate::throttle::Throttle;
-use crate::{DOOR, b64};
+use crate::{DOOR, b64, wipe};
 
 /// Most keys whose deletion is remembered for the sake of tokens that are still good.
 const DELETED_KEYS_MAX: usize = 65_536;
@@ -36,10 +38,13 @@ pub(crate) struct State {
     pub(crate) own: Caller,
     pub(crate) journal: Journal,
     pub(crate) throttle: Throttle,
+    pub(crate) broker: Broker,
     device: RwLock<Arc<Device>>,
     boot: RwLock<Arc<Boot>>,
     /// The keys of authenticators, each with the identifier of its pairing.
     pub(crate) pairings: Mutex<BTreeMap<Kid, [u8; 32]>>,
+    /// Keys by how their descriptions begin.
+    pub(crate) descriptions: Descriptions,
     revoked: Mutex<Revoked>,
     /// Bits of the fail state that were set by hand.
     fault: Mutex<u32>,
@@ -126,7 +131,11 @@ impl State {
         let Parts { engine, realm, clock, entropy, settings, seeds } = parts;
         let own = engine.system_caller(realm, DOOR)?;
         let vault = engine.read_realm(&own)?.default_vault;
-        let device = device::open(&engine, &own, &*entropy, seeds.0.as_ref()).await?;
+        device::open(&engine, &own, &*entropy, seeds.0.as_ref()).await?;
+        // Whoever cannot end its wipe opens, and says so.
+        let wiped = wipe::end(&engine, (&own, &own), &*entropy, vault).await;
+        let device = device::load(&engine, &own)?;
+        device::drop_leftovers(&engine, &own, &device).await?;
         let journal = Journal::open(Arc::clone(&engine), own.clone(), Arc::clone(&clock))?;
         let boot = start(&engine, &own, &journal, (&clock, &*entropy), &device, seeds.1).await?;
         let state = Self {
@@ -139,11 +148,13 @@ impl State {
             own,
             journal,
             throttle: Throttle::default(),
+            broker: Broker::default(),
             device: RwLock::new(Arc::new(device)),
             boot: RwLock::new(Arc::new(boot)),
             pairings: Mutex::default(),
+            descriptions: Descriptions::default(),
             revoked: Mutex::default(),
-            fault: Mutex::default(),
+            fault: Mutex::new(if wiped.is_ok() { 0 } else { FAULT_DATA }),
             last_selftest: Mutex::default(),
             #[cfg(test)]
             slept: Mutex::default(),
@@ -170,12 +181,17 @@ impl State {
 
     /// Starts the device anew: other keys for logins and tokens, another log.
     pub(crate) async fn restart(&self) -> Result<(), EngineError> {
-        let device = self.device();
+        let (engine, own) = (&self.engine, &self.own);
+        wipe::end(engine, (own, own), &*self.entropy, self.vault).await?;
+        let device = self.reload()?;
+        device::drop_leftovers(engine, own, &device).await?;
         let with = (&self.clock, &*self.entropy);
-        let boot = start(&self.engine, &self.own, &self.journal, with, &device, None).await?;
+        let boot = start(engine, own, &self.journal, with, &device, None).await?;
         *self.boot.write() = Arc::new(boot);
         *self.revoked.lock() = Revoked::default();
+        self.broker.clear();
         *self.fault.lock() = 0;
+        self.descriptions.clear();
         self.find_pairings()?;
         self.tell_start();
         Ok(())
@@ -197,6 +213,20 @@ impl State {
         *self.fault.lock() = bits;
     }
 
+    /// Wipes the device, for `caller`: it belongs to nobody afterwards.
+    ///
+    /// # Errors
+    /// The engine's: nothing is done if it could not be begun. One that could not be ended leaves
+    /// the fail state; a restart ends it.
+    pub(crate) async fn wipe(&self, caller: &Caller) -> Result<(), EngineError> {
+        let (engine, own) = (&self.engine, &self.own);
+        wipe::begin(engine, caller, self.vault, &self.device()).await?;
+        // Nobody makes or uses a key from here on.
+        *self.fault.lock() |= FAULT_DATA;
+        wipe::end(engine, (own, caller), &*self.entropy, self.vault).await?;
+        self.restart().await
+    }
+
     pub(crate) fn shut_down(&self) {
         *self.fault.lock() |= FAULT_SHUT_DOWN;
     }
@@ -210,8 +240,13 @@ impl State {
 
     /// The live key of that identifier.
     pub(crate) fn key(&self, kid: Kid) -> Option<Key> {
+        self.entry(kid).and_then(Key::of)
+    }
+
+    /// The same as the engine has it.
+    pub(crate) fn entry(&self, kid: Kid) -> Option<Arc<KeyEntry>> {
         let entry = self.engine.key_with_alias(self.realm, DOOR, &kid.to_string())?;
-        (!entry.record().state.is_destroyed()).then(|| Key::of(entry)).flatten()
+        (!entry.record().state.is_destroyed()).then_some(entry)
     }
 
     /// Whether a key that is gone had the identifier.
@@ -221,25 +256,19 @@ impl State {
     }
 
     /// Calls `see` with every key, oldest first, until it returns `false`.
-    pub(crate) fn each_key(
+    pub(crate) fn each_entry(
         &self,
         caller: &Caller,
-        mut see: impl FnMut(Key) -> bool,
+        mut see: impl FnMut(&Arc<KeyEntry>) -> bool,
     ) -> Result<(), EngineError> {
         let most = lethe_types::limits::PAGE_KEYS_MAX;
         let mut from = 0;
         loop {
             let page = self.page(caller, from, most)?;
-            let count = page.len();
-            for key in page.into_iter().filter_map(Key::of) {
-                if !see(key) {
-                    return Ok(());
-                }
-            }
-            if count < most {
+            if !page.iter().all(&mut see) || page.len() < most {
                 return Ok(());
             }
-            from += count;
+            from += page.len();
         }
     }
 
@@ -262,14 +291,17 @@ impl State {
         self.engine.live_keys_in(self.vault)
     }
 
+    /// Looks at every key for what is kept of them in memory.
     fn find_pairings(&self) -> Result<(), EngineError> {
         let mut found = BTreeMap::new();
-        self.each_key(&self.own, |key| {
+        self.each_entry(&self.own, |entry| {
+            let Some(key) = Key::of(Arc::clone(entry)) else { return true };
             if let Some(pid) = key.pairing_id()
                 && self.engine.holder_of(self.realm, &external_of(key.kid)).is_some()
             {
                 found.insert(key.kid, pid);
             }
+            self.descriptions.insert(&key);
             true
         })?;
         *self.pairings.lock() = found;

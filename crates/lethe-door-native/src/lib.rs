@@ -57,6 +57,7 @@ const IF_MATCH: &str = "Only if the key has this entity tag.";
 #[derive(Debug)]
 pub struct NativeDoor {
     routes: Vec<RouteSpec>,
+    state: Arc<State>,
 }
 
 impl NativeDoor {
@@ -64,7 +65,7 @@ impl NativeDoor {
     #[must_use]
     pub fn new(engine: Arc<Engine>, service: Arc<dyn ServiceView>) -> Self {
         let state = Arc::new(State { engine, service });
-        Self { routes: routes().map(|route| route.spec(&state)).collect() }
+        Self { routes: routes().map(|route| route.spec(&state)).collect(), state }
     }
 }
 
@@ -75,6 +76,10 @@ impl Door for NativeDoor {
 
     fn routes(&self) -> &[RouteSpec] {
         &self.routes
+    }
+
+    fn admit_large_body(&self, head: &RequestHead) -> Option<Response> {
+        auth::caller(&self.state, head).err().map(|refusal| refusal.into_response(head))
     }
 
     fn fallback(&self, cause: Fallback, head: &RequestHead) -> Response {

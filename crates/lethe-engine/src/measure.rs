@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lethe_crypto::registry::Algorithm;
 use lethe_store::Revision;
 use lethe_types::{KeyId, KeyState, PrincipalId, RealmId, StableState, UnixMillis, VaultId};
+use smallvec::smallvec;
 
 use crate::catalogue::{Catalogue, KeyEntry, KeyFilter};
 use crate::record::codec::{decode_key, encode_key};
@@ -59,9 +60,9 @@ fn record(number: u64, shape: Shape) -> KeyRecord {
         created: UnixMillis(1_790_000_000_000 + number),
         created_by: PrincipalId([9; 16]),
         changed: UnixMillis(1_790_000_000_000 + number),
-        salt: Box::new([5; 32]),
+        salt: [5; 32],
         aliases: Vec::new(),
-        versions: vec![KeyVersion {
+        versions: smallvec![KeyVersion {
             number: 1,
             state: crate::record::VersionState::Enabled,
             created: UnixMillis(1_790_000_000_000 + number),

@@ -189,6 +189,8 @@ pub(crate) struct Reader<B> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ReadError {
     Broken,
+    /// More is held of other bodies already than may be.
+    NoRoom,
     TooLarge,
 }
 
@@ -209,7 +211,16 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Reader<B> {
     }
 
     /// All of the body. A body that arrives in one piece, as nearly all do, is not copied.
-    pub(crate) async fn read(&mut self, bytes_max: usize) -> Result<Bytes, ReadError> {
+    /// `has_room` is asked, with all the bytes so far, before they are kept.
+    pub(crate) async fn read(
+        &mut self,
+        bytes_max: usize,
+        mut has_room: impl FnMut(usize) -> bool,
+    ) -> Result<Bytes, ReadError> {
+        let mut check = |bytes| {
+            check_size(bytes, bytes_max)?;
+            if has_room(bytes) { Ok(()) } else { Err(ReadError::NoRoom) }
+        };
         let mut first = Bytes::new();
         while first.is_empty() {
             match self.piece().await? {
@@ -217,14 +228,14 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Reader<B> {
                 None => return Ok(first),
             }
         }
-        check_size(first.len(), bytes_max)?;
+        check(first.len())?;
         if self.is_done {
             return Ok(first);
         }
         let mut all = BytesMut::from(first);
         while let Some(piece) = self.piece().await? {
             // Before copying, so that memory stays within the limit.
-            check_size(all.len().saturating_add(piece.len()), bytes_max)?;
+            check(all.len().saturating_add(piece.len()))?;
             all.extend_from_slice(&piece);
         }
         Ok(all.freeze())

@@ -20,10 +20,10 @@ use tokio::time::timeout;
 use crate::body::{Body, ReadError, Reader, Response};
 use crate::connection::ConnectionState;
 use crate::detached::Tracker;
-use crate::door::{BadRequest, Door, DoorRules, Fallback, Kind, Reply};
+use crate::door::{Authentication, BadRequest, Door, DoorRules, Fallback, Kind, Reply};
 use crate::events;
 use crate::metrics::{HttpMetrics, ListenerMetrics, RegistryError, RouteMetrics};
-use crate::options::ListenerOptions;
+use crate::options::{ListenerOptions, SMALL_BODY_BYTES};
 use crate::request::{Request, RequestHead};
 use crate::routes::{Route, RouteTable, RouteTableError};
 
@@ -90,24 +90,49 @@ pub(crate) fn host_name(host: &str) -> &str {
     }
 }
 
-/// One request being worked on, counted against `requests_in_flight_max`.
-struct InFlight(Arc<ConnectionState>);
+/// One request being worked on, counted against `requests_in_flight_max`, and its body, if it is
+/// large, against `large_bodies_bytes_max`.
+struct InFlight {
+    connection: Arc<ConnectionState>,
+    held_bytes: i64,
+}
 
 impl InFlight {
     fn begin(connection: &Arc<ConnectionState>) -> Result<Self, Fallback> {
         let listener = &connection.listener;
         let before = listener.metrics.in_flight.add(1);
         // Made first, so that its drop takes the refused request off again.
-        let permit = Self(Arc::clone(connection));
+        let permit = Self { connection: Arc::clone(connection), held_bytes: 0 };
         let in_flight_max = listener.options.requests_in_flight_max;
         let has_room = usize::try_from(before).is_ok_and(|before| before < in_flight_max);
         if has_room { Ok(permit) } else { Err(Fallback::Overloaded) }
+    }
+
+    /// Counts the body of the request as so long; `false` if there is no room for it.
+    fn hold(&mut self, bytes: usize) -> bool {
+        if bytes <= SMALL_BODY_BYTES {
+            return true;
+        }
+        let listener = &self.connection.listener;
+        let (Ok(bytes), Ok(most)) =
+            (i64::try_from(bytes), i64::try_from(listener.options.large_bodies_bytes_max))
+        else {
+            return false;
+        };
+        let more = bytes - self.held_bytes;
+        self.held_bytes = bytes;
+        // Counted first and given back by the drop, so that two cannot take the same room.
+        listener.metrics.large_bodies_bytes.add(more) + more <= most
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.listener.metrics.in_flight.add(-1);
+        let metrics = &self.connection.listener.metrics;
+        metrics.in_flight.add(-1);
+        if self.held_bytes > 0 {
+            metrics.large_bodies_bytes.add(-self.held_bytes);
+        }
     }
 }
 
@@ -171,7 +196,7 @@ where
     if !matches!(listener.phase.has_changed(), Ok(false)) {
         return Err(Fallback::ShuttingDown);
     }
-    let permit = InFlight::begin(connection)?;
+    let mut permit = InFlight::begin(connection)?;
     check_head(&listener.options, head)?;
     if let Some(response) = unless_panics(|| site.door.screen(head))? {
         discard(listener, head, body).await;
@@ -179,7 +204,13 @@ where
     }
     let (route, params) = site.routes.find(&head.method, head.path())?;
     *counted = &route.metrics;
-    let bytes = read_body(listener, site.rules, route, head, body).await?;
+    let bytes = match read_body(&mut permit, site, route, head, body).await? {
+        Ok(bytes) => bytes,
+        Err(refusal) => {
+            discard(listener, head, body).await;
+            return Ok(refusal);
+        }
+    };
     route.metrics.count_request_bytes(bytes.len());
     let request = Request::new(Arc::clone(head), params, bytes);
     let reply = unless_panics(|| route.spec.handler.call(request))?;
@@ -212,22 +243,25 @@ fn check_head(options: &ListenerOptions, head: &RequestHead) -> Result<(), Fallb
     Ok(())
 }
 
+/// The body, or what the door answers instead of taking so large a one.
 async fn read_body<B>(
-    listener: &ListenerState,
-    rules: DoorRules,
+    permit: &mut InFlight,
+    site: &Site,
     route: &Route,
     head: &RequestHead,
     body: &mut Reader<B>,
-) -> Result<Bytes, Fallback>
+) -> Result<Result<Bytes, Response>, Fallback>
 where
     B: HttpBody<Data = Bytes> + Unpin,
 {
+    let (rules, connection) = (site.rules, Arc::clone(&permit.connection));
+    let listener = &connection.listener;
     let takes_body = [Method::POST, Method::PUT, Method::PATCH].contains(&head.method);
     if rules.requires_content_length && takes_body && !head.headers.contains_key(CONTENT_LENGTH) {
         return Err(Fallback::LengthRequired);
     }
     if body.is_done() {
-        return Ok(Bytes::new());
+        return Ok(Ok(Bytes::new()));
     }
     let bytes_max = route.spec.body_bytes_max;
     let too_large = Fallback::BodyTooLarge { limit_bytes: bytes_max };
@@ -235,8 +269,31 @@ where
     if body.declared_bytes().is_some_and(|declared| declared > limit) {
         return Err(too_large);
     }
-    match within(listener.options.body_read_timeout, body.read(bytes_max)).await {
-        Some(Ok(bytes)) => Ok(bytes),
+    let is_guarded = route.spec.authentication == Authentication::Required;
+    let mut refusal = None;
+    let mut is_admitted = !is_guarded || bytes_max <= SMALL_BODY_BYTES;
+    let has_room = |bytes: usize| {
+        if !is_admitted && bytes > SMALL_BODY_BYTES {
+            // The door's code is called between pieces of the body; a panic is a refusal.
+            match unless_panics(|| site.door.admit_large_body(head)) {
+                Ok(None) => is_admitted = true,
+                answer => {
+                    refusal = Some(answer);
+                    return false;
+                }
+            }
+        }
+        permit.hold(bytes)
+    };
+    let read = within(listener.options.body_read_timeout, body.read(bytes_max, has_room)).await;
+    match refusal {
+        Some(Ok(Some(response))) => return Ok(Err(response)),
+        Some(Err(panicked)) => return Err(panicked),
+        Some(Ok(None)) | None => {}
+    }
+    match read {
+        Some(Ok(bytes)) => Ok(Ok(bytes)),
+        Some(Err(ReadError::NoRoom)) => Err(Fallback::Overloaded),
         Some(Err(ReadError::Broken)) => Err(Fallback::BadRequest(BadRequest::BrokenBody)),
         Some(Err(ReadError::TooLarge)) => Err(too_large),
         None => Err(Fallback::BodyTimeout),
@@ -253,7 +310,7 @@ async fn wait(
     let deadline = route.spec.deadline;
     let detached = match reply {
         Reply::Ready(response) => return Ok(response),
-        Reply::Events(source) => return events::open(&permit.0, source),
+        Reply::Events(source) => return events::open(&permit.connection, source),
         Reply::Pending(future) => match route.spec.kind {
             Kind::Read | Kind::Use => {
                 let result = within(deadline, CatchPanic(future)).await;

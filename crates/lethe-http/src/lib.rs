@@ -42,7 +42,9 @@ pub use door::{
     with_reason_phrase,
 };
 pub use events::EventSource;
-pub use options::{HEADER_BYTES_HARD_MAX, HEADERS_HARD_MAX, HeaderCase, ListenerOptions};
+pub use options::{
+    HEADER_BYTES_HARD_MAX, HEADERS_HARD_MAX, HeaderCase, ListenerOptions, SMALL_BODY_BYTES,
+};
 pub use request::{Request, RequestHead, RequestId};
 pub use routes::RouteTableError;
 pub use serve::{

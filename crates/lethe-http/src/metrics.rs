@@ -66,6 +66,11 @@ impl HttpMetrics {
                 "Requests being worked on, detached work included.",
                 labels,
             )?,
+            large_bodies_bytes: registry.gauge(
+                "lethe_http_large_bodies_bytes",
+                "Bytes held of large request bodies.",
+                labels,
+            )?,
             connections: registry.gauge("lethe_http_connections", "Open connections.", labels)?,
             connections_total: registry.counter(
                 "lethe_http_connections_total",
@@ -137,6 +142,7 @@ impl RouteMetrics {
 /// The counters of one listener.
 pub(crate) struct ListenerMetrics {
     pub(crate) in_flight: Gauge,
+    pub(crate) large_bodies_bytes: Gauge,
     connections: Gauge,
     connections_total: Counter,
     handshake_failures: Counter,

@@ -10,6 +10,9 @@ pub const HEADERS_HARD_MAX: usize = 100;
 /// it hyper itself answers 431, without a body.
 pub const HEADER_BYTES_HARD_MAX: usize = 65_536;
 
+/// Request bodies up to this size, in bytes, are read without more ado: nearly all are.
+pub const SMALL_BODY_BYTES: usize = 65_536;
+
 /// Limits and manners of one listener.
 #[derive(Clone, Debug)]
 pub struct ListenerOptions {
@@ -26,6 +29,11 @@ pub struct ListenerOptions {
     /// Most requests that are worked on at once, detached work included; for more the answer is
     /// `Fallback::Overloaded`. Default 4,096.
     pub requests_in_flight_max: usize,
+    /// Most bytes that are held of request bodies larger than [`SMALL_BODY_BYTES`], over all
+    /// connections, until their requests are answered; for more the answer is
+    /// `Fallback::Overloaded`. Small ones are bounded by `requests_in_flight_max`. Default
+    /// 268,435,456.
+    pub large_bodies_bytes_max: usize,
     /// Most concurrent requests of one HTTP/2 connection. Default 128.
     pub http2_streams_max: u32,
     /// Most streams of events that are open at once; for more the answer is
@@ -72,6 +80,7 @@ impl Default for ListenerOptions {
             keep_alive: true,
             connections_max: 10_000,
             requests_in_flight_max: 4_096,
+            large_bodies_bytes_max: 268_435_456,
             http2_streams_max: 128,
             event_streams_max: 256,
             event_streams_per_connection_max: 8,

@@ -32,6 +32,8 @@ pub(crate) struct Start<'a> {
     pub(crate) environment: &'a [(&'a str, &'a str)],
     /// The directory to be in; that of this process without one.
     pub(crate) directory: Option<&'a Path>,
+    /// How long it may take until it listens; [`READY_WITHIN`] without one.
+    pub(crate) within: Option<Duration>,
 }
 
 /// The scratch directory of a command, and its child processes.
@@ -84,7 +86,7 @@ impl Sandbox {
         if let Some(directory) = start.directory {
             command.current_dir(directory);
         }
-        self.children.start_command(command, ready, READY_WITHIN)
+        self.children.start_command(command, ready, start.within.unwrap_or(READY_WITHIN))
     }
 
     /// Runs this executable with `arguments` to its end.
@@ -115,6 +117,18 @@ impl Sandbox {
     /// [`NotReady`].
     pub(crate) fn serve_set(&self, data: &Path, more: &[&str]) -> Result<LocalServer, NotReady> {
         self.serve_as(data, Start { settings: more, ..Start::default() })
+    }
+
+    /// The same as [`Sandbox::serve`], for data that takes longer to read.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub(crate) fn serve_within(
+        &self,
+        data: &Path,
+        within: Duration,
+    ) -> Result<LocalServer, NotReady> {
+        self.serve_as(data, Start { within: Some(within), ..Start::default() })
     }
 
     /// The same in surroundings of its own.

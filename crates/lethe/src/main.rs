@@ -16,12 +16,19 @@ mod files;
 mod local;
 mod output;
 
+use std::alloc::System;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use zeroizing_alloc::ZeroAlloc;
 
 use failure::Failure;
 use output::Output;
+
+/// Clears every block of memory when it is given back. Secrets have types that do so themselves;
+/// this is for the copies that libraries make on the way: request bodies, parsed JSON, buffers.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// A key management server whose deletes are immediate, final and provable.
 #[derive(Debug, Parser)]

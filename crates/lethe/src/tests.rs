@@ -30,6 +30,9 @@ fn every_command_of_the_documentation_parses() {
     parses("lethe demo --keep");
     parses("lethe bench --connections 1,16 --seconds 3 --only encrypt,destroy --data-under /x");
     parses("lethe bench --dev d --pid 7");
+    parses("lethe bench --quick --tls --keys 10 --rate 10,20 --json-file j --svg s --json");
+    parses("lethe bench --mixed destroys,backup --destroys-per-s 7 --flood slow,half-open");
+    parses("lethe bench requests f --json");
     parses("lethe bench algorithms --seconds 2 --algorithm ed25519,aes256-gcm --openssl --json");
     parses("lethe completions bash");
     parses("lethe receipt verify f --data d --json");
@@ -68,6 +71,8 @@ fn what_makes_no_sense_is_refused() {
     refused("lethe serve --clock-offset 73h");
     refused("lethe serve --dev --port-base 65536");
     refused("lethe bench --dev d --data-under e");
+    refused("lethe bench --quick --seconds 1");
+    refused("lethe bench requests");
     refused("lethe bench algorithms --seconds 0");
     refused("lethe receipt verify f");
     refused("lethe receipt verify f --data d --vkey v");

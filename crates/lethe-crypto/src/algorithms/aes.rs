@@ -121,4 +121,16 @@ impl ExpandedKey for AesKey {
     fn unwrap(&self, wrapped: &[u8]) -> Result<SecretVec, CryptoError> {
         self.wrap.unwrap(wrapped)
     }
+
+    fn wrap_from(&self, initial_value: &[u8; 8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.wrap.wrap_from(initial_value, key)
+    }
+
+    fn unwrap_from(
+        &self,
+        initial_value: &[u8; 8],
+        wrapped: &[u8],
+    ) -> Result<SecretVec, CryptoError> {
+        self.wrap.unwrap_from(initial_value, wrapped)
+    }
 }

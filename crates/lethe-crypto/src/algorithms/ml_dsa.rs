@@ -1,31 +1,35 @@
-//! ML-DSA (FIPS 204), pure, with an empty context, hedged: a signature is another one each time.
+//! ML-DSA (FIPS 204), pure, hedged: a signature is another one each time.
 //!
-//! The library has no function for a context or for prehashed messages, so that both are refused: a
-//! message that was signed with a context does not verify here. The material is the 32-byte seed;
-//! an expanded key without its seed is taken too, since it cannot be turned back.
+//! By the library where there is no context, and by another crate where there is one
+//! (`ml_dsa_context.rs`). Neither prehashes messages here, so that digests are refused. The
+//! material is the 32-byte seed; an expanded key without its seed is taken too, since it cannot be
+//! turned back.
 
 use aws_lc_rs::encoding::AsRawBytes;
 use aws_lc_rs::signature::{
     self, KeyPair, ParsedPublicKey, PqdsaKeyPair, PqdsaSigningAlgorithm, PqdsaVerificationAlgorithm,
 };
 use lethe_types::{Entropy, SecretVec};
+use ml_dsa::{MlDsa44, MlDsa65, MlDsa87};
 use pkcs8::ObjectIdentifier;
 use subtle::ConstantTimeEq;
 
+use super::ml_dsa_context::{Contextual, Of, checked};
 use super::{ExpandedKey, Family, NO_PRIVATE_HALF, message_alone, random};
-use crate::CryptoError;
 use crate::encoding::NO_SUCH_FORM;
 use crate::encoding::fixed_der::{KeyDer, LatticePrivate};
 use crate::encoding::jwk::{self, Jwk};
 use crate::registry::{
     KeyFormat, PublicFormat, PublicKey, SignRequest, Signature, SignatureScheme,
 };
+use crate::{CryptoError, SystemEntropy};
 
 pub(crate) static ML_DSA_44: MlDsa = MlDsa {
     signing: &signature::ML_DSA_44_SIGNING,
     verifying: &signature::ML_DSA_44,
     public_bytes: 1_312,
     expanded_bytes: 2_560,
+    contextual: &Of::<MlDsa44>::NEW,
     jwa_name: "ML-DSA-44",
     der: KeyDer { oid: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17") },
 };
@@ -34,6 +38,7 @@ pub(crate) static ML_DSA_65: MlDsa = MlDsa {
     verifying: &signature::ML_DSA_65,
     public_bytes: 1_952,
     expanded_bytes: 4_032,
+    contextual: &Of::<MlDsa65>::NEW,
     jwa_name: "ML-DSA-65",
     der: KeyDer { oid: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18") },
 };
@@ -42,6 +47,7 @@ pub(crate) static ML_DSA_87: MlDsa = MlDsa {
     verifying: &signature::ML_DSA_87,
     public_bytes: 2_592,
     expanded_bytes: 4_896,
+    contextual: &Of::<MlDsa87>::NEW,
     jwa_name: "ML-DSA-87",
     der: KeyDer { oid: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19") },
 };
@@ -58,6 +64,7 @@ pub(crate) struct MlDsa {
     verifying: &'static PqdsaVerificationAlgorithm,
     public_bytes: usize,
     expanded_bytes: usize,
+    contextual: &'static dyn Contextual,
     /// The `alg` of a JSON Web Key (RFC 9964).
     jwa_name: &'static str,
     /// RFC 9881.
@@ -83,7 +90,8 @@ impl MlDsa {
         let spki_der = self.der.spki(public);
         let verifier =
             ParsedPublicKey::new(self.verifying, &spki_der).map_err(|_| PUBLIC_REFUSED)?;
-        Ok(MlDsaKey { pair: None, verifier, public: PublicKey::new(public, &spki_der) })
+        let public = PublicKey::new(public, &spki_der);
+        Ok(MlDsaKey { private: None, verifier, public, contextual: self.contextual })
     }
 
     fn jwk_head(&self) -> [(&'static str, &'static str); 2] {
@@ -110,7 +118,9 @@ impl Family for MlDsa {
     fn load(&'static self, material: &[u8]) -> Result<Box<dyn ExpandedKey>, CryptoError> {
         let pair = self.pair(material)?;
         let mut key = self.of_public(pair.public_key().as_ref()).map_err(|_| PRIVATE_REFUSED)?;
-        key.pair = Some((pair, self.signing.signature_len()));
+        let signature_bytes = self.signing.signature_len();
+        let material = SecretVec::copy_from(material);
+        key.private = Some(Private { pair, material, signature_bytes });
         Ok(Box::new(key))
     }
 
@@ -206,21 +216,26 @@ impl Family for MlDsa {
     }
 }
 
-/// The message of a request that has an empty context (FIPS 204 section 5.2: the same as none) and
-/// nothing else beside it.
-fn message_of<'a>(request: &SignRequest<'a>) -> Result<&'a [u8], CryptoError> {
-    match request.context {
-        Some([]) => message_alone(&SignRequest { context: None, ..*request }),
-        Some(_) => Err(CryptoError::Unsupported("take a context with ML-DSA")),
-        None => message_alone(request),
-    }
+/// The message of a request and its context, if it has one that is not empty (FIPS 204 section 5.2:
+/// an empty one is the same as none), and nothing else beside them.
+fn parts_of<'a>(request: &SignRequest<'a>) -> Result<(&'a [u8], Option<&'a [u8]>), CryptoError> {
+    let message = message_alone(&SignRequest { context: None, ..*request })?;
+    let context = request.context.filter(|context| !context.is_empty());
+    Ok((message, context.map(checked).transpose()?))
 }
 
 struct MlDsaKey {
-    /// And how long its signatures are.
-    pair: Option<(PqdsaKeyPair, usize)>,
+    private: Option<Private>,
     verifier: ParsedPublicKey,
     public: PublicKey,
+    contextual: &'static dyn Contextual,
+}
+
+struct Private {
+    pair: PqdsaKeyPair,
+    /// For signatures with a context.
+    material: SecretVec,
+    signature_bytes: usize,
 }
 
 impl ExpandedKey for MlDsaKey {
@@ -233,10 +248,17 @@ impl ExpandedKey for MlDsaKey {
         _scheme: SignatureScheme,
         request: &SignRequest<'_>,
     ) -> Result<Signature, CryptoError> {
-        let message = message_of(request)?;
-        let (pair, signature_bytes) = self.pair.as_ref().ok_or(NO_PRIVATE_HALF)?;
-        let mut signature = vec![0; *signature_bytes];
-        pair.sign(message, &mut signature).map_err(|_| CryptoError::Library("sign"))?;
+        let (message, context) = parts_of(request)?;
+        let private = self.private.as_ref().ok_or(NO_PRIVATE_HALF)?;
+        if let Some(context) = context {
+            let material = private.material.expose();
+            // Randomness of the library's own, as in the signatures that it makes itself.
+            let made = self.contextual.sign(material, (context, message), &SystemEntropy);
+            return made.map(Signature::plain);
+        }
+        let mut signature = vec![0; private.signature_bytes];
+        let signed = private.pair.sign(message, &mut signature);
+        signed.map_err(|_| CryptoError::Library("sign"))?;
         Ok(Signature::plain(signature))
     }
 
@@ -246,8 +268,13 @@ impl ExpandedKey for MlDsaKey {
         request: &SignRequest<'_>,
         signature: &[u8],
     ) -> Result<bool, CryptoError> {
-        let message = message_of(request)?;
-        Ok(self.verifier.verify_sig(message, signature).is_ok())
+        let (message, context) = parts_of(request)?;
+        Ok(match context {
+            Some(context) => {
+                self.contextual.verify(self.public.raw(), (context, message), signature)
+            }
+            None => self.verifier.verify_sig(message, signature).is_ok(),
+        })
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod hmac;
 pub(crate) mod hmac_sha3;
 pub(crate) mod key_wrap;
 pub(crate) mod ml_dsa;
+mod ml_dsa_context;
 pub(crate) mod ml_kem;
 mod octets;
 pub(crate) mod rsa;
@@ -166,6 +167,18 @@ pub(crate) trait ExpandedKey: Send + Sync {
 
     fn unwrap(&self, _wrapped: &[u8]) -> Result<SecretVec, CryptoError> {
         Err(CryptoError::Unsupported("unwrap a key"))
+    }
+
+    fn wrap_from(&self, _initial_value: &[u8; 8], _key: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        Err(CryptoError::Unsupported("wrap a key from an initial value of the caller"))
+    }
+
+    fn unwrap_from(
+        &self,
+        _initial_value: &[u8; 8],
+        _wrapped: &[u8],
+    ) -> Result<SecretVec, CryptoError> {
+        Err(CryptoError::Unsupported("unwrap a key from an initial value of the caller"))
     }
 
     /// `scheme` is one that the registry lists for the algorithm.

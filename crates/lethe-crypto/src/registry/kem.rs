@@ -9,6 +9,8 @@ use crate::CryptoError;
 
 /// Most bytes of a key that is wrapped. Any key of this build in any format has fewer.
 pub const WRAPPED_PLAINTEXT_BYTES_MAX: usize = 65_536;
+/// Bytes of the initial value of AES-KW (RFC 3394 section 2.2.3).
+pub const INITIAL_VALUE_BYTES: usize = 8;
 
 /// A shared secret and what takes it to the holder of the private key.
 pub struct Encapsulation {
@@ -74,5 +76,40 @@ impl UsableKey {
             return Err(CryptoError::Authentication);
         }
         self.expanded().unwrap(wrapped)
+    }
+
+    /// [`UsableKey::wrap`] by AES-KW from an initial value of the caller's own instead of the
+    /// standard's (RFC 3394 section 2.2.3): it binds the wrapped key to what the value stands for,
+    /// and is not secret. With the standard's value the answer is that of [`UsableKey::wrap`].
+    ///
+    /// # Errors
+    /// As [`UsableKey::wrap`]; [`CryptoError::Unsupported`] also for AES-KWP, whose value is the
+    /// length of the key.
+    pub fn wrap_from(
+        &self,
+        initial_value: &[u8; INITIAL_VALUE_BYTES],
+        key: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        if key.len() > WRAPPED_PLAINTEXT_BYTES_MAX {
+            return Err(CryptoError::Invalid("length of the key to wrap"));
+        }
+        self.expanded().wrap_from(initial_value, key)
+    }
+
+    /// The key in `wrapped`, which [`UsableKey::wrap_from`] made from the same initial value. The
+    /// values are compared in constant time.
+    ///
+    /// # Errors
+    /// As [`UsableKey::unwrap`], also for another value; [`CryptoError::Unsupported`] also for
+    /// AES-KWP.
+    pub fn unwrap_from(
+        &self,
+        initial_value: &[u8; INITIAL_VALUE_BYTES],
+        wrapped: &[u8],
+    ) -> Result<SecretVec, CryptoError> {
+        if wrapped.len() > WRAPPED_PLAINTEXT_BYTES_MAX + 16 {
+            return Err(CryptoError::Authentication);
+        }
+        self.expanded().unwrap_from(initial_value, wrapped)
     }
 }

@@ -29,7 +29,7 @@ pub use cipher::{
 };
 pub use derive::{DerivationPath, LABEL_BYTES_MAX, PATH_STEPS_MAX, SEED_BYTES_MAX, SEED_BYTES_MIN};
 pub use form::{KeyFormat, PublicFormat};
-pub use kem::{Encapsulation, WRAPPED_PLAINTEXT_BYTES_MAX};
+pub use kem::{Encapsulation, INITIAL_VALUE_BYTES, WRAPPED_PLAINTEXT_BYTES_MAX};
 pub use material::{Material, PublicKey};
 pub use request::{CONTEXT_BYTES_MAX, OaepHash, PssSalt, SignInput, SignRequest, Signature};
 pub use scheme::{SignatureScheme, UnknownSignatureScheme};

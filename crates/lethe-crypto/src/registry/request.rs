@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::SignatureScheme;
 
-/// Longest context of a signature, in bytes (RFC 8032 sections 5.1 and 5.2).
+/// Longest context of a signature, in bytes (RFC 8032 sections 5.1 and 5.2, FIPS 204 section 5.2).
 pub const CONTEXT_BYTES_MAX: usize = 255;
 
 /// What is signed.
@@ -37,8 +37,9 @@ pub struct SignRequest<'a> {
     pub scheme: Option<SignatureScheme>,
     /// Message or digest.
     pub input: SignInput<'a>,
-    /// What the scheme binds beside the message: the context of Ed25519ctx, Ed25519ph, Ed448 and
-    /// Ed448ph (at most [`CONTEXT_BYTES_MAX`] bytes); the Merkle root of `bip340-taproot`.
+    /// What the scheme binds beside the message: the context of Ed25519ctx, Ed25519ph, Ed448,
+    /// Ed448ph and ML-DSA (at most [`CONTEXT_BYTES_MAX`] bytes); the Merkle root of
+    /// `bip340-taproot`.
     pub context: Option<&'a [u8]>,
     /// Auxiliary randomness of BIP-340; 32 zero bytes if there is none. Verification ignores it.
     pub aux_random: Option<&'a [u8; 32]>,

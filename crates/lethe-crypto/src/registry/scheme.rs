@@ -75,11 +75,11 @@ schemes! {
     /// ECDSA on the Stark curve, `r` and `s` of 32 bytes each, of a hash below 2^251 or of the low
     /// 250 bits of Keccak-256 of a message.
     Stark = "stark";
-    /// Pure ML-DSA-44 (FIPS 204 section 5.2) with an empty context, 2,420 bytes.
+    /// Pure ML-DSA-44 (FIPS 204 section 5.2), 2,420 bytes. A context is optional.
     MlDsa44 = "ml-dsa-44";
-    /// Pure ML-DSA-65 with an empty context, 3,309 bytes.
+    /// Pure ML-DSA-65, 3,309 bytes. A context is optional.
     MlDsa65 = "ml-dsa-65";
-    /// Pure ML-DSA-87 with an empty context, 4,627 bytes.
+    /// Pure ML-DSA-87, 4,627 bytes. A context is optional.
     MlDsa87 = "ml-dsa-87";
 }
 

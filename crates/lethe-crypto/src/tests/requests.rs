@@ -214,23 +214,66 @@ fn contexts_of_another_length() {
 }
 
 #[test]
-fn ml_dsa_takes_an_empty_context_alone() {
+fn ml_dsa_binds_a_context() {
     let message = SignRequest::message(b"message");
+    let long = [b'c'; 256];
     for name in ["ml-dsa-44", "ml-dsa-65", "ml-dsa-87"] {
-        check_refused(name, message.with_context(b"context"));
-        check_refused(name, message.with_context(&[0; 256]));
-        check_refused(name, message.with_aux_random(&[1; 32]));
-        check_refused(name, message.with_pss_salt(PssSalt::Exactly(32)));
+        for beside in [message, message.with_context(b"context")] {
+            check_refused(name, beside.with_aux_random(&[1; 32]));
+            check_refused(name, beside.with_pss_salt(PssSalt::Exactly(32)));
+        }
+        check_refused(name, message.with_context(&long));
         check_refused(name, SignRequest::digest(&[0; 64]));
         check_refused(name, SignRequest::digest(&[0; 64]).with_context(b""));
-        // FIPS 204 section 5.2: no context is the empty one.
+        check_refused(name, SignRequest::digest(&[0; 64]).with_context(b"context"));
         let key = quick_key(algorithm(name));
+        let public = algorithm(name).load_public(key.public_key().unwrap().spki_der()).unwrap();
+        let requests = [
+            message,
+            message.with_context(b"x"),
+            message.with_context(&long[..255]),
+            SignRequest::message(b"").with_context(b"x"),
+            SignRequest::message(b"xmessage"),
+        ];
+        for (signed, request) in requests.iter().enumerate() {
+            let signature = key.sign_with(request).unwrap().bytes;
+            assert_ne!(key.sign_with(request).unwrap().bytes, signature, "hedged");
+            for (verified, other) in requests.iter().enumerate() {
+                let is_right = public.verify_with(other, &signature);
+                assert_eq!(is_right, Ok(signed == verified), "{name} {signed} {verified}");
+            }
+        }
+        let request = requests[1];
+        let signature = key.sign_with(&request).unwrap().bytes;
+        for altered in super::altered(&signature).step_by(499) {
+            assert_eq!(public.verify_with(&request, &altered), Ok(false), "{name}");
+        }
+        for length in [0, 1, 32, signature.len() - 1] {
+            assert_eq!(public.verify_with(&request, &signature[..length]), Ok(false), "{name}");
+        }
+        let longer = [signature.as_slice(), &[0]].concat();
+        assert_eq!(public.verify_with(&request, &longer), Ok(false), "{name}");
+        // FIPS 204 section 5.2: no context is the empty one.
         let signature = key.sign_with(&message.with_context(b"")).unwrap().bytes;
         assert_eq!(key.verify(None, b"message", &signature), Ok(true), "{name}");
         assert_eq!(key.verify_with(&message.with_context(b""), &signature), Ok(true), "{name}");
+        let refused = public.sign_with(&request).map(drop);
+        assert!(matches!(refused, Err(CryptoError::Unsupported(_))), "{name}");
     }
-    let refused = quick_key(algorithm("ml-dsa-44")).sign_with(&message.with_context(b"x"));
-    assert_eq!(refused.map(drop), Err(CryptoError::Unsupported("take a context with ML-DSA")));
+}
+
+#[test]
+fn ml_dsa_binds_a_context_by_an_expanded_key_too() {
+    for name in ["ml-dsa-44", "ml-dsa-65", "ml-dsa-87"] {
+        let seed = [7; 32];
+        let whole = algorithm(name).load(&SecretVec::copy_from(&seed)).unwrap();
+        let expanded = crate::algorithms::ml_dsa::expanded(name, &seed);
+        let expanded = algorithm(name).load(&expanded).unwrap();
+        let request = SignRequest::message(b"message").with_context(b"context");
+        let signature = expanded.sign_with(&request).unwrap().bytes;
+        assert_eq!(whole.verify_with(&request, &signature), Ok(true), "{name}");
+        assert_eq!(whole.verify(None, b"message", &signature), Ok(false), "{name}");
+    }
 }
 
 #[test]

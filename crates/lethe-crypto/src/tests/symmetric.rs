@@ -92,6 +92,91 @@ fn wrapped_keys_that_are_altered_or_of_another_length() {
     assert!(kw.unwrap(&kwp.wrap(&[7; 32]).unwrap()).is_err());
 }
 
+/// KWP of whole half blocks is the wrapping of KW from a value that says how long the key is (RFC
+/// 5649 sections 3 and 4.1): the vectors of the one are vectors of the other.
+#[test]
+fn other_initial_values_are_those_of_padded_wrapping() {
+    let mut compared = 0;
+    for vector in records(include_str!("../../vectors/key-wrap.txt")) {
+        let plaintext = vector.bytes("plaintext");
+        let name = vector.algorithm().name();
+        let is_whole = plaintext.len() >= 16 && plaintext.len().is_multiple_of(8);
+        if !vector.is_valid() || !is_whole {
+            continue;
+        }
+        let mut value = [0xa6; 8];
+        if name.ends_with('p') {
+            value = [0xa6, 0x59, 0x59, 0xa6, 0, 0, 0, 0];
+            value[6..].copy_from_slice(&u16::try_from(plaintext.len()).unwrap().to_be_bytes());
+        }
+        let material = SecretVec::from_vec(vector.bytes("key"));
+        let key = algorithm(name.trim_end_matches('p')).load(&material).unwrap();
+        assert_eq!(key.wrap_from(&value, &plaintext).unwrap(), vector.bytes("wrapped"));
+        assert!(key.unwrap_from(&value, &vector.bytes("wrapped")).unwrap().ct_eq(&plaintext));
+        compared += 1;
+    }
+    assert_eq!(compared, 78);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn wrapping_from_a_value_of_ones_own(
+        value in any::<[u8; 8]>(),
+        other in any::<[u8; 8]>(),
+        seed in any::<[u8; 32]>(),
+        halves in 2_usize..70,
+    ) {
+        let plaintext: Vec<u8> = seed.iter().copied().cycle().take(8 * halves).collect();
+        let names = [("aes128-kw", 16), ("aes192-kw", 24), ("aes256-kw", 32), ("aes256", 32)];
+        for (name, bytes) in names {
+            let key = algorithm(name).load(&SecretVec::copy_from(&seed[..bytes])).unwrap();
+            assert_eq!(key.wrap_from(&[0xa6; 8], &plaintext), key.wrap(&plaintext));
+            let wrapped = key.wrap_from(&value, &plaintext).unwrap();
+            assert!(key.unwrap_from(&value, &wrapped).unwrap().ct_eq(&plaintext));
+            if value != other {
+                let refused = key.unwrap_from(&other, &wrapped).map(drop);
+                assert_eq!(refused, Err(CryptoError::Authentication));
+            }
+        }
+    }
+}
+
+#[test]
+fn wrapped_keys_from_other_values_that_are_altered_or_of_another_length() {
+    let value = *b"a value!";
+    for name in ["aes128-kw", "aes192-kw", "aes256-kw", "aes128"] {
+        let key = quick_key(algorithm(name));
+        let wrapped = key.wrap_from(&value, &[7; 32]).unwrap();
+        let check = |value: &[u8; 8], wrapped: &[u8]| {
+            let refused = key.unwrap_from(value, wrapped).map(drop);
+            assert_eq!(refused, Err(CryptoError::Authentication), "{name} {}", wrapped.len());
+        };
+        altered(&wrapped).for_each(|wrapped| check(&value, &wrapped));
+        altered(&value).for_each(|value| check(&value.try_into().unwrap(), &wrapped));
+        (0..wrapped.len()).for_each(|length| check(&value, &wrapped[..length]));
+        check(&value, &[wrapped.as_slice(), &[0]].concat());
+        check(&value, &[wrapped.as_slice(), &[0; 8]].concat());
+        check(&value, &vec![0; WRAPPED_PLAINTEXT_BYTES_MAX + 24]);
+        assert_eq!(key.unwrap(&wrapped).map(drop), Err(CryptoError::Authentication));
+        for length in [0, 1, 7, 8, 15, 17, 31, WRAPPED_PLAINTEXT_BYTES_MAX + 8] {
+            let refused = key.wrap_from(&value, &vec![7; length]).map(drop);
+            assert_eq!(refused, Err(CryptoError::Invalid("length of the key to wrap")), "{length}");
+        }
+        let longest = vec![7; WRAPPED_PLAINTEXT_BYTES_MAX];
+        let wrapped = key.wrap_from(&value, &longest).unwrap();
+        assert!(key.unwrap_from(&value, &wrapped).unwrap().ct_eq(&longest));
+    }
+    // The value of KWP says something else, and others do not wrap.
+    for name in ["aes128-kwp", "aes192-kwp", "aes256-kwp", "aes256-gcm", "hmac-sha256", "ed25519"] {
+        let key = quick_key(algorithm(name));
+        let wrapped = key.wrap_from(&value, &[7; 32]);
+        assert!(matches!(wrapped, Err(CryptoError::Unsupported(_))), "{name}");
+        let unwrapped = key.unwrap_from(&value, &[7; 40]);
+        assert!(matches!(unwrapped, Err(CryptoError::Unsupported(_))), "{name}");
+    }
+}
+
 #[test]
 fn altered_tags_of_every_algorithm() {
     for name in MACS {

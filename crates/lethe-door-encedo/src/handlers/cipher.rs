@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use lethe_crypto::kdf::KdfHash;
-use lethe_crypto::registry::{CipherMode, DecryptParams, EncryptParams, Nonce, UsableKey};
+use lethe_crypto::registry::{
+    CipherMode, DecryptParams, EncryptParams, INITIAL_VALUE_BYTES, Nonce, UsableKey,
+};
 use lethe_engine::{
     AgreedForm, DecryptForm, DecryptRequest, EncryptForm, EncryptRequest, EngineError, RawEncrypt,
     RawNonce,
@@ -22,14 +24,12 @@ use crate::state::State;
 
 /// Bytes of a block, of an initialisation vector, of a nonce and of a tag.
 const BLOCK_BYTES: usize = 16;
-/// Bytes of half a block, which is what is wrapped.
-const HALF_BLOCK_BYTES: usize = 8;
+/// Bytes of half a block, which is what is wrapped and what an initial value has.
+const HALF_BLOCK_BYTES: usize = INITIAL_VALUE_BYTES;
 /// Bytes of a context.
 const CTX_BYTES_MAX: usize = 64;
 /// Bytes of associated data; documents say 16, clients send more.
 const AAD_BYTES_MAX: usize = 2_048;
-/// What wrapping begins with (RFC 3394 section 2.2.3.1).
-const INITIAL_VALUE: [u8; HALF_BLOCK_BYTES] = [0xa6; HALF_BLOCK_BYTES];
 /// What binds an agreed key to its use.
 const CIPHER_INFO: &[u8] = b"encedo-aes";
 const WRAP_INFO: &[u8] = b"encedo-kek";
@@ -223,37 +223,47 @@ fn secret_answer(name: &str, bytes: &[u8]) -> Answer {
 }
 
 /// What both ways of wrapping have in common.
-fn wrapping(call: &Call, most: usize) -> Result<(SecretVec, Wanted), Failure> {
-    let message = call.body.required_bytes("msg", most)?;
-    if message.is_empty() || !message.len().is_multiple_of(HALF_BLOCK_BYTES) {
-        return Err(Failure::BadArgument);
-    }
-    let size = match call.body.text("alg")? {
-        None => None,
-        Some(name) => Some(size_named(name).ok_or(Failure::BadArgument)?),
-    };
-    let wanted = Wanted::of(call, size)?;
-    if let Some(initial) = call.body.bytes("iv", HALF_BLOCK_BYTES)? {
-        if initial.len() != HALF_BLOCK_BYTES {
+struct Wrapping {
+    message: SecretVec,
+    wanted: Wanted,
+    /// Where wrapping begins, if not where the standard says (RFC 3394 section 2.2.3).
+    initial: Option<[u8; INITIAL_VALUE_BYTES]>,
+}
+
+impl Wrapping {
+    fn of(call: &Call, most: usize) -> Result<Self, Failure> {
+        let message = call.body.required_bytes("msg", most)?;
+        if message.is_empty() || !message.len().is_multiple_of(HALF_BLOCK_BYTES) {
             return Err(Failure::BadArgument);
         }
-        // The library has the value of the standard alone.
-        if !initial.ct_eq(&INITIAL_VALUE) {
-            return Err(Failure::NotDone);
-        }
+        let size = match call.body.text("alg")? {
+            None => None,
+            Some(name) => Some(size_named(name).ok_or(Failure::BadArgument)?),
+        };
+        let wanted = Wanted::of(call, size)?;
+        let initial = call.body.bytes("iv", INITIAL_VALUE_BYTES)?;
+        let initial = initial.map(|initial| initial.expose().try_into());
+        let initial = initial.transpose().map_err(|_| Failure::BadArgument)?;
+        Ok(Self { message, wanted, initial })
     }
-    Ok((message, wanted))
 }
 
 pub(crate) fn wrap(state: &Arc<State>, call: &Arc<Call>) -> Work {
     let work = || {
-        let (message, wanted) = wrapping(call, MESSAGE_BYTES_MAX)?;
+        let Wrapping { message, wanted, initial } = Wrapping::of(call, MESSAGE_BYTES_MAX)?;
+        let (message, initial) = (message.expose(), initial.as_ref());
         let wrapped = match wanted.under(state, call, (WRAP_INFO, Permission::KeysUseWrap))? {
             Under::Stored(key) => {
                 let (caller, id) = (&call.session()?.caller, key.entry.record().id);
-                state.engine.wrap(caller, id, None, message.expose())?.1
+                state.engine.wrap_from(caller, id, None, initial, message)?.1
             }
-            Under::Agreed(usable) => usable.wrap(message.expose()).map_err(EngineError::from)?,
+            Under::Agreed(usable) => {
+                let wrapped = match initial {
+                    Some(initial) => usable.wrap_from(initial, message),
+                    None => usable.wrap(message),
+                };
+                wrapped.map_err(EngineError::from)?
+            }
         };
         Ok(Answer::json(&json!({ "wrapped": b64::encode(&wrapped) })))
     };
@@ -262,13 +272,21 @@ pub(crate) fn wrap(state: &Arc<State>, call: &Arc<Call>) -> Work {
 
 pub(crate) fn unwrap(state: &Arc<State>, call: &Arc<Call>) -> Work {
     let work = || {
-        let (message, wanted) = wrapping(call, MESSAGE_BYTES_MAX + HALF_BLOCK_BYTES)?;
+        let most = MESSAGE_BYTES_MAX + HALF_BLOCK_BYTES;
+        let Wrapping { message, wanted, initial } = Wrapping::of(call, most)?;
+        let (message, initial) = (message.expose(), initial.as_ref());
         let unwrapped = match wanted.under(state, call, (WRAP_INFO, Permission::KeysUseWrap))? {
             Under::Stored(key) => {
                 let (caller, id) = (&call.session()?.caller, key.entry.record().id);
-                state.engine.unwrap(caller, id, None, message.expose())?
+                state.engine.unwrap_from(caller, id, None, initial, message)?
             }
-            Under::Agreed(usable) => usable.unwrap(message.expose()).map_err(EngineError::from)?,
+            Under::Agreed(usable) => {
+                let unwrapped = match initial {
+                    Some(initial) => usable.unwrap_from(initial, message),
+                    None => usable.unwrap(message),
+                };
+                unwrapped.map_err(EngineError::from)?
+            }
         };
         Ok(secret_answer("unwrapped", unwrapped.expose()))
     };

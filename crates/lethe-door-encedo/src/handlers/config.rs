@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use lethe_crypto::hash::hmac_sha256;
-use lethe_engine::{Caller, DestroyRequest, DestroyWhen, EngineError, Expected};
-use lethe_types::limits::DESTROY_TOGETHER_KEYS_MAX;
+use lethe_engine::{Caller, Expected};
 use lethe_types::{Permission, SecretVec};
 use serde_json::{Value, json};
 
@@ -198,39 +197,8 @@ async fn wipe(state: &State, call: &Call, caller: &Caller) -> Outcome {
     if !caller.permissions_in(state.vault).contains(Permission::KeysDestroy) {
         return Err(Failure::Forbidden);
     }
-    let device = state.device();
-    let event = Event::new(Kind::CONFIG_UPDATED, Ended::Ok, call.actor());
-    state.journal.tell(&event);
-    loop {
-        let keys = state.page(&state.own, 0, DESTROY_TOGETHER_KEYS_MAX)?;
-        if keys.is_empty() {
-            break;
-        }
-        let at_once = |key| DestroyRequest {
-            when: DestroyWhen::AtOnce,
-            reason: "wipeout".to_owned(),
-            ..DestroyRequest::new(key)
-        };
-        let requests = keys.iter().map(|entry| at_once(entry.record().id)).collect();
-        state.engine.destroy_keys_together(caller, requests).await?;
-    }
-    let (engine, own) = (&state.engine, &state.own);
-    let roles = [&device.user, &device.master];
-    let fresh = device::fresh(engine, own, &*state.entropy, None).await?;
-    let fresh = Stored { generation: device.stored.generation, ..fresh };
-    let expected = Expected::Revision(device.revision);
-    device::write(engine, own, "encedo.device.wipe", &fresh, expected).await?;
-    for key in [device.eid, device.eid_sign, device.naming] {
-        let request = DestroyRequest { reason: "wipeout".to_owned(), ..DestroyRequest::new(key) };
-        match engine.destroy_key(own, request).await {
-            Ok(_) | Err(EngineError::ObjectDestroyed(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    for role in roles.into_iter().flatten() {
-        engine.revoke_principal(own, role.principal).await?;
-    }
-    state.reload()?;
-    state.restart().await?;
+    state.wipe(caller).await?;
+    // In the log of the device that it is from now on.
+    state.journal.tell(&Event::new(Kind::CONFIG_UPDATED, Ended::Ok, call.actor()));
     Ok(Answer::empty())
 }

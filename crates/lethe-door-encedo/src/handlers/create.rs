@@ -129,7 +129,9 @@ async fn make(state: &State, caller: &Caller, request: CreateKeyRequest) -> Resu
     }
     let prepared = state.engine.prepare_key(caller, request)?;
     let entry = state.engine.create_key(caller, prepared).await?;
-    Key::of(entry).ok_or(Failure::Internal)
+    let key = Key::of(entry).ok_or(Failure::Internal)?;
+    state.descriptions.insert(&key);
+    Ok(key)
 }
 
 fn created(call: &Call, key: &Key) -> Outcome {

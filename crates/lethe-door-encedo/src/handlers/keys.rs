@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lethe_engine::{Caller, EngineError, KeyChange};
+use lethe_engine::{Caller, DoorOperation, EngineError, KeyChange, KeyEntry};
+use lethe_types::Permission;
 use serde_json::{Value, json};
 
 use crate::b64;
 use crate::call::{Answer, Call, Outcome, Work};
 use crate::error::Failure;
 use crate::handlers::create::{checked_label, name_of};
-use crate::key::{DESCR, DESCR_BYTES_MAX, Key, LABEL, UPDATED, exported};
+use crate::index::{BEGINNING_BYTES, Place};
+use crate::key::{DESCR, DESCR_BYTES_MAX, Key, LABEL, UPDATED, descr_of, exported, is_of_door};
 use crate::kid::Kid;
 use crate::state::{Holder, State};
 
@@ -19,7 +21,9 @@ const PAGE_KEYS: usize = 15;
 /// Bytes of what is searched for.
 const NEEDLE_BYTES_MAX: usize = 64;
 /// Bytes from which on anybody may search.
-const ANONYMOUS_NEEDLE_BYTES_MIN: usize = 6;
+const ANONYMOUS_NEEDLE_BYTES_MIN: usize = BEGINNING_BYTES;
+/// A search that the index answers.
+const SEARCH: DoorOperation = DoorOperation::named("encedo.key.search");
 /// How often a change is tried that lost to another one.
 const TRIES: usize = 4;
 
@@ -113,18 +117,54 @@ pub(crate) fn search(state: &Arc<State>, call: &Arc<Call>) -> Work {
         if needle.bytes.len() > NEEDLE_BYTES_MAX {
             return Err(Failure::NotDone);
         }
-        let (mut passed, mut shown) = (0, Vec::new());
-        state.each_key(&caller, |key| {
-            if needle.is_in(&key.descr) {
-                if passed >= offset && shown.len() < limit {
-                    shown.push(key.shown());
-                }
-                passed += 1;
-            }
-            shown.len() < limit
-        })?;
-        Ok(page(&state, offset, shown))
+        Ok(page(&state, offset, found(&state, &caller, &needle, (offset, limit))?))
     })
+}
+
+/// The keys that are searched for, oldest first, without the first `offset`.
+fn found(
+    state: &State,
+    caller: &Caller,
+    needle: &Needle,
+    (offset, limit): (usize, usize),
+) -> Result<Vec<Value>, EngineError> {
+    let (mut passed, mut shown) = (0, Vec::new());
+    // A key that is passed by is only glanced at.
+    let mut see = |entry: &Arc<KeyEntry>| {
+        let record = entry.record();
+        if is_of_door(record) && needle.is_in(descr_of(record)) {
+            if passed >= offset && shown.len() < limit {
+                shown.extend(Key::of(Arc::clone(entry)).map(|key| key.shown()));
+            }
+            passed += 1;
+        }
+        shown.len() < limit
+    };
+    if limit > 0 && needle.at_start && needle.bytes.len() >= BEGINNING_BYTES {
+        state.engine.decide(caller, SEARCH, None)?;
+        let begins =
+            |entry: &Arc<KeyEntry>| descr_of(entry.record()).starts_with(beginning(&needle.bytes));
+        let there = |(created, kid): &Place| {
+            let entry = state.entry(*kid).filter(begins);
+            entry.filter(|entry| entry.record().created.0 == *created)
+        };
+        let listed = |entry: &Arc<KeyEntry>| is_listed(state, caller, entry);
+        let looked =
+            state.descriptions.each(&needle.bytes, there, |entry| !listed(&entry) || see(&entry));
+        looked.ok_or(EngineError::Internal("a needle without a beginning"))?;
+    } else {
+        state.each_entry(caller, see)?;
+    }
+    Ok(shown)
+}
+
+fn beginning(bytes: &[u8]) -> &[u8] {
+    bytes.get(..BEGINNING_BYTES).unwrap_or_default()
+}
+
+/// Whether a list of the caller has it.
+fn is_listed(state: &State, caller: &Caller, entry: &KeyEntry) -> bool {
+    entry.record().vault == state.vault && caller.may_on(Permission::KeysRead, entry)
 }
 
 fn position(call: &Call, name: &str) -> Result<Option<usize>, Failure> {
@@ -199,7 +239,10 @@ pub(crate) fn update(state: &Arc<State>, call: &Arc<Call>) -> Work {
             let seen = &key.entry;
             let (id, expected) = (seen.record().id, Some(seen.revision()));
             match state.engine.update_key(caller, id, &change, expected).await {
-                Ok(_) => return Ok(Answer::empty()),
+                Ok(entry) => {
+                    Key::of(entry).inspect(|key| state.descriptions.insert(key));
+                    return Ok(Answer::empty());
+                }
                 // Somebody else was faster: their time of change counts.
                 Err(EngineError::RevisionMismatch) => {}
                 Err(error) => return Err(error.into()),

@@ -71,11 +71,13 @@ struct Wanted {
 impl Wanted {
     fn of(call: &Call) -> Result<Self, Failure> {
         let message = call.body.required_bytes("msg", MESSAGE_BYTES_MAX)?;
-        let hash = match call.body.text("alg")? {
+        let other = Named::of(call)?;
+        // A key of that kind knows its hash, and whatever is named beside it means nothing.
+        let hash = match &other {
             None => None,
-            Some(name) => Some(hash_named(name)?),
+            Some(_) => call.body.text("alg")?.map(hash_named).transpose()?,
         };
-        Ok(Self { message, hash, other: Named::of(call)? })
+        Ok(Self { message, hash, other })
     }
 
     fn key(&self, state: &State, call: &Call) -> Result<Key, Failure> {

@@ -13,6 +13,7 @@ pub(crate) mod keys;
 pub(crate) mod lattice;
 pub(crate) mod logger;
 pub(crate) mod mac;
+pub(crate) mod notify;
 pub(crate) mod peer;
 pub(crate) mod sign;
 pub(crate) mod system;

@@ -83,6 +83,7 @@ async fn codes_under_an_agreed_secret_are_those_of_the_raw_secret() {
         (&kid, with("pubkey", json!("!")), 400),
         (&kid, json!({ "msg": "YWJj", "alg": "SHA2-256" }), 406),
         (&hmac, request.clone(), 406),
+        (&hmac, json!({ "msg": "YWJj", "alg": "MD5" }), 200),
         (&hmac, json!({}), 400),
         (&hmac, json!({ "msg": 7 }), 400),
     ];
@@ -290,7 +291,14 @@ async fn ciphers_refuse_what_they_do_not_take() {
         ("wrap", json!({ "msg": block, "alg": "AES128" }), 406),
         ("wrap", json!({ "msg": block, "alg": "AES256-GCM" }), 400),
         ("wrap", json!({ "msg": block, "iv": b64::encode(&[0xa6; 8]) }), 200),
-        ("wrap", json!({ "msg": block, "iv": b64::encode(&[0xa7; 8]) }), 406),
+        ("wrap", json!({ "msg": block, "iv": b64::encode(&[0xa7; 8]) }), 200),
+        ("wrap", json!({ "msg": b64::encode(&[0; 8]), "iv": b64::encode(&[0xa7; 8]) }), 406),
+        ("wrap", json!({ "msg": block, "iv": "" }), 400),
+        ("wrap", json!({ "msg": block, "iv": "!" }), 400),
+        ("wrap", json!({ "msg": block, "iv": 7 }), 400),
+        ("wrap", json!({ "msg": block, "iv": b64::encode(&[0xa6; 9]) }), 400),
+        ("unwrap", json!({ "msg": b64::encode(&[0; 24]), "iv": b64::encode(&[0; 8]) }), 406),
+        ("unwrap", json!({ "msg": b64::encode(&[0; 24]), "iv": b64::encode(&[0; 7]) }), 400),
         ("wrap", json!({ "msg": block, "iv": b64::encode(&[0xa6; 7]) }), 400),
         ("unwrap", json!({ "msg": b64::encode(&[0; 24]) }), 406),
         ("unwrap", json!({ "msg": b64::encode(&[0; 23]) }), 400),
@@ -317,10 +325,28 @@ async fn what_is_wrapped_is_unwrapped() {
         for (kid, request) in [(&kid, request), (&agrees, agreed)] {
             let made = body(&api.use_key(kid, "cipher/wrap", request.clone()).await);
             assert_eq!(bytes(&made, "wrapped").len(), 40);
-            let mut open = request;
+            let mut open = request.clone();
             open["msg"] = made["wrapped"].clone();
             let opened = body(&api.use_key(kid, "cipher/unwrap", open).await);
             assert_eq!(bytes(&opened, "unwrapped"), key);
+            // The same from a value of the caller's: by it alone it opens.
+            let with = |request: &Value, iv: &[u8]| {
+                let mut request = request.clone();
+                request["iv"] = json!(b64::encode(iv));
+                request
+            };
+            let plain = made;
+            let same = with(&request, &[0xa6; 8]);
+            assert_eq!(body(&api.use_key(kid, "cipher/wrap", same).await), plain);
+            let made = body(&api.use_key(kid, "cipher/wrap", with(&request, b"a value!")).await);
+            assert_ne!(made, plain);
+            let mut open = request;
+            open["msg"] = made["wrapped"].clone();
+            let opened = api.use_key(kid, "cipher/unwrap", with(&open, b"a value!")).await;
+            assert_eq!(bytes(&body(&opened), "unwrapped"), key);
+            let other = api.use_key(kid, "cipher/unwrap", with(&open, b"another!")).await;
+            assert_eq!(status(&other), 406);
+            assert_eq!(status(&api.use_key(kid, "cipher/unwrap", open).await), 406);
         }
     }
     let secret = shared(&api, &agrees, &person).await;
@@ -377,6 +403,33 @@ async fn both_sides_agree() {
     assert_eq!(bytes(&body(&api.use_key(&kid, "ecdh", request).await), "ecdh").len(), 32);
 }
 
+/// A signature with a context is one with this context alone.
+async fn contexts_bind(api: &Api, kid: &str) {
+    let with = |ctx: Value| json!({ "msg": "YQ==", "ctx": ctx });
+    let long = b64::encode(&[7; 255]);
+    for ctx in ["Y3R4", &long] {
+        let made = body(&api.use_key(kid, "pqc/mldsa/sign", with(json!(ctx))).await);
+        let others = [(ctx, 200), ("Y3R5", 406), ("", 406)];
+        for (other, expected) in others {
+            let mut check = with(json!(other));
+            check["sign"] = made["sign"].clone();
+            let answer = api.use_key(kid, "pqc/mldsa/verify", check).await;
+            assert_eq!(status(&answer), expected, "{other}");
+        }
+    }
+    let bare = body(&api.use_key(kid, "pqc/mldsa/sign", with(json!(""))).await);
+    let check = json!({ "msg": "YQ==", "sign": bare["sign"] });
+    assert_eq!(status(&api.use_key(kid, "pqc/mldsa/verify", check).await), 200);
+    for wrong in [json!(b64::encode(&[7; 256])), json!("!"), json!(7)] {
+        for path in ["sign", "verify"] {
+            let mut wrong = with(wrong.clone());
+            wrong["sign"] = bare["sign"].clone();
+            let answer = api.use_key(kid, &format!("pqc/mldsa/{path}"), wrong).await;
+            assert_eq!(status(&answer), 400, "{path}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn lattices_go_round() {
     let api = Api::new().await;
@@ -401,9 +454,7 @@ async fn lattices_go_round() {
         assert_eq!(status(&api.use_key(&kid, "pqc/mldsa/verify", check("YQ==")).await), 200);
         assert_eq!(status(&api.use_key(&kid, "pqc/mldsa/verify", check("Yg==")).await), 406);
         assert_eq!(api.log_of_work().last(), Some(&format!("42/1 U {kid}")));
-        // The library knows no context: refused, never passed over.
-        let with = json!({ "msg": "YQ==", "ctx": "YQ==" });
-        assert_eq!(status(&api.use_key(&kid, "pqc/mldsa/sign", with).await), 406);
+        contexts_bind(&api, &kid).await;
         assert_eq!(status(&api.use_key(&kid, "pqc/mldsa/verify", json!({ "msg": "" })).await), 400);
     }
     // A public key alone encapsulates and does not open.

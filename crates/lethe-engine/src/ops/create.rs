@@ -10,6 +10,7 @@ use lethe_types::{
     Entropy, KeyId, KeyName, KeyState, LabelName, LabelValue, RealmId, SecretVec, StableState,
     VaultId,
 };
+use smallvec::SmallVec;
 
 use super::given::{GivenVersion, GivenVersions};
 use super::import::{ImportSource, Opened};
@@ -276,7 +277,7 @@ impl Engine {
     ) -> Result<NewKey, EngineError> {
         let now = self.shared.clock.now();
         let entropy = &*self.shared.entropy;
-        let mut salt = Box::new([0; 32]);
+        let mut salt = [0; 32];
         entropy.fill(salt.as_mut_slice())?;
         let algorithm = request.algorithm;
         let given = GivenVersions::of(algorithm, request.versions)?;
@@ -298,7 +299,7 @@ impl Engine {
             changed: now,
             salt,
             aliases: request.aliases,
-            versions: Vec::new(),
+            versions: SmallVec::new(),
             next_version: number,
             imported,
             exported: false,

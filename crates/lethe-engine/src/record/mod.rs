@@ -16,6 +16,7 @@ use lethe_types::{
     KeyId, KeyName, KeyState, LabelName, LabelValue, PrincipalId, RealmId, RealmName, UnixMillis,
     VaultId, VaultName,
 };
+use smallvec::SmallVec;
 
 pub use attributes::Attributes;
 pub use details::{
@@ -55,11 +56,12 @@ pub struct KeyRecord {
     /// When the record changed last.
     pub changed: UnixMillis,
     /// Opens the commitments of this key's log entries.
-    pub salt: Box<[u8; 32]>,
+    pub salt: [u8; 32],
     /// Vendor identifiers, each unique per door and realm.
     pub aliases: Vec<Alias>,
-    /// The versions that have material, oldest first. Empty after a destruction.
-    pub versions: Vec<KeyVersion>,
+    /// The versions that have material, oldest first. Empty after a destruction. The first lies in
+    /// the record itself: nearly all keys have one.
+    pub versions: SmallVec<[KeyVersion; 1]>,
     /// Number of the next version. Versions are never renumbered.
     pub next_version: u32,
     /// Material came from outside, so that copies exist there.

@@ -10,6 +10,7 @@ use lethe_log::EntryType;
 use lethe_store::{Batch, CommitFault, FaultyStore, MemStore};
 use lethe_types::limits::IDEMPOTENCY_WINDOW;
 use lethe_types::{KeyState, UnixMillis};
+use smallvec::SmallVec;
 
 use super::support::{
     DOOR, World, admin, create, destroy, encrypt, on_realm, principal, wait, works,
@@ -46,9 +47,9 @@ fn new_key(engine: &Engine, caller: &Caller) -> Box<Change> {
         created: UnixMillis(1_790_000_000_000),
         created_by: caller.principal(),
         changed: UnixMillis(1_790_000_000_000),
-        salt: Box::new([5; 32]),
+        salt: [5; 32],
         aliases: Vec::new(),
-        versions: Vec::new(),
+        versions: SmallVec::new(),
         next_version: 1,
         imported: false,
         exported: false,

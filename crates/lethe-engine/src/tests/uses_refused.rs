@@ -93,6 +93,18 @@ fn wrap(plaintext: &'static [u8]) -> Use {
     Box::new(move |engine, caller, key| engine.wrap(caller, key, None, plaintext).map(drop))
 }
 
+fn wrap_from(plaintext: &'static [u8]) -> Use {
+    Box::new(move |engine, caller, key| {
+        engine.wrap_from(caller, key, None, Some(b"a value!"), plaintext).map(drop)
+    })
+}
+
+fn unwrap_from(wrapped: &'static [u8]) -> Use {
+    Box::new(move |engine, caller, key| {
+        engine.unwrap_from(caller, key, None, Some(b"a value!"), wrapped).map(drop)
+    })
+}
+
 fn unwrap(wrapped: &'static [u8]) -> Use {
     Box::new(move |engine, caller, key| engine.unwrap(caller, key, None, wrapped).map(drop))
 }
@@ -383,6 +395,15 @@ fn agreements_refuse_points_that_are_none() {
             ("x25519-ml-kem-768", decapsulate(&[0; 1_120]), "invalid_field public_key"),
             ("ml-kem-768", encapsulate(Some(2)), "item_not_found"),
             ("x25519", encapsulate(None), "incompatible_use"),
+        ],
+    );
+}
+
+#[test]
+fn wrapping_refuses_lengths_and_values_that_there_are_not() {
+    check(
+        &Keys::new(),
+        vec![
             ("aes256-kw", wrap(&[0; 15]), "invalid_field plaintext"),
             ("aes256-kw", wrap(&[0; 8]), "invalid_field plaintext"),
             ("aes256-kwp", wrap(b""), "invalid_field plaintext"),
@@ -391,6 +412,14 @@ fn agreements_refuse_points_that_are_none() {
             ("aes256-kw", unwrap(&[0; 23]), "cryptographic_failure"),
             ("aes256-kwp", unwrap(b""), "cryptographic_failure"),
             ("aes256-kwp", unwrap(long(70_000)), "cryptographic_failure"),
+            ("aes256-kw", wrap_from(&[0; 8]), "invalid_field plaintext"),
+            ("aes256-kw", wrap_from(long(65_544)), "invalid_field plaintext"),
+            ("aes256-kw", unwrap_from(&[0; 24]), "cryptographic_failure"),
+            ("aes256-kw", unwrap_from(&[0; 23]), "cryptographic_failure"),
+            ("aes256-kwp", wrap_from(&[0; 16]), "incompatible_use"),
+            ("aes256-kwp", unwrap_from(&[0; 24]), "incompatible_use"),
+            ("aes256-gcm", wrap_from(&[0; 16]), "incompatible_use"),
+            ("aes256-gcm", unwrap_from(&[0; 24]), "incompatible_use"),
             ("aes256-gcm", wrap(&[0; 16]), "incompatible_use"),
             ("aes256-gcm", unwrap(&[0; 24]), "incompatible_use"),
         ],
@@ -414,6 +443,8 @@ fn all_uses() -> Vec<(&'static str, Use, Permission, bool)> {
         ("ml-kem-768", decapsulate(&[0; 1_088]), Permission::KeysUseDecrypt, false),
         ("aes256-kwp", wrap(b"x"), Permission::KeysUseWrap, true),
         ("aes256-kwp", unwrap(&[0; 16]), Permission::KeysUseWrap, false),
+        ("aes256-kw", wrap_from(&[0; 16]), Permission::KeysUseWrap, true),
+        ("aes256-kw", unwrap_from(&[0; 24]), Permission::KeysUseWrap, false),
     ]
 }
 

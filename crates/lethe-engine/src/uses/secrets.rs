@@ -6,7 +6,8 @@ use lethe_crypto::CryptoError;
 use lethe_crypto::hash::{HashAlgorithm, digest};
 use lethe_crypto::kdf::{KdfHash, hkdf};
 use lethe_crypto::registry::{
-    Algorithm, Encapsulation, PublicFormat, UsableKey, Use, WRAPPED_PLAINTEXT_BYTES_MAX,
+    Algorithm, Encapsulation, INITIAL_VALUE_BYTES, PublicFormat, UsableKey, Use,
+    WRAPPED_PLAINTEXT_BYTES_MAX,
 };
 use lethe_types::limits::{
     AAD_BYTES_MAX, DERIVED_SECRET_BYTES_MAX, KDF_INFO_BYTES_MAX, MESSAGE_BYTES_MAX,
@@ -194,12 +195,31 @@ impl Engine {
         version: Option<u32>,
         plaintext: &[u8],
     ) -> Result<(u32, Vec<u8>), EngineError> {
+        self.wrap_from(caller, key, version, None, plaintext)
+    }
+
+    /// [`Engine::wrap`] from an initial value of the caller's own (RFC 3394 section 2.2.3), if
+    /// there is one.
+    ///
+    /// # Errors
+    /// As [`Engine::wrap`]; [`EngineError::IncompatibleUse`] if the algorithm takes none.
+    pub fn wrap_from(
+        &self,
+        caller: &Caller,
+        key: KeyId,
+        version: Option<u32>,
+        initial_value: Option<&[u8; INITIAL_VALUE_BYTES]>,
+        plaintext: &[u8],
+    ) -> Result<(u32, Vec<u8>), EngineError> {
         self.use_key::<Wrap, _>(caller, key, |proof| {
             bounded("plaintext", plaintext, WRAPPED_PLAINTEXT_BYTES_MAX)?;
             let (version, usable) =
                 self.version::<Wrap>(proof, version, Use::WrapKey, Way::Protect)?;
-            let wrapped = usable.wrap(plaintext);
-            Ok((version, wrapped.map_err(|error| in_field("plaintext", error))?))
+            let wrapped = match initial_value {
+                Some(value) => usable.wrap_from(value, plaintext),
+                None => usable.wrap(plaintext),
+            };
+            Ok((version, wrapped.map_err(|error| not_wrapped(&usable, error))?))
         })
     }
 
@@ -214,10 +234,29 @@ impl Engine {
         version: Option<u32>,
         wrapped: &[u8],
     ) -> Result<SecretVec, EngineError> {
+        self.unwrap_from(caller, key, version, None, wrapped)
+    }
+
+    /// [`Engine::unwrap`] of what [`Engine::wrap_from`] made from the same initial value.
+    ///
+    /// # Errors
+    /// As [`Engine::unwrap`]; [`EngineError::IncompatibleUse`] if the algorithm takes none.
+    pub fn unwrap_from(
+        &self,
+        caller: &Caller,
+        key: KeyId,
+        version: Option<u32>,
+        initial_value: Option<&[u8; INITIAL_VALUE_BYTES]>,
+        wrapped: &[u8],
+    ) -> Result<SecretVec, EngineError> {
         self.use_key::<Unwrap, _>(caller, key, |proof| {
             may_use::<Unwrap>(proof, Use::UnwrapKey, Way::Process)?;
-            let found =
-                self.any_version(proof, version, |usable| match usable.unwrap(wrapped) {
+            let found = self.any_version(proof, version, |usable| {
+                let opened = match initial_value {
+                    Some(value) => usable.unwrap_from(value, wrapped),
+                    None => usable.unwrap(wrapped),
+                };
+                match opened {
                     Ok(plaintext) => Ok(Some(plaintext)),
                     Err(CryptoError::Authentication) => Ok(None),
                     Err(
@@ -225,10 +264,25 @@ impl Engine {
                         | CryptoError::Invalid(_)
                         | CryptoError::Library(_)
                         | CryptoError::Unsupported(_)),
-                    ) => Err(error.into()),
-                })?;
+                    ) => Err(not_wrapped(usable, error)),
+                }
+            })?;
             found.ok_or(EngineError::CryptographicFailure)
         })
+    }
+}
+
+/// The key has the use, so that what is unsupported is the initial value.
+fn not_wrapped(usable: &UsableKey, error: CryptoError) -> EngineError {
+    match error {
+        CryptoError::Unsupported(_) => EngineError::IncompatibleUse {
+            algorithm: usable.algorithm().name(),
+            operation: "take an initial value",
+        },
+        CryptoError::Authentication
+        | CryptoError::Entropy
+        | CryptoError::Invalid(_)
+        | CryptoError::Library(_) => in_field("plaintext", error),
     }
 }
 

@@ -93,6 +93,54 @@ async fn bodies_have_their_limit_and_their_length_where_it_is_asked_for() {
     check(&strict.send(request("GET", "/ping", &[], "")).await, 200, "pong");
 }
 
+#[tokio::test]
+async fn large_bodies_share_one_room() {
+    let options = ListenerOptions { large_bodies_bytes_max: 300_000, ..ListenerOptions::default() };
+    let (door, gate) = door_with(options, DoorRules::default());
+    let door = Arc::new(door);
+    let post = |path: &str, bytes: usize| request("POST", path, &[], &"x".repeat(bytes));
+    let status = async |path: &str, bytes| door.send(post(path, bytes)).await.head.status.as_u16();
+    // What is answered is given back.
+    for bytes in [300_000, 300_000, 65_537, 300_000] {
+        assert_eq!(status("/large", bytes).await, 200, "{bytes}");
+    }
+    check(&door.send(post("/large", 300_001)).await, 503, "Overloaded");
+    let (holder, held) = (Arc::clone(&door), post("/hold", 200_000));
+    let held = tokio::spawn(async move { holder.send(held).await });
+    reach(&gate.entered, |count| *count == 1).await;
+    assert_eq!(status("/large", 100_000).await, 200);
+    assert_eq!(status("/large", 100_001).await, 503);
+    // Small ones need no room.
+    assert_eq!(status("/large", SMALL_BODY_BYTES).await, 200);
+    gate.is_open.send_replace(true);
+    assert_eq!(held.await.expect("it was answered").head.status.as_u16(), 200);
+    assert_eq!(status("/large", 300_000).await, 200);
+    assert!(door.metrics().contains("lethe_http_large_bodies_bytes{listener=\"test\"} 0\n"));
+}
+
+#[tokio::test]
+async fn a_stranger_s_large_body_is_not_taken() {
+    let (door, gate) = door_with(ListenerOptions::default(), DoorRules::default());
+    let send = async |path: &str, headers: &[(&str, &str)], bytes: usize| {
+        door.send(request("POST", path, headers, &"x".repeat(bytes))).await
+    };
+    check(&send("/guarded", &[], SMALL_BODY_BYTES + 1).await, 200, "a stranger");
+    check(&send("/guarded", &[("x-admit", "panic")], 100_000).await, 500, "HandlerPanicked");
+    let too_large = "BodyTooLarge { limit_bytes: 1000000 }";
+    check(&send("/guarded", &[], 1_000_001).await, 413, too_large);
+    assert_eq!(gate.calls(), 0);
+    // The handler sees to small ones, and to routes that are open to anyone.
+    for (path, headers, bytes) in [
+        ("/guarded", &[][..], SMALL_BODY_BYTES),
+        ("/guarded", &[("x-admit", "1")][..], 1_000_000),
+        ("/large", &[][..], 1_000_000),
+    ] {
+        let answer = send(path, headers, bytes).await;
+        assert_eq!((answer.head.status.as_u16(), answer.body.len()), (200, bytes), "{path}");
+    }
+    assert_eq!(gate.calls(), 3);
+}
+
 const ALLOW_GET: &str = "MethodNotAllowed { allow: \"GET, HEAD\" }";
 
 #[tokio::test]

@@ -120,7 +120,20 @@ impl TestDoor {
         let routes = vec![
             route(Method::GET, "/ping", Kind::Use, Handler::new(|_| text("pong"))),
             route(Method::POST, "/echo", Kind::Use, echo.clone()),
-            route(Method::PUT, "/echo", Kind::Use, echo),
+            route(Method::PUT, "/echo", Kind::Use, echo.clone()),
+            RouteSpec {
+                body_bytes_max: 1_000_000,
+                ..route(Method::POST, "/large", Kind::Use, echo.clone())
+            },
+            RouteSpec {
+                body_bytes_max: 1_000_000,
+                authentication: Authentication::Required,
+                ..route(Method::POST, "/guarded", Kind::Use, echo)
+            },
+            RouteSpec {
+                body_bytes_max: 1_000_000,
+                ..route(Method::POST, "/hold", Kind::Mutation, pass(&gate))
+            },
             route(Method::GET, "/items/{id}/{*rest}", Kind::Read, Handler::new(shown)),
             route(Method::GET, "/secure", Kind::Use, Handler::new(secure)),
             route(Method::GET, "/use", Kind::Use, pass(&gate)),
@@ -211,6 +224,14 @@ impl Door for TestDoor {
             Some("panic") => panic!("screened"),
             Some(_) => Some(text("screened")),
             None => None,
+        }
+    }
+
+    fn admit_large_body(&self, head: &RequestHead) -> Option<Response> {
+        match head.header("x-admit") {
+            Some("panic") => panic!("admitting"),
+            Some(_) => None,
+            None => Some(text("a stranger")),
         }
     }
 

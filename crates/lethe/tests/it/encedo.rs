@@ -5,6 +5,7 @@
 //! crate.
 
 mod person;
+mod remote;
 
 use std::path::Path;
 use std::time::Duration;

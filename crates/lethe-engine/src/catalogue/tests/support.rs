@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lethe_crypto::registry::Algorithm;
 use lethe_store::Revision;
 use lethe_types::{KeyId, KeyState, PrincipalId, RealmId, UnixMillis, VaultId};
+use smallvec::SmallVec;
 
 use super::super::{Catalogue, KeyEntry};
 use crate::record::{Destruction, KeyRecord};
@@ -59,9 +60,9 @@ pub(super) fn record(id: KeyId, created: u64, name: &str) -> KeyRecord {
         created: UnixMillis(created),
         created_by: PrincipalId([9; 16]),
         changed: UnixMillis(created),
-        salt: Box::new([5; 32]),
+        salt: [5; 32],
         aliases: Vec::new(),
-        versions: Vec::new(),
+        versions: SmallVec::new(),
         next_version: 1,
         imported: false,
         exported: false,

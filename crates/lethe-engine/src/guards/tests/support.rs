@@ -6,6 +6,7 @@ use lethe_crypto::registry::Algorithm;
 use lethe_types::{
     HoldId, KeyId, KeyState, Permission, PrincipalId, RealmId, StableState, UnixMillis, VaultId,
 };
+use smallvec::SmallVec;
 
 use crate::guards::{Approvals, Asked, Facts, Refusal, Verdict, Wish, all, decide};
 use crate::record::{DeletionPolicy, Dependants, Hold, HoldKind, KeyRecord, Window};
@@ -132,9 +133,9 @@ pub(super) fn record() -> KeyRecord {
         created: UnixMillis(1),
         created_by: PrincipalId([3; 16]),
         changed: UnixMillis(1),
-        salt: Box::new([0; 32]),
+        salt: [0; 32],
         aliases: Vec::new(),
-        versions: Vec::new(),
+        versions: SmallVec::new(),
         next_version: 2,
         imported: false,
         exported: false,

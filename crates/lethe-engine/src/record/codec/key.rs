@@ -122,7 +122,7 @@ pub(crate) fn encode_key(record: &KeyRecord) -> Vec<u8> {
         created: record.created.0,
         created_by: record.created_by.0.into(),
         changed: record.changed.0,
-        salt: (*record.salt).into(),
+        salt: record.salt.into(),
         aliases: record.aliases.iter().map(alias_to_stored).collect(),
         versions: record.versions.iter().map(version_to_stored).collect(),
         next_version: record.next_version,
@@ -150,7 +150,7 @@ pub(crate) fn decode_key(bytes: &[u8]) -> Result<KeyRecord, Undecodable> {
         created: UnixMillis(stored.created),
         created_by: PrincipalId(*stored.created_by),
         changed: UnixMillis(stored.changed),
-        salt: Box::new(*stored.salt),
+        salt: *stored.salt,
         aliases: stored
             .aliases
             .into_iter()

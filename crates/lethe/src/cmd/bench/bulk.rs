@@ -13,17 +13,16 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::KEYS_MAX;
+use super::cost::{cpu_of, resident_kib, resident_peak_kib};
 use super::http::{Connection, Target};
-use super::load;
-use super::measure::{cpu_of, resident_kib, resident_peak_kib};
+use super::load::{self, Load};
 use super::work::{Work, id_of};
 use crate::cmd::receipt::{log_key_of, reasons};
 use crate::failure::Failure;
 use crate::local::{LocalServer, Sandbox, interruptible, monotonic};
 use crate::output::{Output, member, table, thousands};
 
-/// Most keys: as many as one bulk destruction takes.
-const KEYS_MAX: u64 = 10_000_000;
 /// Most connections at a time.
 const CONNECTIONS_MAX: u64 = 256;
 /// Longest time for each part.
@@ -148,7 +147,8 @@ impl Session<'_> {
         let numbers = (0..keys).map(|number| format!("{number:0width$}")).collect();
         let mut work = Work::per_key(&request, mark.as_bytes(), numbers, 201);
         work.collects = Some(id_of);
-        let run = load::run(&self.target, &Arc::new(work), self.connections, PART_WITHIN).await?;
+        let load = Load::closed(self.connections, PART_WITHIN);
+        let run = load::run(&self.target, &Arc::new(work), load).await?;
         match run.first_error {
             None if u64::try_from(run.keys.len()) == Ok(keys) => Ok(run.keys),
             None => Err(format!("only {} keys were made", run.keys.len())),

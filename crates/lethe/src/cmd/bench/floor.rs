@@ -1,10 +1,11 @@
 //! The floor: what HTTP, JSON, base64 and the cipher cost with no key store, no authentication and
-//! no audit behind them. A bare endpoint in a process of its own.
+//! no audit behind them. A bare endpoint in a process of its own, with TLS if it is wanted.
 
 use core::convert::Infallible;
 use core::net::{Ipv4Addr, SocketAddr};
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -20,7 +21,12 @@ use lethe_crypto::SystemEntropy;
 use lethe_crypto::aead::{NONCE_BYTES, SealKey};
 use lethe_crypto::note_key::NoteSigningKey;
 use lethe_types::{Entropy as _, Secret};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
 
 use super::http::Target;
 use crate::cmd::serve::end_with_parent;
@@ -34,12 +40,20 @@ const BODY_BYTES_MAX: usize = 65_536;
 /// What it says when it listens, before its URL.
 const READY: &str = "floor ready ";
 
+/// Files in the data directory of a `serve --dev`.
+const CA_FILE: &str = "dev-ca.pem";
+const CERTIFICATE_FILE: &str = "dev-server.pem";
+const PRIVATE_KEY_FILE: &str = "dev-server.key";
+
 /// For `bench` itself.
 #[derive(Args, Debug)]
 pub(crate) struct FloorArguments {
     /// Number of the process that started it
     #[arg(long)]
     end_with_parent: i32,
+    /// With TLS, as the server with this data directory has it
+    #[arg(long, value_name = "DIR")]
+    tls_of: Option<PathBuf>,
 }
 
 /// The running endpoint.
@@ -49,16 +63,29 @@ pub(super) struct Floor {
     pub(super) process: ChildProcess,
 }
 
-/// Starts the endpoint as a child process.
+/// Starts the endpoint as a child process; with TLS if there is the data directory of a
+/// `serve --dev`, whose certificate it takes.
 ///
 /// # Errors
 /// [`Failure::Failed`].
-pub(super) fn start(sandbox: &Sandbox) -> Result<Floor, Failure> {
+pub(super) fn start(sandbox: &Sandbox, tls_of: Option<&Path>) -> Result<Floor, Failure> {
     let parent = std::process::id().to_string();
+    let mut arguments = vec!["bench-floor", "--end-with-parent", &parent];
+    let not_text = || Failure::Failed("the data directory's path is not UTF-8".to_owned());
+    if let Some(data) = tls_of {
+        arguments.extend(["--tls-of", data.to_str().ok_or_else(not_text)?]);
+    }
     let (process, line) = sandbox
-        .start(&["bench-floor", "--end-with-parent", &parent], READY)
+        .start(&arguments, READY)
         .map_err(|refused| super::not_ready("the endpoint to compare with", &refused))?;
-    let target = Target::of(line.strip_prefix(READY).unwrap_or_default());
+    let url = line.strip_prefix(READY).unwrap_or_default();
+    let target = match tls_of {
+        None => Target::of(url),
+        Some(data) => {
+            let ca_pem = std::fs::read(data.join(CA_FILE)).map_err(|error| error.to_string());
+            ca_pem.and_then(|ca_pem| Target::encrypted(url, &ca_pem))
+        }
+    };
     Ok(Floor { target: target.map_err(Failure::Failed)?, process })
 }
 
@@ -66,33 +93,63 @@ pub(super) fn start(sandbox: &Sandbox) -> Result<Floor, Failure> {
 pub(crate) fn run(arguments: FloorArguments, _: &mut Output) -> Result<(), Failure> {
     end_with_parent(arguments.end_with_parent)?;
     let failed = |error: std::io::Error| Failure::Failed(error.to_string());
+    let tls = arguments.tls_of.as_deref().map(acceptor).transpose().map_err(Failure::Failed)?;
     // As many threads as the server itself has.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
-    runtime.block_on(serve()).map_err(failed)
+    runtime.block_on(serve(tls)).map_err(failed)
 }
 
-async fn serve() -> std::io::Result<()> {
+fn acceptor(data: &Path) -> Result<TlsAcceptor, String> {
+    let chain = CertificateDer::pem_file_iter(data.join(CERTIFICATE_FILE));
+    let chain: Result<Vec<_>, _> = chain.and_then(Iterator::collect);
+    let chain = chain.map_err(|error| format!("no certificate: {error}"))?;
+    let key = PrivateKeyDer::from_pem_file(data.join(PRIVATE_KEY_FILE));
+    let key = key.map_err(|error| format!("no private key: {error}"))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(|error| error.to_string())?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+async fn serve(tls: Option<TlsAcceptor>) -> std::io::Result<()> {
     let keys = Arc::new(Keys::new().map_err(std::io::Error::other)?);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = tokio::net::TcpListener::bind(address).await?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let mut out = std::io::stdout();
-    writeln!(out, "{READY}http://{}", listener.local_addr()?)?;
+    writeln!(out, "{READY}{scheme}://{}", listener.local_addr()?)?;
     out.flush()?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let keys = Arc::clone(&keys);
+        let (keys, tls) = (Arc::clone(&keys), tls.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let keys = Arc::clone(&keys);
-                async move { Ok::<_, Infallible>(answer(&keys, request).await) }
-            });
-            let http = hyper::server::conn::http1::Builder::new();
-            // A client that breaks off is nobody's concern here.
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            // A client that breaks off, or never was one, is nobody's concern here.
+            match tls {
+                None => serve_connection(keys, stream).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve_connection(keys, stream).await;
+                    }
+                }
+            }
         });
     }
+}
+
+async fn serve_connection(
+    keys: Arc<Keys>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) {
+    let service = service_fn(move |request| {
+        let keys = Arc::clone(&keys);
+        async move { Ok::<_, Infallible>(answer(&keys, request).await) }
+    });
+    let http = hyper::server::conn::http1::Builder::new();
+    let _ = http.serve_connection(TokioIo::new(stream), service).await;
 }
 
 struct Keys {

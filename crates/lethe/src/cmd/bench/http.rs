@@ -1,10 +1,19 @@
-//! The least of HTTP/1.1 that a load needs: requests as bytes, answers by status and length.
+//! The least of HTTP/1.1 that a load needs, in the clear or over TLS: requests as bytes, answers by
+//! status and length.
 
+use core::fmt;
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 
 use lethe_types::SecretVec;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use ureq::http::Uri;
 
 use crate::connection::is_loopback;
@@ -17,11 +26,18 @@ const BODY_BYTES_MAX: usize = 1_048_576;
 const READ_BYTES: usize = 16_384;
 
 /// Where the requests go: an address of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Target {
     pub(super) address: SocketAddr,
     /// For the header field `Host`.
     pub(super) host: String,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.tls.is_some() { "https://" } else { "http://" }, self.host)
+    }
 }
 
 impl Target {
@@ -30,11 +46,39 @@ impl Target {
     /// # Errors
     /// The reason in words, above all if it is another machine.
     pub(super) fn of(url: &str) -> Result<Self, String> {
+        Self::parse(url, "http", 80)
+    }
+
+    /// The target of an `https` URL without a path, whose server is trusted if an authority in
+    /// `ca_pem` signed its certificate.
+    ///
+    /// # Errors
+    /// The reason in words, above all if it is another machine.
+    pub(super) fn encrypted(url: &str, ca_pem: &[u8]) -> Result<Self, String> {
+        let plain = Self::parse(url, "https", 443)?;
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(ca_pem) {
+            let certificate = certificate.map_err(|error| format!("not a PEM file: {error}"))?;
+            roots.add(certificate).map_err(|error| format!("not an authority: {error}"))?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::IpAddress(plain.address.ip().into());
+        Ok(Self { tls: Some((TlsConnector::from(Arc::new(config)), name)), ..plain })
+    }
+
+    fn parse(url: &str, scheme: &str, port: u16) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|error| format!("`{url}` is not a URL: {error}"))?;
-        let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(format!("`{url}` is not a plain http URL"));
+        let authority = uri.authority().filter(|_| uri.scheme_str() == Some(scheme));
+        let Some(authority) = authority else {
+            let manner = if scheme == "http" { "a plain http" } else { "an https" };
+            return Err(format!("`{url}` is not {manner} URL"));
         };
-        let port = authority.port_u16().unwrap_or(80);
+        let port = authority.port_u16().unwrap_or(port);
         let host = authority.host();
         let elsewhere =
             || format!("`{url}` is not on this machine; load is for local servers only");
@@ -45,7 +89,7 @@ impl Target {
         let mut found = (host, port).to_socket_addrs().map_err(|error| error.to_string())?;
         // The name `localhost` is whatever the machine's tables say.
         let address = found.find(|address| address.ip().is_loopback()).ok_or_else(elsewhere)?;
-        Ok(Self { address, host: authority.as_str().to_owned() })
+        Ok(Self { address, host: authority.as_str().to_owned(), tls: None })
     }
 
     /// A request to it. `token` goes into the header.
@@ -75,16 +119,30 @@ impl Target {
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
+    /// The body of an answer that came in pieces, put together.
+    joined: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects, and shakes hands if the target is encrypted.
     pub(super) async fn open(target: &Target) -> Result<Self, String> {
-        let stream = TcpStream::connect(target.address).await.map_err(|error| error.to_string())?;
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        Ok(Self { stream, buffer: Vec::with_capacity(READ_BYTES) })
+        let stream = open_tcp(target).await?;
+        let stream = match target.tls.clone() {
+            None => Stream::Plain(stream),
+            Some((tls, name)) => {
+                let stream = tls.connect(name, stream).await.map_err(|error| error.to_string())?;
+                Stream::Tls(Box::new(stream))
+            }
+        };
+        Ok(Self { stream, buffer: Vec::with_capacity(READ_BYTES), joined: Vec::new() })
     }
 
     /// Sends one request and reads its answer: status and body.
@@ -92,7 +150,30 @@ impl Connection {
     /// # Errors
     /// The reason in words; the connection is then of no more use.
     pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<(u16, &[u8]), String> {
-        self.stream.write_all(request).await.map_err(|error| error.to_string())?;
+        self.send(request).await?;
+        self.answer().await
+    }
+
+    /// Sends a part of a request.
+    ///
+    /// # Errors
+    /// The reason in words; the connection is then of no more use.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let sent: io::Result<()> = match &mut self.stream {
+            Stream::Plain(stream) => stream.write_all(bytes).await,
+            Stream::Tls(stream) => match stream.write_all(bytes).await {
+                Ok(()) => stream.flush().await,
+                Err(error) => Err(error),
+            },
+        };
+        sent.map_err(|error| error.to_string())
+    }
+
+    /// Reads an answer: status and body.
+    ///
+    /// # Errors
+    /// The reason in words; the connection is then of no more use.
+    pub(super) async fn answer(&mut self) -> Result<(u16, &[u8]), String> {
         self.buffer.clear();
         let head = loop {
             if let Some(head) = Head::parse(&self.buffer)? {
@@ -103,27 +184,60 @@ impl Connection {
             }
             self.read_some().await?;
         };
-        if head.body_bytes > BODY_BYTES_MAX {
-            return Err(format!("an answer has more than {BODY_BYTES_MAX} bytes"));
-        }
-        let end = head.bytes + head.body_bytes;
-        while self.buffer.len() < end {
-            self.read_some().await?;
-        }
+        let too_long = || format!("an answer has more than {BODY_BYTES_MAX} bytes");
+        let end = match head.body {
+            Framing::Bytes(bytes) if bytes > BODY_BYTES_MAX => return Err(too_long()),
+            Framing::Bytes(bytes) => {
+                let end = head.bytes + bytes;
+                while self.buffer.len() < end {
+                    self.read_some().await?;
+                }
+                end
+            }
+            Framing::Chunked => loop {
+                self.joined.clear();
+                let found = join_chunks(&self.buffer[head.bytes..], &mut self.joined)?;
+                if let Some(length) = found {
+                    break head.bytes + length;
+                }
+                if self.buffer.len() > head.bytes + 2 * BODY_BYTES_MAX {
+                    return Err(too_long());
+                }
+                self.read_some().await?;
+            },
+        };
         if self.buffer.len() > end {
             return Err("the server sent more than one answer".to_owned());
         }
-        Ok((head.status, &self.buffer[head.bytes..]))
+        let body = match head.body {
+            Framing::Bytes(_) => &self.buffer[head.bytes..],
+            Framing::Chunked => &self.joined,
+        };
+        Ok((head.status, body))
     }
 
     async fn read_some(&mut self) -> Result<(), String> {
         self.buffer.reserve(READ_BYTES);
-        match self.stream.read_buf(&mut self.buffer).await {
+        let read = match &mut self.stream {
+            Stream::Plain(stream) => stream.read_buf(&mut self.buffer).await,
+            Stream::Tls(stream) => stream.read_buf(&mut self.buffer).await,
+        };
+        match read {
             Ok(0) => Err("the server closed the connection".to_owned()),
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// A connection on which nothing was said yet.
+///
+/// # Errors
+/// The reason in words.
+pub(super) async fn open_tcp(target: &Target) -> Result<TcpStream, String> {
+    let stream = TcpStream::connect(target.address).await.map_err(|error| error.to_string())?;
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    Ok(stream)
 }
 
 /// What the head of an answer says.
@@ -132,7 +246,14 @@ struct Head {
     status: u16,
     /// Length of the head itself, with the empty line.
     bytes: usize,
-    body_bytes: usize,
+    body: Framing,
+}
+
+/// How it is known where a body ends (RFC 9112 section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    Bytes(usize),
+    Chunked,
 }
 
 impl Head {
@@ -144,19 +265,50 @@ impl Head {
         let mut lines = bytes[..length].split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let status =
             lines.next().and_then(status_of).ok_or("the server does not speak HTTP/1.1")?;
-        let body_bytes = lines
-            .find_map(|line| {
-                let (name, value) = line.split_at_checked(LENGTH.len())?;
-                let value = value.strip_prefix(b":")?;
-                name.eq_ignore_ascii_case(LENGTH).then(|| value.trim_ascii())
-            })
-            .and_then(decimal)
-            .ok_or("an answer does not say its length")?;
-        Ok(Some(Self { status, bytes: length + 4, body_bytes }))
+        let mut framing = (status == 204).then_some(Framing::Bytes(0));
+        for line in lines {
+            if let Some(value) = value_of(line, b"content-length") {
+                framing = decimal(value).map(Framing::Bytes);
+            } else if let Some(value) = value_of(line, b"transfer-encoding") {
+                framing = value.eq_ignore_ascii_case(b"chunked").then_some(Framing::Chunked);
+            }
+        }
+        let body = framing.ok_or("an answer does not say its length")?;
+        Ok(Some(Self { status, bytes: length + 4, body }))
     }
 }
 
-const LENGTH: &[u8] = b"content-length";
+/// The value of a line of a head, if it is the field `name`.
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (found, value) = line.split_at_checked(name.len())?;
+    let value = value.strip_prefix(b":")?;
+    found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+}
+
+/// Puts the chunks of a body together (RFC 9112 section 7.1): how many bytes they took, or `None`
+/// if not all of them are there yet. Trailers are not understood.
+fn join_chunks(bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, String> {
+    let wrong = || "an answer has chunks that are not well formed".to_owned();
+    let mut at = 0;
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some(line) = rest.windows(2).position(|two| two == b"\r\n") else {
+            return Ok(None);
+        };
+        let size = core::str::from_utf8(&rest[..line]).map_err(|_| wrong())?;
+        let size = usize::from_str_radix(size, 16).map_err(|_| wrong())?;
+        if size > BODY_BYTES_MAX {
+            return Err(wrong());
+        }
+        let Some(chunk) = rest.get(line + 2..line + 2 + size + 2) else { return Ok(None) };
+        let data = chunk.strip_suffix(b"\r\n").ok_or_else(wrong)?;
+        out.extend_from_slice(data);
+        at += line + 2 + size + 2;
+        if size == 0 {
+            return Ok(Some(at));
+        }
+    }
+}
 
 fn status_of(line: &[u8]) -> Option<u16> {
     let digits = line.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
@@ -176,7 +328,8 @@ mod tests {
         #[track_caller]
         fn check(text: &str, expected: Option<(u16, usize)>) {
             let head = Head::parse(text.as_bytes()).unwrap();
-            assert_eq!(head.map(|head| (head.status, head.body_bytes)), expected, "{text:?}");
+            let expected_head = expected.map(|(status, bytes)| (status, Framing::Bytes(bytes)));
+            assert_eq!(head.map(|head| (head.status, head.body)), expected_head, "{text:?}");
             if let Some(head) = head {
                 assert_eq!(head.bytes, text.find("\r\n\r\n").unwrap() + 4);
             }
@@ -189,6 +342,28 @@ mod tests {
             Some((410, 12)),
         );
         check("HTTP/1.1 204\r\nCONTENT-LENGTH:  0 \r\n\r\n", Some((204, 0)));
+        check("HTTP/1.1 204 No Content\r\n\r\n", Some((204, 0)));
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(Head::parse(chunked).unwrap().unwrap().body, Framing::Chunked);
+    }
+
+    #[test]
+    fn chunks_are_put_together() {
+        #[track_caller]
+        fn check(text: &str, expected: Result<Option<(usize, &str)>, ()>) {
+            let mut out = Vec::new();
+            let found = join_chunks(text.as_bytes(), &mut out).map_err(drop);
+            let found = found.map(|found| found.map(|bytes| (bytes, out.as_slice())));
+            assert_eq!(found, expected.map(|some| some.map(|(n, t)| (n, t.as_bytes()))), "{text}");
+        }
+        check("0\r\n\r\n", Ok(Some((5, ""))));
+        check("3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", Ok(Some((28, "abc0123456789"))));
+        for partial in ["", "3", "3\r\nab", "3\r\nabc\r\n", "3\r\nabc\r\n0\r\n"] {
+            check(partial, Ok(None));
+        }
+        for wrong in ["x\r\n", "3\r\nabcd\r\n", "-1\r\n\r\n", "fffffff\r\n\r\n", "\r\n"] {
+            check(wrong, Err(()));
+        }
     }
 
     #[test]
@@ -201,7 +376,7 @@ mod tests {
         check("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n");
         check("HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\n");
         check("HTTP/1.1 200 OK\r\n\r\n");
-        check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        check("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n");
         check("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n");
         check("HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n");
         check("HTTP/1.1 200 OK\r\nX-Content-Length: 2\r\n\r\n");
@@ -224,6 +399,13 @@ mod tests {
         refused("https://127.0.0.1:1", "not a plain http URL");
         refused("127.0.0.1:1", "");
         refused("", "");
+        let why = Target::encrypted("https://kms.example", b"").unwrap_err();
+        assert!(why.contains("not on this machine"), "{why}");
+        let why = Target::encrypted("http://127.0.0.1:1", b"").unwrap_err();
+        assert!(why.contains("not an https URL"), "{why}");
+        let pem = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let why = Target::encrypted("https://127.0.0.1:1", pem).unwrap_err();
+        assert!(why.contains("not an authority"), "{why}");
     }
 
     #[test]

@@ -1,62 +1,72 @@
-//! One measurement after the other, each with the CPU time that the server spent on it.
+//! One measurement after the other: the server and the floor in turn, each with what it cost.
 
+use core::fmt;
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use lethe_types::SecretVec;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::cost::{Watched, resident_kib, resident_peak_kib, watch, watch_all};
+use super::door::{self, altostrat::Altostrat};
 use super::floor::Floor;
-use super::http::{Connection, Target};
-use super::load::{self, Run, count};
-use super::work::Work;
-use super::{BenchServer, Kind, Plan};
+use super::load::{self, Load, Pace, Run};
+use super::mixed::{self, Mixed};
+use super::plan::Plan;
+use super::scale::Scale;
+use super::scenario::{self, Act, Body, FloorWork, PAGE_NAMES, Scenario};
+use super::site::{BenchServer, Site};
+use super::work::{Work, id_of};
 use crate::failure::Failure;
-use crate::local::monotonic;
+use crate::local::{Sandbox, monotonic};
 use crate::output::member;
 
-/// Before what is measured, so that connections, caches and branch predictors are warm.
+/// Before what is measured, so that connections, caches and branch predictors are warm; at most as
+/// long as what is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
 /// Keys that are made beforehand for each second of destroying, and most of them.
-const KEYS_PER_SECOND: u64 = 5_000;
-const KEYS_MAX: u64 = 30_000;
+const DESTROYS_PER_S: u64 = 12_000;
+const DESTROYS_MAX: u64 = 60_000;
+/// Keys of one bulk destruction for each second of a measurement.
+const BULK_KEYS_PER_S: u64 = 20_000;
+/// Fewest keys that are made for work which takes them in turn.
+const KEYS_IN_TURN_MIN: u64 = 200;
+/// API keys that are looked at in turn: fewer than the door grants by default.
+const API_KEYS: u64 = 50;
 /// Connections over which keys are made beforehand or cleared away.
-const FILL_CONNECTIONS: usize = 32;
+const FILL_CONNECTIONS: usize = 64;
 /// Longest time for either.
-const FILL_WITHIN: Duration = Duration::from_secs(120);
+const FILL_WITHIN: Duration = Duration::from_secs(7_200);
+/// How often it is looked how far a bulk destruction came.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A key's id, as it stands in a path.
+pub(super) type KeyText = [u8; 32];
 
 /// Everything that was measured.
 #[derive(Debug, Default)]
 pub(super) struct Measured {
+    pub(super) is_tls: bool,
     pub(super) rows: Vec<Row>,
-    /// Memory of the server at the end, in KiB.
+    pub(super) mixed: Vec<Mixed>,
+    /// What many keys cost, if there are.
+    pub(super) scale: Option<Scale>,
+    /// Memory of the server at the end and at the most, in KiB.
     pub(super) resident_kib: Option<u64>,
+    pub(super) resident_peak_kib: Option<u64>,
 }
 
-/// One measurement.
+/// One measurement, in as many rounds as were asked for.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// What was done.
-    pub(super) kind: Kind,
-    /// By the endpoint that only does HTTP, JSON and the cipher.
-    pub(super) is_floor: bool,
+    pub(super) scenario: &'static Scenario,
     pub(super) connections: usize,
-    pub(super) run: Run,
-    /// CPU time of the server.
-    pub(super) cpu: Option<Duration>,
-    /// Cores that processes outside of this measurement used meanwhile.
-    pub(super) foreign_cores: Option<f64>,
-}
-
-impl Row {
-    /// CPU seconds of the server for 1,000 requests.
-    pub(super) fn cpu_per_1k(&self) -> Option<f64> {
-        let requests = self.run.latencies.len();
-        let cpu = self.cpu.filter(|_| requests > 0)?;
-        Some(cpu.as_secs_f64() * 1_000.0 / count(requests))
-    }
+    pub(super) pace: Pace,
+    pub(super) ours: Watched,
+    pub(super) floor: Option<Watched>,
+    /// CPU time of a request by the floor's, of each round.
+    pub(super) ratios: Vec<f64>,
 }
 
 /// Measures all of `plan`.
@@ -67,172 +77,280 @@ pub(super) async fn all(
     plan: &Plan,
     server: &BenchServer,
     floor: &Floor,
+    scale: Option<Scale>,
+    sandbox: &Sandbox,
 ) -> Result<Measured, Failure> {
-    let url = server.dev.http_url.as_deref();
-    let url = url.ok_or_else(|| Failure::Failed("the server has no plain HTTP door".to_owned()))?;
-    let target = Target::of(url).map_err(Failure::Failed)?;
-    let token = core::str::from_utf8(server.dev.token.expose())
-        .map_err(|_| Failure::Configuration("the token in dev.json is not one".to_owned()))?;
     let mut session = Session {
-        target,
-        token,
+        site: server.site(plan.is_tls)?,
         process_id: server.process_id,
+        server,
         floor,
+        plan,
+        keys_in_turn: scale.as_ref().map_or_else(Arc::default, |scale| Arc::clone(&scale.keys)),
         keys: VecDeque::new(),
         own_keys: VecDeque::new(),
-        measured: Measured::default(),
     };
-    let result = session.measure(plan).await;
-    session.measured.resident_kib = server.process_id.and_then(resident_kib);
-    if server.is_foreign {
+    let mut measured = Measured { is_tls: plan.is_tls, ..Measured::default() };
+    let result = session.measure(sandbox, &mut measured).await;
+    measured.scale = scale;
+    measured.resident_kib = server.process_id.and_then(resident_kib);
+    measured.resident_peak_kib = server.process_id.and_then(resident_peak_kib);
+    if server.is_foreign() {
         session.clear().await.map_err(Failure::Failed)?;
     }
     result.map_err(Failure::Failed)?;
-    Ok(session.measured)
+    Ok(measured)
 }
 
-struct Session<'a> {
-    target: Target,
-    token: &'a str,
-    process_id: Option<u32>,
+/// The server under load, and the keys that the load made there.
+pub(super) struct Session<'a> {
+    pub(super) site: Site,
+    pub(super) process_id: Option<u32>,
+    pub(super) server: &'a BenchServer,
     floor: &'a Floor,
+    pub(super) plan: &'a Plan,
+    /// Keys that are used one after the other.
+    keys_in_turn: Arc<Vec<KeyText>>,
     /// Keys that may be destroyed.
     keys: VecDeque<String>,
-    /// Keys that are used.
+    /// Keys that are used by themselves.
     own_keys: VecDeque<String>,
-    measured: Measured,
+}
+
+impl fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({:?})", self.site.target)
+    }
 }
 
 impl Session<'_> {
-    async fn measure(&mut self, plan: &Plan) -> Result<(), String> {
-        let uses = self.prepare_uses().await?;
-        for connections in plan.connections.iter().copied() {
-            for kind in plan.kinds.iter().copied() {
-                match kind {
-                    Kind::Encrypt => {
-                        self.measure_floor(kind, connections, plan.each).await?;
-                        self.measure_use(kind, &uses.encrypt, connections, plan.each).await?;
-                    }
-                    Kind::Decrypt => {
-                        if !plan.kinds.contains(&Kind::Encrypt) {
-                            self.measure_floor(Kind::Encrypt, connections, plan.each).await?;
-                        }
-                        self.measure_use(kind, &uses.decrypt, connections, plan.each).await?;
-                    }
-                    Kind::Sign => {
-                        self.measure_floor(kind, connections, plan.each).await?;
-                        self.measure_use(kind, &uses.sign, connections, plan.each).await?;
-                    }
-                    Kind::Create => self.measure_create(connections, plan.each).await?,
-                    Kind::Destroy => self.measure_destroy(connections, plan.each).await?,
+    async fn measure(&mut self, sandbox: &Sandbox, into: &mut Measured) -> Result<(), String> {
+        if !self.plan.disturbances.is_empty() {
+            into.mixed = mixed::measure(self, sandbox).await?;
+            return Ok(());
+        }
+        for scenario in &self.plan.scenarios {
+            let prepared = self.prepare(scenario).await?;
+            for connections in &self.plan.connections {
+                let paces =
+                    if scenario.has_pace() { &self.plan.paces[..] } else { &[Pace::Closed] };
+                for pace in paces {
+                    let load =
+                        Load { connections: *connections, time: self.plan.each, pace: *pace };
+                    into.rows.push(self.measure_row(scenario, prepared.as_ref(), load).await?);
+                }
+                if !scenario.has_pace() {
+                    break;
                 }
             }
         }
         Ok(())
     }
 
-    /// Two keys and the requests that use them.
-    async fn prepare_uses(&mut self) -> Result<Uses, String> {
-        let mut made = Vec::new();
-        for algorithm in ["aes256-gcm", "ed25519"] {
-            let body = format!(r#"{{"name":"bench","algorithm":"{algorithm}"}}"#);
-            let key = member(&self.ask("/v1/keys", &body).await?, "id");
-            self.own_keys.push_back(key.clone());
-            made.push(format!("/v1/keys/{key}"));
+    async fn measure_row(
+        &mut self,
+        scenario: &'static Scenario,
+        prepared: Option<&Arc<Work>>,
+        load: Load,
+    ) -> Result<Row, String> {
+        let Load { connections, pace, .. } = load;
+        let (ours, floor, ratios) = (Watched::default(), None, Vec::new());
+        let mut row = Row { scenario, connections, pace, ours, floor, ratios };
+        let warm_up = Load::closed(connections, WARM_UP.min(load.time));
+        for round in 0..self.plan.rounds {
+            let mut floor_cpu = None;
+            if let Some(work) = scenario.floor {
+                let of_round = self.watch_floor(work, load, warm_up).await?;
+                floor_cpu = of_round.cpu_per_1k();
+                row.floor.get_or_insert_default().add(of_round);
+            }
+            let ours = match prepared {
+                Some(work) => {
+                    if round == 0 || row.floor.is_some() {
+                        load::run(&self.site.target, work, warm_up).await?;
+                    }
+                    watch(&self.site.target, work, load, self.process_id).await?
+                }
+                None => self.watch_change(scenario, load).await?,
+            };
+            let ratio = ours.cpu_per_1k().zip(floor_cpu).map(|(ours, floor)| ours / floor);
+            row.ratios.extend(ratio.filter(|ratio| ratio.is_finite()));
+            row.ours.add(ours);
         }
-        let [cipher, pair] = made.as_slice() else { return Err("no keys".to_owned()) };
-        let encrypt = format!("{cipher}/encrypt");
-        let ciphertext = member(&self.ask(&encrypt, ENCRYPT).await?, "ciphertext");
-        let decrypt = format!(r#"{{"ciphertext":"{ciphertext}"}}"#);
-        let work = |path: &str, body: &str| Arc::new(Work::same(self.post(path, body), 200));
-        Ok(Uses {
-            encrypt: work(&encrypt, ENCRYPT),
-            decrypt: work(&format!("{cipher}/decrypt"), &decrypt),
-            sign: work(&format!("{pair}/sign"), SIGN),
+        Ok(row)
+    }
+
+    async fn watch_floor(
+        &self,
+        floor: FloorWork,
+        load: Load,
+        warm_up: Load,
+    ) -> Result<Watched, String> {
+        let target = &self.floor.target;
+        let (path, body) = floor.request();
+        let work = Arc::new(Work::same(target.request("POST", path, None, Some(&body)), 200));
+        load::run(target, &work, warm_up).await?;
+        watch(target, &work, load, Some(self.floor.process.id())).await
+    }
+
+    /// The requests of a scenario that can be repeated; none if each uses something up.
+    async fn prepare(&mut self, scenario: &Scenario) -> Result<Option<Arc<Work>>, String> {
+        let work = match scenario.act {
+            Act::Use { algorithm, operation, body } => {
+                self.prepare_use(algorithm, operation, body).await?
+            }
+            Act::EncryptAny => {
+                self.fill_turn().await?;
+                self.encrypt_in_turn()
+            }
+            Act::ApiKey => self.prepare_api_keys().await?,
+            Act::List => {
+                self.fill_turn().await?;
+                let path = format!("/v1/keys?limit={PAGE_NAMES}");
+                Work::same(self.site.request("GET", &path, None), 200)
+            }
+            Act::Create | Act::Destroy | Act::BulkDestroy => return Ok(None),
+        };
+        Ok(Some(Arc::new(work)))
+    }
+
+    /// A key and the request that uses it.
+    pub(super) async fn prepare_use(
+        &mut self,
+        algorithm: &str,
+        operation: &str,
+        body: Body,
+    ) -> Result<Work, String> {
+        let new = json!({"name": "bench", "algorithm": algorithm}).to_string();
+        let key = member(&self.site.ask("POST", "/v1/keys", Some(&new)).await?, "id");
+        self.own_keys.push_back(key.clone());
+        let body = match body {
+            Body::Plaintext(bytes) => scenario::plaintext(bytes),
+            Body::Plaintexts(items) => scenario::plaintexts(items),
+            Body::Message(bytes) => scenario::message(bytes),
+            Body::Ciphertext(bytes) => {
+                let (path, body) = (format!("/v1/keys/{key}/encrypt"), scenario::plaintext(bytes));
+                let made = self.site.ask("POST", &path, Some(&body)).await?;
+                json!({"ciphertext": member(&made, "ciphertext")}).to_string()
+            }
+        };
+        let path = format!("/v1/keys/{key}/{operation}");
+        Ok(Work::same(self.site.request("POST", &path, Some(&body)), 200))
+    }
+
+    fn encrypt_in_turn(&self) -> Work {
+        const MARK: &[u8] = &[b'*'; 32];
+        let path = format!("/v1/keys/{}/encrypt", String::from_utf8_lossy(MARK));
+        let body = scenario::plaintext(32);
+        let request = self.site.request("POST", &path, Some(&body));
+        let at = request.expose().windows(MARK.len()).position(|part| part == MARK);
+        let (keys, turn) = (Arc::clone(&self.keys_in_turn), AtomicU64::new(0));
+        Work::made(200, move |out| {
+            let number = u64::try_from(keys.len()).unwrap_or(u64::MAX).max(1);
+            let place = usize::try_from(turn.fetch_add(1, Ordering::Relaxed) % number);
+            let key = place.ok().and_then(|place| keys.get(place));
+            let (Some(key), Some(at)) = (key, at) else { return false };
+            out.extend_from_slice(request.expose());
+            out[at..at + MARK.len()].copy_from_slice(key);
+            true
         })
     }
 
-    fn post(&self, path: &str, body: &str) -> SecretVec {
-        self.target.request("POST", path, Some(self.token), Some(body))
-    }
-
-    async fn ask(&self, path: &str, body: &str) -> Result<Value, String> {
-        let mut connection = Connection::open(&self.target).await?;
-        let (status, body) = connection.exchange(self.post(path, body).expose()).await?;
-        match status {
-            200..300 => serde_json::from_slice(body).map_err(|error| error.to_string()),
-            _ => Err(format!("{path}: status {status}: {}", String::from_utf8_lossy(body))),
+    /// API keys of the vendor's door whose clients look at the most of them.
+    async fn prepare_api_keys(&self) -> Result<Work, String> {
+        let (target, door) = self.server.door("altostrat", self.plan.is_tls)?;
+        let clients = Altostrat::of(door::Site { target: target.clone(), door })?;
+        let work = Arc::new(clients.creations(API_KEYS));
+        let load = Load::closed(FILL_CONNECTIONS, FILL_WITHIN);
+        let made = load::run(&target, &work, load).await?;
+        match made.first_error {
+            None => Ok(clients.verifications(&Arc::new(made.keys.into()))),
+            Some(why) => Err(format!("API keys cannot be made: {why}")),
         }
     }
 
-    async fn measure_floor(
-        &mut self,
-        kind: Kind,
-        connections: usize,
-        time: Duration,
-    ) -> Result<(), String> {
-        let target = self.floor.target.clone();
-        let (path, body) = if kind == Kind::Sign { ("/sign", SIGN) } else { ("/encrypt", ENCRYPT) };
-        let work = Arc::new(Work::same(target.request("POST", path, None, Some(body)), 200));
-        load::run(&target, &work, connections, WARM_UP).await?;
-        let process = Some(self.floor.process.id());
-        let row =
-            Row { is_floor: true, ..watch(&target, &work, connections, time, process).await? };
-        self.measured.rows.push(Row { kind, ..row });
-        Ok(())
-    }
-
-    async fn measure_use(
-        &mut self,
-        kind: Kind,
-        work: &Arc<Work>,
-        connections: usize,
-        time: Duration,
-    ) -> Result<(), String> {
-        load::run(&self.target, work, connections, WARM_UP).await?;
-        let row = watch(&self.target, work, connections, time, self.process_id).await?;
-        self.measured.rows.push(Row { kind, ..row });
-        Ok(())
-    }
-
-    async fn measure_create(&mut self, connections: usize, time: Duration) -> Result<(), String> {
-        let work = Arc::new(Work::making_keys(self.post("/v1/keys", CREATE)));
-        let mut row = watch(&self.target, &work, connections, time, self.process_id).await?;
-        self.keys.append(&mut row.run.keys);
-        self.measured.rows.push(Row { kind: Kind::Create, ..row });
-        Ok(())
-    }
-
-    async fn measure_destroy(&mut self, connections: usize, time: Duration) -> Result<(), String> {
-        let wanted = time.as_secs().saturating_mul(KEYS_PER_SECOND).min(KEYS_MAX);
+    async fn watch_change(&mut self, scenario: &Scenario, load: Load) -> Result<Watched, String> {
+        let is_bulk = match scenario.act {
+            Act::BulkDestroy => true,
+            Act::Destroy => false,
+            Act::Create | Act::Use { .. } | Act::EncryptAny | Act::ApiKey | Act::List => {
+                let request = self.site.request("POST", "/v1/keys", Some(CREATE));
+                let work = Arc::new(Work::making_keys(request));
+                let target = &self.site.target;
+                let mut watched = watch(target, &work, load, self.process_id).await?;
+                self.keys.append(&mut watched.run.keys);
+                return Ok(watched);
+            }
+        };
+        if is_bulk {
+            return self.watch_bulk(load.time).await;
+        }
+        let milliseconds = u64::try_from(load.time.as_millis()).unwrap_or(u64::MAX);
+        let wanted = (milliseconds.saturating_mul(DESTROYS_PER_S) / 1_000).min(DESTROYS_MAX);
         self.fill(usize::try_from(wanted).unwrap_or(usize::MAX)).await?;
-        let work = Arc::new(self.deletions());
-        let row = watch(&self.target, &work, connections, time, self.process_id).await?;
+        let work = Arc::new(self.deletions(usize::MAX));
+        let watched = watch(&self.site.target, &work, load, self.process_id).await?;
         let work = Arc::into_inner(work).ok_or("a connection did not end")?;
         self.keys = work.into_keys_left();
-        self.measured.rows.push(Row { kind: Kind::Destroy, ..row });
+        Ok(watched)
+    }
+
+    /// Fills a vault, and destroys all that is in it at once.
+    async fn watch_bulk(&mut self, time: Duration) -> Result<Watched, String> {
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let keys = (milliseconds.saturating_mul(BULK_KEYS_PER_S) / 1_000).min(DESTROYS_MAX);
+        let name = format!("bench-{}", monotonic().as_nanos());
+        let vault = json!({"name": name}).to_string();
+        let vault = member(&self.site.ask("POST", "/v1/vaults", Some(&vault)).await?, "id");
+        make_keys(&self.site, keys, Some(&vault)).await?;
+        let watched = watch_all(self.process_id, self.destroy_vault(&vault, keys)).await?;
+        self.site.send("DELETE", &format!("/v1/vaults/{vault}")).await?;
+        Ok(watched)
+    }
+
+    async fn destroy_vault(&self, vault: &str, keys: u64) -> Result<Run, String> {
+        let start = monotonic();
+        let body = json!({"vault": vault, "reason": "bench", "expected": keys}).to_string();
+        let mut job = self.site.ask("POST", "/v1/destructions", Some(&body)).await?;
+        let path = format!("/v1/destructions/{}", member(&job, "id"));
+        while member(&job, "state") == "running" && monotonic() < start + FILL_WITHIN {
+            tokio::time::sleep(LOOK_EVERY).await;
+            job = self.site.ask("GET", &path, None).await?;
+        }
+        let is_whole = member(&job, "state") == "done"
+            && job.get("destroyed").and_then(Value::as_u64) == Some(keys);
+        if !is_whole {
+            return Err(format!("the destruction did not end well: {job}"));
+        }
+        Ok(Run { elapsed: monotonic().saturating_sub(start), done: keys, ..Run::default() })
+    }
+
+    /// Takes up to so many of the keys that may go.
+    pub(super) fn deletions(&mut self, most: usize) -> Work {
+        const MARK: &str = "{key}";
+        let request = self.site.request("DELETE", &format!("/v1/keys/{MARK}"), None);
+        let kept = self.keys.split_off(most.min(self.keys.len()));
+        let taken = std::mem::replace(&mut self.keys, kept);
+        Work::per_key(&request, MARK.as_bytes(), taken, 200)
+    }
+
+    /// Makes keys until so many may be destroyed.
+    pub(super) async fn fill(&mut self, wanted: usize) -> Result<(), String> {
+        let missing = wanted.saturating_sub(self.keys.len());
+        let missing = u64::try_from(missing).unwrap_or(u64::MAX);
+        if missing > 0 {
+            let mut run = make_keys(&self.site, missing, None).await?;
+            self.keys.append(&mut run.keys);
+        }
         Ok(())
     }
 
-    /// Takes all keys that may go.
-    fn deletions(&mut self) -> Work {
-        const MARK: &str = "{key}";
-        let path = format!("/v1/keys/{MARK}");
-        let request = self.target.request("DELETE", &path, Some(self.token), None);
-        Work::per_key(&request, MARK.as_bytes(), std::mem::take(&mut self.keys), 200)
-    }
-
-    /// Makes keys until there are `wanted`, or the time is over.
-    async fn fill(&mut self, wanted: usize) -> Result<(), String> {
-        const ROUND: Duration = Duration::from_millis(500);
-        let end = monotonic() + FILL_WITHIN;
-        while self.keys.len() < wanted && monotonic() < end {
-            let work = Arc::new(Work::making_keys(self.post("/v1/keys", CREATE)));
-            let mut run = load::run(&self.target, &work, FILL_CONNECTIONS, ROUND).await?;
-            if let Some(why) = run.first_error {
-                return Err(format!("keys cannot be made: {why}"));
-            }
-            self.keys.append(&mut run.keys);
+    /// Makes the keys that are used in turn, if there are none yet.
+    async fn fill_turn(&mut self) -> Result<(), String> {
+        if self.keys_in_turn.is_empty() {
+            let mut run = make_keys(&self.site, KEYS_IN_TURN_MIN, None).await?;
+            self.keys_in_turn = Arc::new(run.keys.iter().filter_map(|key| key_text(key)).collect());
+            self.own_keys.append(&mut run.keys);
         }
         Ok(())
     }
@@ -241,145 +359,53 @@ impl Session<'_> {
     async fn clear(&mut self) -> Result<(), String> {
         let mut own = std::mem::take(&mut self.own_keys);
         self.keys.append(&mut own);
-        let work = Arc::new(self.deletions());
-        let run = load::run(&self.target, &work, FILL_CONNECTIONS, FILL_WITHIN).await?;
+        let in_turn = std::mem::take(&mut self.keys_in_turn);
+        if self.plan.keys > 0 {
+            self.keys.extend(in_turn.iter().map(|key| String::from_utf8_lossy(key).into_owned()));
+        }
+        let work = Arc::new(self.deletions(usize::MAX));
+        let load = Load::closed(FILL_CONNECTIONS, FILL_WITHIN);
+        let run = load::run(&self.site.target, &work, load).await?;
         run.first_error.map_or(Ok(()), |why| Err(format!("keys of the load are left: {why}")))
     }
 }
 
-struct Uses {
-    encrypt: Arc<Work>,
-    decrypt: Arc<Work>,
-    sign: Arc<Work>,
+/// A key's id without room of its own.
+pub(super) fn key_text(key: &str) -> Option<KeyText> {
+    key.as_bytes().try_into().ok()
 }
 
-/// Runs a load and reads what it cost. The kind is the caller's to set.
-pub(super) async fn watch(
-    target: &Target,
-    work: &Arc<Work>,
-    connections: usize,
-    time: Duration,
-    process: Option<u32>,
-) -> Result<Row, String> {
-    let cpu = || process.map(|id| cpu_of(&id.to_string()));
-    let all = || Some((machine_cpu()?, cpu_of("self")?));
-    let (cpu_before, all_before) = (cpu(), all());
-    let run = load::run(target, work, connections, time).await?;
-    let (cpu_after, all_after) = (cpu(), all());
-    let cpu = match (cpu_before, cpu_after) {
-        (Some(Some(before)), Some(Some(after))) => Some(after.saturating_sub(before)),
-        (None, _) => None,
-        _ => return Err("the process to watch is not there".to_owned()),
-    };
-    let foreign_cores = all_before.zip(all_after).map(|((machine, own), (machine_2, own_2))| {
-        let here = own_2.saturating_sub(own) + cpu.unwrap_or_default();
-        let foreign = machine_2.saturating_sub(machine).saturating_sub(here);
-        foreign.as_secs_f64() / run.elapsed.as_secs_f64().max(0.001)
+/// Makes so many keys, each with a name of its own, as fast as the API lets: one request a key over
+/// many connections, which the server commits together.
+///
+/// # Errors
+/// The reason in words, if one was not made.
+pub(super) async fn make_keys(site: &Site, keys: u64, vault: Option<&str>) -> Result<Run, String> {
+    const MARK: &str = "{number}";
+    let mut body = json!({"name": format!("bench-{MARK}"), "algorithm": "aes256-gcm"});
+    if let Some(vault) = vault {
+        body["vault"] = vault.into();
+    }
+    let request = site.request("POST", "/v1/keys", Some(&body.to_string()));
+    let at = request.expose().windows(MARK.len()).position(|part| part == MARK.as_bytes());
+    let next = AtomicU64::new(0);
+    // Numbers are as wide as the mark, so that the length of the request is right for all.
+    let work = Work::made(201, move |out| {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let Some(at) = at.filter(|_| number < keys) else { return false };
+        out.extend_from_slice(request.expose());
+        let text = format!("{number:0width$}", width = MARK.len());
+        out[at..at + MARK.len()].copy_from_slice(&text.as_bytes()[..MARK.len()]);
+        true
     });
-    Ok(Row { kind: Kind::Encrypt, is_floor: false, connections, run, cpu, foreign_cores })
+    let work = Arc::new(work.collecting(id_of));
+    let load = Load::closed(FILL_CONNECTIONS, FILL_WITHIN);
+    let run = load::run(&site.target, &work, load).await?;
+    match &run.first_error {
+        None if run.done == keys => Ok(run),
+        None => Err(format!("only {} keys were made", run.done)),
+        Some(why) => Err(format!("keys cannot be made: {why}")),
+    }
 }
 
-/// CPU time that a process has used so far, in user and in kernel mode.
-pub(super) fn cpu_of(process: &str) -> Option<Duration> {
-    cpu_in(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
-}
-
-/// From the text of `/proc/PID/stat` (proc(5)).
-fn cpu_in(stat: &str) -> Option<Duration> {
-    // The name of the program, in parentheses, may hold anything.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(ticks(user.checked_add(system)?))
-}
-
-/// CPU time that all processes of the machine have used, and what a hypervisor took.
-fn machine_cpu() -> Option<Duration> {
-    machine_cpu_in(&fs::read_to_string("/proc/stat").ok()?)
-}
-
-fn machine_cpu_in(stat: &str) -> Option<Duration> {
-    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
-    let fields: Vec<u64> =
-        line.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
-    // user, nice, system and steal
-    Some(ticks([0, 1, 2, 7].into_iter().filter_map(|index| fields.get(index)).sum()))
-}
-
-fn ticks(number: u64) -> Duration {
-    let per_second = rustix::param::clock_ticks_per_second().max(1);
-    Duration::from_millis(number.saturating_mul(1_000) / per_second)
-}
-
-pub(super) fn resident_kib(process: u32) -> Option<u64> {
-    memory_kib(process, "VmRSS:")
-}
-
-/// The most memory that a process ever had at a time.
-pub(super) fn resident_peak_kib(process: u32) -> Option<u64> {
-    memory_kib(process, "VmHWM:")
-}
-
-fn memory_kib(process: u32, field: &str) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-    line.split_ascii_whitespace().next()?.parse().ok()
-}
-
-/// 32 bytes to encrypt.
-const ENCRYPT: &str = r#"{"plaintext":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}"#;
-/// The same to sign.
-const SIGN: &str = r#"{"message":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}"#;
 const CREATE: &str = r#"{"name":"bench","algorithm":"aes256-gcm"}"#;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cpu_times_are_read() {
-        let fields = "S 1 2 3 4 5 6 7 8 9 10 250 150 0 0";
-        let expected = Some(ticks(400));
-        assert_eq!(cpu_in(&format!("17 (lethe) {fields}")), expected);
-        assert_eq!(cpu_in(&format!("17 (a) b) 9 9) {fields}")), expected);
-        for wrong in ["", "17 (lethe)", "17 (lethe) S 1 2", "17 (lethe) S 1 2 3 4 5 6 7 8 9 10 x y"]
-        {
-            assert_eq!(cpu_in(wrong), None, "{wrong}");
-        }
-        assert!(cpu_of("self").is_some());
-        assert!(cpu_of("0").is_none());
-    }
-
-    #[test]
-    fn the_time_of_the_machine_leaves_out_its_rest() {
-        let stat = "cpu  1 2 3 1000 1000 0 0 4 0 0\ncpu0 9 9 9 9\n";
-        assert_eq!(machine_cpu_in(stat), Some(ticks(10)));
-        assert_eq!(machine_cpu_in("cpu0 1 2 3\n"), None);
-        assert_eq!(machine_cpu_in("cpu  a b c\n"), None);
-        assert!(machine_cpu().is_some());
-    }
-
-    #[test]
-    fn memory_is_read() {
-        let (now, peak) = (resident_kib(std::process::id()), resident_peak_kib(std::process::id()));
-        assert!(now.unwrap() > 100 && peak.unwrap() > 100);
-        assert_eq!(resident_kib(0), None);
-    }
-
-    #[test]
-    fn cpu_time_is_by_requests() {
-        let row = |requests, cpu| Row {
-            kind: Kind::Sign,
-            is_floor: false,
-            connections: 1,
-            run: Run { latencies: vec![Duration::ZERO; requests], ..Run::default() },
-            cpu,
-            foreign_cores: None,
-        };
-        let second = Some(Duration::from_secs(1));
-        assert!((row(500, second).cpu_per_1k().unwrap() - 2.0).abs() < 1e-9);
-        assert_eq!(row(0, second).cpu_per_1k(), None);
-        assert_eq!(row(5, None).cpu_per_1k(), None);
-    }
-}

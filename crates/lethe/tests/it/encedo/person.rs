@@ -55,6 +55,13 @@ impl Person {
     }
 }
 
+/// Under what the person and the holder of the key `peer` agree on.
+#[track_caller]
+pub(super) fn mac(person: &Person, peer: &str, message: &[u8]) -> String {
+    let shared = person.key.agree(&STANDARD.decode(peer).expect("base64")).expect("agreed");
+    base64(&hmac_sha256(shared.expose(), &[message]))
+}
+
 pub(super) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }

@@ -66,7 +66,7 @@ struct Rate {
 
 impl Rate {
     fn per_s(self) -> f64 {
-        let operations = usize::try_from(self.operations).map_or(f64::MAX, count);
+        let operations = count(self.operations);
         operations / self.cpu.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 

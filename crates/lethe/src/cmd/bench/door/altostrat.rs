@@ -15,7 +15,7 @@ const CREATE: &str = r#"{"name":"bench","permissions":["keys.read"]}"#;
 const UNKNOWN: &str = "alto_sk_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef2P40Ol";
 
 /// A person who makes keys, and a service that checks them.
-pub(super) struct Altostrat {
+pub(in crate::cmd::bench) struct Altostrat {
     target: Target,
     manager: String,
     service: String,
@@ -26,7 +26,7 @@ impl Altostrat {
     ///
     /// # Errors
     /// The reason in words.
-    pub(super) fn of(site: Site) -> Result<Self, String> {
+    pub(in crate::cmd::bench) fn of(site: Site) -> Result<Self, String> {
         let manager = format!("Bearer {}", site.text("bearer")?);
         let service = format!("Bearer {}", site.text("internal_token")?);
         Ok(Self { target: site.target, manager, service })
@@ -48,6 +48,23 @@ impl Altostrat {
         })
     }
 
+    /// Requests that make so many API keys, whose secrets are collected.
+    pub(in crate::cmd::bench) fn creations(&self, keys: u64) -> Work {
+        let (target, manager) = (self.target.clone(), self.manager.clone());
+        let turn = Turn::default();
+        Work::made(201, move |out| {
+            let headers = [("Authorization", manager.as_str()), JSON];
+            write_request(out, &target, ("POST", "/api/keys"), &headers, CREATE);
+            turn.next() < keys
+        })
+        .collecting(secret_of)
+    }
+
+    /// Requests of the service about another one of `secrets` each, which are good.
+    pub(in crate::cmd::bench) fn verifications(&self, secrets: &Arc<Vec<String>>) -> Work {
+        self.about(secrets, ("/oauth/introspect", FORM), |secret| format!("token={secret}"))
+    }
+
     /// Programs at a gateway, each with its own secret.
     fn gateway(&self, secrets: &Arc<Vec<String>>) -> Work {
         let (target, secrets, turn) = (self.target.clone(), secrets.clone(), Turn::default());
@@ -62,14 +79,7 @@ impl Altostrat {
 
 impl Scenario for Altostrat {
     fn create(&self, keys: u64) -> Work {
-        let (target, manager) = (self.target.clone(), self.manager.clone());
-        let turn = Turn::default();
-        Work::made(201, move |out| {
-            let headers = [("Authorization", manager.as_str()), JSON];
-            write_request(out, &target, ("POST", "/api/keys"), &headers, CREATE);
-            turn.next() < keys
-        })
-        .collecting(secret_of)
+        self.creations(keys)
     }
 
     fn samples(&self, keys: &[String]) -> Vec<Vec<u8>> {
@@ -92,7 +102,7 @@ impl Scenario for Altostrat {
         let json = |secret: &str| format!(r#"{{"api_key":"{secret}"}}"#);
         let refused = self.about(&unknown, exchange, json).answered(403);
         Ok(vec![
-            Kind { name: "verify secret", work: self.about(&keys, introspect, form) },
+            Kind { name: "verify secret", work: self.verifications(&keys) },
             Kind { name: "verify token", work: self.about(&tokens, introspect, form) },
             Kind { name: "refuse secret", work: refused },
             Kind { name: "exchange", work: self.about(&keys, exchange, json) },

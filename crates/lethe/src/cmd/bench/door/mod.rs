@@ -5,7 +5,7 @@
 //! secret of another key, so that no cache answers for what is measured. The load itself, its
 //! bounds and its connections are those of `lethe bench`.
 
-mod altostrat;
+pub(super) mod altostrat;
 mod ncloud;
 
 use core::str::FromStr;
@@ -17,11 +17,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::cost::{Watched, resident_kib, resident_peak_kib, watch};
 use super::http::{Connection, Target};
-use super::load::{self, Run};
-use super::measure::{Row, cpu_of, resident_kib, resident_peak_kib, watch};
+use super::load::{self, Load};
 use super::work::Work;
-use super::{CONNECTIONS_MAX, SECONDS_MAX};
+use super::{CONNECTIONS_MAX, KEYS_MAX, SECONDS_MAX};
 use crate::connection::dev_door;
 use crate::failure::Failure;
 use crate::local::{LocalServer, Sandbox, interruptible};
@@ -30,8 +30,6 @@ use crate::output::{Output, printable, table, thousands};
 use altostrat::Altostrat;
 use ncloud::Ncloud;
 
-/// Most keys that are made.
-const KEYS_MAX: u64 = 10_000_000;
 /// Connections over which they are made.
 const FILL_CONNECTIONS: usize = 64;
 /// Longest time for that.
@@ -110,10 +108,10 @@ impl FromStr for Name {
 }
 
 /// What a scenario needs to know of the server.
-struct Site {
-    target: Target,
+pub(super) struct Site {
+    pub(super) target: Target,
     /// What `dev.json` says about the door.
-    door: Value,
+    pub(super) door: Value,
 }
 
 impl Site {
@@ -218,7 +216,7 @@ pub(super) fn run(wanted: Door, output: &mut Output) -> Result<(), Failure> {
         let mut output = Output::new(as_json);
         print(&measured, &mut output)?;
         output.finish()?;
-        let failed = measured.rows.iter().find_map(|(_, row)| row.run.first_error.as_deref());
+        let failed = measured.rows.iter().find_map(|row| row.watched.run.first_error.as_deref());
         failed.map_or(Ok(()), |why| Err(Failure::Failed(printable(why))))
     })
 }
@@ -232,31 +230,34 @@ struct Session<'a> {
 struct Measured {
     door: &'static str,
     keys: u64,
-    /// What it took to make the keys.
-    create: Run,
-    create_cpu: Duration,
-    rows: Vec<(&'static str, Row)>,
+    /// What it took to make the keys, and then everything else.
+    rows: Vec<Row>,
     resident_before_kib: Option<u64>,
     resident_with_keys_kib: Option<u64>,
     resident_kib: Option<u64>,
     resident_peak_kib: Option<u64>,
 }
 
+struct Row {
+    name: &'static str,
+    connections: usize,
+    watched: Watched,
+}
+
 impl Session<'_> {
     async fn measure(&self, wanted: &Door) -> Result<Measured, String> {
         let resident_before_kib = resident_kib(self.process);
-        let cpu = || cpu_of(&self.process.to_string()).ok_or("the server has ended");
-        let before = cpu()?;
         let work = Arc::new(self.scenario.create(wanted.keys));
-        let mut create = load::run(&self.target, &work, FILL_CONNECTIONS, FILL_WITHIN).await?;
-        if let Some(why) = &create.first_error {
+        let load = Load::closed(FILL_CONNECTIONS, FILL_WITHIN);
+        let mut create = watch(&self.target, &work, load, Some(self.process)).await?;
+        if let Some(why) = &create.run.first_error {
             return Err(format!("keys cannot be made: {why}"));
         }
-        let keys: Vec<String> = std::mem::take(&mut create.keys).into();
+        let keys: Vec<String> = std::mem::take(&mut create.run.keys).into();
         if u64::try_from(keys.len()) != Ok(wanted.keys) {
             return Err(format!("only {} keys were made", keys.len()));
         }
-        let create_cpu = cpu()?.saturating_sub(before);
+        let mut rows = vec![Row { name: "create", connections: FILL_CONNECTIONS, watched: create }];
         let resident_with_keys_kib = resident_kib(self.process);
         let mut samples = Vec::new();
         for request in self.scenario.samples(&keys) {
@@ -267,23 +268,21 @@ impl Session<'_> {
         if let Some(unknown) = wanted.only.iter().find(|name| !names.contains(&name.as_str())) {
             return Err(format!("no `{}`; there are: {}", printable(unknown), names.join(", ")));
         }
-        let mut rows = Vec::new();
         for Kind { name, work } in kinds {
             if !wanted.only.is_empty() && !wanted.only.iter().any(|only| only == name) {
                 continue;
             }
             let work = Arc::new(work);
-            for connections in &wanted.connections {
-                load::run(&self.target, &work, *connections, WARM_UP).await?;
-                let (time, process) = (Duration::from_secs(wanted.seconds), Some(self.process));
-                rows.push((name, watch(&self.target, &work, *connections, time, process).await?));
+            for connections in wanted.connections.iter().copied() {
+                load::run(&self.target, &work, Load::closed(connections, WARM_UP)).await?;
+                let load = Load::closed(connections, Duration::from_secs(wanted.seconds));
+                let watched = watch(&self.target, &work, load, Some(self.process)).await?;
+                rows.push(Row { name, connections, watched });
             }
         }
         Ok(Measured {
             door: wanted.name.as_str(),
             keys: wanted.keys,
-            create,
-            create_cpu,
             rows,
             resident_before_kib,
             resident_with_keys_kib,
@@ -305,23 +304,8 @@ impl Session<'_> {
 // --------------------------------------------------------------------- report
 
 fn print(measured: &Measured, output: &mut Output) -> Result<(), Failure> {
-    let create = Row {
-        kind: super::Kind::Create,
-        is_floor: false,
-        connections: FILL_CONNECTIONS,
-        run: Run {
-            elapsed: measured.create.elapsed,
-            latencies: measured.create.latencies.clone(),
-            ..Run::default()
-        },
-        cpu: Some(measured.create_cpu),
-        foreign_cores: None,
-    };
-    let all: Vec<(&str, &Row)> = std::iter::once(("create", &create))
-        .chain(measured.rows.iter().map(|(name, row)| (*name, row)))
-        .collect();
     if output.is_json() {
-        let rows: Vec<Value> = all.iter().map(|(name, row)| row_json(name, row)).collect();
+        let rows: Vec<Value> = measured.rows.iter().map(Row::json).collect();
         return output.json(&json!({
             "door": measured.door,
             "keys": measured.keys,
@@ -332,7 +316,7 @@ fn print(measured: &Measured, output: &mut Output) -> Result<(), Failure> {
             "resident_peak_kib": measured.resident_peak_kib,
         }));
     }
-    let cells: Vec<Vec<String>> = all.iter().map(|(name, row)| cells(name, row)).collect();
+    let cells: Vec<Vec<String>> = measured.rows.iter().map(Row::cells).collect();
     let head = ["WORK", ">CONNECTIONS", ">/S", ">P50 MS", ">P99 MS", ">CPU S/1000", ">ERRORS"];
     for line in table(&head, &cells) {
         output.line(&line)?;
@@ -355,31 +339,36 @@ fn in_kib(kib: u64) -> String {
     format!("{} KiB", thousands(kib))
 }
 
-fn row_json(name: &str, row: &Row) -> Value {
-    json!({
-        "work": name,
-        "connections": row.connections,
-        "requests": row.run.latencies.len(),
-        "errors": row.run.errors,
-        "per_second": row.run.rate(),
-        "p50_ms": row.run.percentile(500).as_secs_f64() * 1_000.0,
-        "p99_ms": row.run.percentile(990).as_secs_f64() * 1_000.0,
-        "server_cpu_seconds_per_1000": row.cpu_per_1k(),
-        "foreign_cores": row.foreign_cores,
-    })
-}
+impl Row {
+    fn json(&self) -> Value {
+        let run = &self.watched.run;
+        json!({
+            "work": self.name,
+            "connections": self.connections,
+            "requests": run.done,
+            "errors": run.errors,
+            "per_second": run.rate(),
+            "p50_ms": run.latencies.percentile(500).as_secs_f64() * 1_000.0,
+            "p99_ms": run.latencies.percentile(990).as_secs_f64() * 1_000.0,
+            "server_cpu_seconds_per_1000": self.watched.cpu_per_1k(),
+            "foreign_cores": self.watched.foreign_cores(),
+        })
+    }
 
-fn cells(name: &str, row: &Row) -> Vec<String> {
-    let milliseconds = |time: Duration| format!("{:.2}", time.as_secs_f64() * 1_000.0);
-    vec![
-        name.to_owned(),
-        row.connections.to_string(),
-        format!("{:.0}", row.run.rate()),
-        milliseconds(row.run.percentile(500)),
-        milliseconds(row.run.percentile(990)),
-        row.cpu_per_1k().map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.4}")),
-        row.run.errors.to_string(),
-    ]
+    fn cells(&self) -> Vec<String> {
+        let milliseconds = |time: Duration| format!("{:.2}", time.as_secs_f64() * 1_000.0);
+        let run = &self.watched.run;
+        let cpu = self.watched.cpu_per_1k();
+        vec![
+            self.name.to_owned(),
+            self.connections.to_string(),
+            format!("{:.0}", run.rate()),
+            milliseconds(run.latencies.percentile(500)),
+            milliseconds(run.latencies.percentile(990)),
+            cpu.map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.4}")),
+            run.errors.to_string(),
+        ]
+    }
 }
 
 /// The text between `before` and the next quotation mark of a JSON body.
