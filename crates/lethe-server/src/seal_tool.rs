@@ -109,6 +109,7 @@ pub fn migrate(
     let destroyed_key_file = match &config.seal {
         SealConfig::KeyFile { path } if destroy_old_key => {
             destroy_key_file(path, &SystemEntropy)?;
+            crash_points::hit("seal.old_key_destroyed");
             Some(path.clone())
         }
         SealConfig::KeyFile { .. }

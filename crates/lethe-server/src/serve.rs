@@ -57,6 +57,7 @@ pub struct ServeOptions {
 /// # Errors
 /// [`ServeError`]; nothing was overwritten.
 pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
+    crate::defences::arm();
     let config = configuration(options)?;
     memory::protect(config.memory)?;
     let clock = Arc::new(clock(options)?);

@@ -157,6 +157,7 @@ impl Committer {
         self.image = image;
         self.root_changed();
         self.shared.note_retained(&self.image);
+        failpoint::hit("slot.image_replaced");
         self.drop_idle_journal();
         Ok(())
     }

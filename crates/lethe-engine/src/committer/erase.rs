@@ -127,12 +127,14 @@ impl Committer {
         let mut write = || {
             // What a restore must destroy again is known before the root that it needs is. If
             // journal or slot fail, both are written after the commit.
-            if let (Some(journal), Some(change)) = (journal.as_deref_mut(), change)
-                && journal.write(Some(change)).is_err()
-            {
-                return;
+            if let (Some(journal), Some(change)) = (journal.as_deref_mut(), change) {
+                if journal.write(Some(change)).is_err() {
+                    return;
+                }
+                failpoint::hit("commit.journaled");
             }
             written = ahead.take().and_then(|ahead| ahead.write(slot).ok());
+            failpoint::hit("slot.root_ahead");
         };
         let committed = store.commit_beside(batch_of(writes), &mut write);
         Ok((self.settle_outcome(committed)?, written))

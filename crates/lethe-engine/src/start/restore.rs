@@ -137,10 +137,12 @@ pub fn restore(work: RestoreParts) -> Result<Restored, RestoreError> {
     let ended = Ended { parts: &parts, tree: &tree, image: &image, signer: &signer, now: last };
     ended.sign_notes(noted)?;
     ended.append_entry(&mut log, &mut journal, before)?;
+    failpoint::hit("restore.settled");
     let ready = Batch::new()
         .put(keys::meta("restored"), log.size().to_be_bytes().to_vec())
         .put(keys::meta("format"), FORMAT_READY.to_vec());
     parts.store.commit(ready)?;
+    failpoint::hit("restore.ready");
     let head = GuardedHead { size: log.size(), root: log.root().0 };
     parts.guard.keep(head).map_err(StartError::HeadGuard)?;
     Ok(Restored {
@@ -291,6 +293,7 @@ fn change_root(
         let written = written.map_err(|failed| failed.error)?;
         failpoint::hit("restore.root_written");
         let erased = written.erase_old(&mut *parts.slot).map_err(|failed| failed.error)?;
+        failpoint::hit("restore.old_root_erased");
         let applied = tree.apply(erased)?;
         let drops = applied.drops.iter();
         let epoch = Batch::new().put(keys::meta("epoch"), tree.epoch().to_be_bytes().to_vec());

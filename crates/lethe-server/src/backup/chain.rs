@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +13,9 @@ use lethe_types::BackupId;
 use super::BackupFailure;
 use super::frames::{Followed, read_followed};
 use super::segment::read_segment;
-use crate::private_files::PRIVATE_DIRECTORY_MODE;
+use crate::ServeError;
+use crate::crash_points;
+use crate::private_files::create_missing;
 
 /// Ending of the names of segments.
 const ENDING: &str = "lethe-backup";
@@ -218,13 +219,7 @@ pub(super) struct NewSegment {
 impl NewSegment {
     /// A new file in `directory`, which is made if it is not there.
     pub(super) fn create(directory: &Path) -> Result<(Self, File), BackupFailure> {
-        if !directory.exists() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(PRIVATE_DIRECTORY_MODE)
-                .create(directory)
-                .map_err(BackupFailure::file("make", directory))?;
-        }
+        create_missing(directory).map_err(ServeError::from)?;
         // Two copies of one process may be under way.
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -236,12 +231,14 @@ impl NewSegment {
     /// Durable, checked and under its name.
     pub(super) fn finish(mut self, file: &File) -> Result<SegmentFile, BackupFailure> {
         file.sync_all().map_err(BackupFailure::file("sync", &self.path))?;
+        crash_points::hit("backup.segment_synced");
         let read = read_file(&self.path)?;
         let kind = if read.note.base.is_some() { "changes" } else { "full" };
         let path = self.directory.join(name_of(&read.note, kind, ENDING));
         fs::rename(&self.path, &path).map_err(BackupFailure::file("rename to", &path))?;
         self.is_finished = true;
         sync_directory(&self.directory)?;
+        crash_points::hit("backup.segment_named");
         Ok(SegmentFile { path, ..read })
     }
 }

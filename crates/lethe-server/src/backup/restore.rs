@@ -40,6 +40,7 @@ pub fn restore(
     options: &RestoreOptions,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Restored, BackupFailure> {
+    crate::defences::arm();
     crate::crash_points::arm();
     let config = crate::configuration(&options.serve)?;
     memory::protect(config.memory)?;

@@ -121,6 +121,7 @@ pub fn take(
     options: &BackupOptions,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Taken, BackupFailure> {
+    crate::crash_points::arm();
     let base = if options.full || !options.destination.exists() {
         None
     } else {

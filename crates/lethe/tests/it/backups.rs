@@ -300,9 +300,22 @@ fn a_forgotten_backup_and_one_whose_window_ended_restore_nothing() {
     assert!(refusal.contains("Nobody can restore it any more"), "{refusal}");
 }
 
+/// The points of a running server at which a backup is cut short here.
+pub(crate) const BACKUP_POINTS: [&str; 4] =
+    ["backup.journal_begun", "slot.image_put", "slot.image_replaced", "backup.root_kept"];
+
+/// The points of a restore after which there is no installation yet.
+pub(crate) const RESTORE_POINTS: [&str; 5] = [
+    "restore.destroyed_again",
+    "restore.journaled",
+    "restore.root_written",
+    "restore.old_root_erased",
+    "restore.settled",
+];
+
 #[test]
 fn a_kill_at_every_point_of_a_backup_or_restore_loses_nothing() {
-    let points = ["backup.journal_begun", "slot.image_put", "backup.root_kept"];
+    let points = BACKUP_POINTS;
     let site = Site::new();
     let mut server = site.start();
     let client = server.native();
@@ -327,7 +340,7 @@ fn a_kill_at_every_point_of_a_backup_or_restore_loses_nothing() {
     destroy(&server, &dies);
     drop(server);
     site.lose();
-    for point in ["restore.destroyed_again", "restore.journaled", "restore.root_written"] {
+    for point in RESTORE_POINTS {
         let words = site.words("restore", &[&text(&site.backups)]);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let output = run_cli_with(&words, &[("LETHE_CRASH_AT", point)], b"");

@@ -217,16 +217,21 @@ fn recovery_shares_open_the_slot_until_the_seal_is_migrated() {
     serves(&data, &[], &[], &key);
 }
 
+/// Points of a migration, which seal is tried then, and why it fails if it must.
+pub(crate) const MIGRATION_POINTS: [(&str, &str, Option<&str>); 5] = [
+    ("seal.key_made", "old", None),
+    ("seal.image_written", "old", None),
+    ("seal.image_written", "new", None),
+    ("seal.old_erased", "old", Some(OLD_FAILS)),
+    ("seal.old_erased", "again", None),
+];
+
+const OLD_FAILS: &str = "sealed with a passphrase";
+
 #[test]
 fn a_kill_at_every_point_of_a_migration_leaves_a_seal_that_opens() {
-    let old_fails = "sealed with a passphrase";
-    for (point, then, fails) in [
-        ("seal.key_made", "old", None),
-        ("seal.image_written", "old", None),
-        ("seal.image_written", "new", None),
-        ("seal.old_erased", "old", Some(old_fails)),
-        ("seal.old_erased", "again", None),
-    ] {
+    let old_fails = OLD_FAILS;
+    for (point, then, fails) in MIGRATION_POINTS {
         let folder = Folder::new();
         let data = folder.join("data");
         let (_, _, replicas) = replicas(&folder);

@@ -269,16 +269,18 @@ fn a_slot_moves_into_a_token_and_out_to_other_disks() {
     assert_eq!(receipt["statement"].get("lost_replicas"), None, "{receipt}");
 }
 
+/// The points of a move of the slot, in their order.
+pub(crate) const MOVE_POINTS: [&str; 6] = [
+    "slot.move_begun",
+    "slot.move_written",
+    "slot.move_erased",
+    "slot.move_brought",
+    "slot.move_retired",
+    "slot.move_destroyed",
+];
+
 #[test]
 fn a_move_that_is_cut_short_anywhere_is_ended_by_the_next() {
-    let points = [
-        "slot.move_begun",
-        "slot.move_written",
-        "slot.move_erased",
-        "slot.move_brought",
-        "slot.move_retired",
-        "slot.move_destroyed",
-    ];
     let folder = Folder::new();
     let tokens = Tokens::new(&folder);
     let data = folder.join("data");
@@ -307,7 +309,7 @@ fn a_move_that_is_cut_short_anywhere_is_ended_by_the_next() {
         try_destroy(&server.native(), &other).expect("an answer").expect(200);
         assert!(server.terminate().success());
     };
-    for (number, point) in points.iter().enumerate() {
+    for (number, point) in MOVE_POINTS.iter().enumerate() {
         let mut cut: Vec<(&str, &str)> = environment.to_vec();
         cut.push(("LETHE_CRASH_AT", point));
         // Into the token, cut short; before anything of the old place is gone, the old
