@@ -32,9 +32,9 @@ pub trait Door: Send + Sync + 'static {
         None
     }
 
-    /// Look at a request whose body is larger than [`SMALL_BODY_BYTES`](crate::SMALL_BODY_BYTES) and
-    /// whose route needs a credential, before more of the body is taken: `Some` is the answer. So
-    /// that a stranger cannot make the server hold what it will refuse anyway.
+    /// Look at a request whose body is larger than [`SMALL_BODY_BYTES`](crate::SMALL_BODY_BYTES)
+    /// and whose route needs a credential, before more of the body is taken: `Some` is the answer.
+    /// So that a stranger cannot make the server hold what it will refuse anyway.
     fn admit_large_body(&self, _head: &RequestHead) -> Option<Response> {
         None
     }

@@ -79,9 +79,9 @@ pub struct AuditOptions {
     pub queue_events_max: usize,
     /// Most bytes that wait for the file.
     pub queue_bytes_max: usize,
-    /// How long a caller waits for room in a full queue. It is load that fills it as a rule, and the
-    /// writer is about to empty it; whoever asks in vain is followed by others who are refused at
-    /// once, until the writer comes on.
+    /// How long a caller waits for room in a full queue. It is load that fills it as a rule, and
+    /// the writer is about to empty it; whoever asks in vain is followed by others who are refused
+    /// at once, until the writer comes on.
     pub room_wait_time: Duration,
     /// Size at which a file is put aside, in bytes; far more than one line.
     pub rotate_bytes: u64,
