@@ -399,6 +399,9 @@ async function main() {
   // The organization in the token, and credentials of every kind of key.
   const within = clientOf(door.auth_token, door.credential_id, door.private_key_pem, { orgId: door.org_id });
   check('orgId', (await within.keys.listKeys({})).items.length > 0);
+  const beside = clientOf(door.auth_token, door.credential_id, door.private_key_pem, { orgId: `${door.org_id}x` });
+  const unsent = await beside.keys.listKeys({}).catch((error) => error);
+  check('another orgId', unsent instanceof Error && unsent.httpStatus !== 200, unsent);
   for (const [name, kind, options] of [
     ['P-256', 'ec', { namedCurve: 'P-256' }], ['secp256k1', 'ec', { namedCurve: 'secp256k1' }],
     ['RSA-3072', 'rsa', { modulusLength: 3072 }], ['Ed25519', 'ed25519', {}],

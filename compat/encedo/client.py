@@ -17,7 +17,8 @@ import time
 import httpx
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, keywrap
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, utils, x25519
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -48,6 +49,40 @@ def raw(public):
     return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
+def mac_of(key, message):
+    return hmac.new(key, message, hashlib.sha256).digest()
+
+
+def message(private, peer, claims):
+    """A message to the holder of a public key."""
+    parts = [{"ecdh": "x25519", "alg": "HS256", "typ": "JWT"}, claims]
+    text = ".".join(url(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
+    return text + "." + url(mac_of(agreed(private, peer), text.encode()))
+
+
+def agreed(private, peer):
+    return private.exchange(x25519.X25519PublicKey.from_public_bytes(base64.b64decode(peer)))
+
+
+def claims_of(text):
+    part = text.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+def wrapped_from(kek, value, key):
+    """RFC 3394 section 2.2.1, from any initial value."""
+    cipher = Cipher(algorithms.AES(kek), modes.ECB()).encryptor()
+    halves = [key[at : at + 8] for at in range(0, len(key), 8)]
+    count = 0
+    for _ in range(6):
+        for at, half in enumerate(halves):
+            count += 1
+            block = cipher.update(value + half)
+            value = (int.from_bytes(block[:8], "big") ^ count).to_bytes(8, "big")
+            halves[at] = block[8:]
+    return value + b"".join(halves)
+
+
 @functools.cache
 def secret_of(passphrase, eid):
     return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), eid.encode(), 600_000, 32)
@@ -74,7 +109,6 @@ class Device:
         challenge = self.send("GET", "/api/auth/token").json()
         secret = secret_of(self.passphrase, challenge["eid"])
         private = x25519.X25519PrivateKey.from_private_bytes(secret)
-        peer = x25519.X25519PublicKey.from_public_bytes(base64.b64decode(challenge["spk"]))
         now = int(time.time())
         claims = {
             "jti": challenge["jti"],
@@ -84,10 +118,7 @@ class Device:
             "iss": b64(raw(private.public_key())),
             "scope": scope,
         }
-        parts = [{"ecdh": "x25519", "alg": "HS256", "typ": "JWT"}, claims]
-        text = ".".join(url(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
-        tag = hmac.new(private.exchange(peer), text.encode(), hashlib.sha256).digest()
-        return self.send("POST", "/api/auth/token", {"auth": text + "." + url(tag)})
+        return self.send("POST", "/api/auth/token", {"auth": message(private, challenge["spk"], claims)})
 
     def token(self, scope):
         if scope not in self.tokens:
@@ -213,6 +244,14 @@ def agreed_keys(device):
     wrapped = device.use(kid, "cipher/wrap", pubkey=peer, msg=b64(bytes(32)), alg="AES256").json()["wrapped"]
     kek = derived(b"encedo-kek", 32)
     check("agreed wrap", keywrap.aes_key_unwrap(kek, base64.b64decode(wrapped)) == bytes(32))
+    value, inner = b"a value!", bytes(range(40))
+    how = {"pubkey": peer, "alg": "AES256", "iv": b64(value)}
+    wrapped = base64.b64decode(device.use(kid, "cipher/wrap", msg=b64(inner), **how).json()["wrapped"])
+    check("wrap from a value", wrapped == wrapped_from(kek, value, inner))
+    opened = device.use(kid, "cipher/unwrap", msg=b64(wrapped), **how).json()["unwrapped"]
+    check("unwrap from a value", base64.b64decode(opened) == inner)
+    plain = device.use(kid, "cipher/unwrap", msg=b64(wrapped), pubkey=peer, alg="AES256")
+    check("unwrap without it", plain.status_code == 406)
     derive = {"kid": kid, "label": "d", "type": "AES256", "pubkey": peer}
     token = device.token("keymgmt:gen")
     made = device.send("POST", "/api/keymgmt/derive", derive, token).json()["kid"]
@@ -258,6 +297,75 @@ def lattices(device):
     made = device.use(kid, "pqc/mldsa/sign", msg=b64(b"m")).json()["sign"]
     check("ML-DSA", device.use(kid, "pqc/mldsa/verify", msg=b64(b"m"), sign=made).status_code == 200)
     check("ML-DSA wrong", device.use(kid, "pqc/mldsa/verify", msg=b64(b"n"), sign=made).status_code == 406)
+    public = mldsa.MLDSA65PublicKey.from_public_bytes(base64.b64decode(device.get(kid).json()["pubkey"]))
+    check("ML-DSA elsewhere", verifies(lambda: public.verify(base64.b64decode(made), b"m")))
+    made = base64.b64decode(device.use(kid, "pqc/mldsa/sign", msg=b64(b"m"), ctx=b64(b"c")).json()["sign"])
+    check("ML-DSA context", verifies(lambda: public.verify(made, b"m", b"c")))
+    check("ML-DSA context binds", not verifies(lambda: public.verify(made, b"m")))
+    private = mldsa.MLDSA87PrivateKey.generate()
+    imported = {"label": "p", "type": "MLDSA87", "pubkey": b64(raw(private.public_key()))}
+    answer = device.send("POST", "/api/keymgmt/import", imported, device.token("keymgmt:imp"))
+    kid, made = answer.json()["kid"], b64(private.sign(b"m", b"c"))
+    for ctx, expected in [(b"c", 200), (b"d", 406), (b"", 406)]:
+        answer = device.use(kid, "pqc/mldsa/verify", msg=b64(b"m"), ctx=b64(ctx), sign=made)
+        check("ML-DSA from elsewhere", answer.status_code == expected, answer.status_code)
+
+
+def sealed(secret, nonce, scope=None, box=None):
+    """A scope as an authenticator reads and writes it."""
+    key = mac_of(secret, nonce)
+    cipher = Cipher(algorithms.AES(key[:16]), modes.CBC(key[16:]))
+    if box is not None:
+        box = base64.b64decode(box[1:])
+        padded = cipher.decryptor().update(box[:-32])
+        scope = padded[: -padded[-1]]
+        assert hmac.compare_digest(mac_of(key, scope), box[-32:])
+        return scope
+    fill = 16 - len(scope) % 16
+    return "A" + b64(cipher.encryptor().update(scope + bytes([fill]) * fill) + mac_of(key, scope))
+
+
+def remote(device):
+    """Pairing and approval over the broker that the device brings along."""
+    phone = x25519.X25519PrivateKey.generate()
+    aid = b64(raw(phone.public_key()))
+    eid = device.send("GET", "/api/auth/token").json()["eid"]
+    session = device.send("POST", "/notify/session", {"eid": eid}).json()
+    token = device.token("auth:ext:pair")
+    begun = device.send("POST", "/api/auth/ext/init", {"epk": session["epk"]}, token).json()
+    made = device.send("POST", "/notify/register/init", {**begun, "epk": session["epk"]}).json()
+    check_path = "/notify/register/check/" + made["rid"]
+    check("pairing waits", device.send("GET", check_path).status_code == 202)
+    link = "/" + made["link"].split("/", 3)[3]
+    asked = claims_of(device.send("GET", link).json()["request"])
+    claims = {"jti": asked["jti"], "iss": aid, "aud": eid, "epk": asked["aud"], "label": "Pixel 8 (Android)"}
+    device.send("POST", link, {"reply": message(phone, eid, claims)})
+    answered = device.send("GET", check_path).json()
+    paired = device.send("POST", "/api/auth/ext/validate", answered, token).json()
+    done = device.send("POST", "/notify/register/finalise/" + made["rid"], paired)
+    check("pairing", done.status_code == 200, done.status_code)
+    session = device.send("GET", "/notify/session").json()
+    wanted = {**session, "scope": "keymgmt:list"}
+    asked = device.send("POST", "/api/auth/ext/request", wanted).json()
+    event = device.send("POST", "/notify/event/new", asked).json()["eventid"]
+    pid = answered["pid"]
+    waiting = device.send("POST", "/notify/event/data/allbypid", {"pid": [pid]}).json()
+    check("the telephone is asked", waiting["eventid"] == {event: [pid]}, waiting)
+    place = "/notify/event/data/%s/%s" % (event, url(base64.b64decode(pid)))
+    question = device.send("GET", place).json()
+    secret, nonce = agreed(phone, eid), base64.b64decode(question["jti"])
+    scope = sealed(secret, nonce, box=question["scope"])
+    check("what it is asked", scope == b"keymgmt:list", scope)
+    now = int(time.time())
+    claims = {"aud": eid, "jti": question["jti"], "exp": now + 900, "iat": now, "pid": pid, "iss": aid}
+    reply = message(phone, eid, {**claims, "scope": sealed(secret, nonce, scope)})
+    proof = b64(mac_of(agreed(phone, question["epk"]), reply.encode()))
+    check("approval", device.send("POST", place, {"authreply": reply, "mac": proof}).status_code == 200)
+    answered = device.send("GET", "/notify/event/check/" + event).json()
+    token = device.send("POST", "/api/auth/ext/token", answered).json()["token"]
+    listed = device.send("GET", "/api/keymgmt/list", token=token)
+    check("what was approved", listed.status_code == 200, listed.status_code)
+    check("nothing else", device.send("GET", "/api/logger/key", token=token).status_code == 403)
 
 
 def log(device):
@@ -301,7 +409,7 @@ for part in (start, keys):
     run(part)
 # Each login takes half a second: these do not wait for each other.
 with concurrent.futures.ThreadPoolExecutor() as pool:
-    list(pool.map(run, (curves, agreed_keys, symmetric, lattices)))
+    list(pool.map(run, (curves, agreed_keys, symmetric, lattices, remote)))
 run(log)
 print(json.dumps({"passed": passed, "failed": failed}))
 sys.exit(1 if failed else 0)

@@ -25,21 +25,31 @@ pub(crate) const PEM: &str = "dfns.pem";
 /// A private key that its owner encrypted.
 pub(crate) const ENCRYPTED: &str = "dfns.encrypted_private_key";
 
+/// Of a passkey: the signature counter at its registration, whether it can be backed up, and where
+/// it was made.
+pub(crate) const COUNTER: &str = "dfns.counter";
+pub(crate) const BACKUP_ELIGIBLE: &str = "dfns.backup_eligible";
+pub(crate) const ORIGIN: &str = "dfns.origin";
+
 pub(crate) type Attributes = BTreeMap<Box<str>, Box<[u8]>>;
 
 /// What kind of credential a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyKind {
+    /// A passkey.
+    Fido2,
     Key,
     PasswordProtectedKey,
     RecoveryKey,
 }
 
 impl KeyKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Key, Self::PasswordProtectedKey, Self::RecoveryKey];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Fido2, Self::Key, Self::PasswordProtectedKey, Self::RecoveryKey];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
+            Self::Fido2 => "Fido2",
             Self::Key => "Key",
             Self::PasswordProtectedKey => "PasswordProtectedKey",
             Self::RecoveryKey => "RecoveryKey",

@@ -17,6 +17,7 @@ use lethe_http::percent_decode;
 use lethe_types::{CredentialId, Entropy, EntropyError, PrincipalId, UnixMillis};
 use parking_lot::Mutex;
 
+use crate::account::KeyKind;
 use crate::body::canonical;
 use crate::error::Refusal;
 use crate::log::LogEntry;
@@ -104,17 +105,24 @@ pub(crate) struct Announced {
 pub(crate) enum Purpose {
     /// A request that changes something.
     Action(Box<Announced>),
-    /// To log in.
-    Login,
-    /// A new key of a user who is logged in, or who registers.
+    /// A new key of a user who is logged in.
     NewKey,
+}
+
+/// Who may answer the challenge of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Login {
+    /// Whoever has a passkey that says whose it is.
+    Anybody,
+    /// Nobody: there is no such user, and whoever asks is not told.
+    Nobody,
+    /// This user, with keys of these kinds.
+    User { user: PrincipalId, kinds: &'static [KeyKind] },
 }
 
 /// A challenge that was given out.
 #[derive(Clone, Debug)]
 pub(crate) struct Challenge {
-    /// Whose.
-    pub(crate) user: PrincipalId,
     /// With which token it was asked for, if there was one.
     pub(crate) token: Option<CredentialId>,
     /// As the client must repeat it.
@@ -156,7 +164,7 @@ pub(crate) enum Unusable {
 pub(crate) struct Actions {
     challenges: Mutex<Waiting<Challenge>>,
     /// Apart, since anybody may ask for one.
-    logins: Mutex<Waiting<Challenge>>,
+    logins: Mutex<Waiting<(Login, String)>>,
     signed: Mutex<Waiting<Signed>>,
 }
 
@@ -196,15 +204,16 @@ impl Actions {
     /// The random source.
     pub(crate) fn login(
         &self,
-        challenge: Challenge,
+        login: Login,
+        text: String,
         entropy: &dyn Entropy,
         now: UnixMillis,
     ) -> Result<String, Refusal> {
-        self.logins.lock().put(challenge, None, entropy, now)
+        self.logins.lock().put((login, text), None, entropy, now)
     }
 
     /// Takes the challenge of a login: it is good for one try.
-    pub(crate) fn take_login(&self, identifier: &str, now: UnixMillis) -> Option<Challenge> {
+    pub(crate) fn take_login(&self, identifier: &str, now: UnixMillis) -> Option<(Login, String)> {
         let mut waiting = self.logins.lock();
         waiting.forget_old(now);
         waiting.take(&hash_of(identifier))

@@ -105,7 +105,7 @@ fn identity(state: &State, caller: Caller, token: CredentialId) -> Result<Identi
             let own = of(Some(&ids::token(token)));
             operations.retain(|name| own.contains(name));
         }
-        TokenKind::Temporary => operations.clear(),
+        TokenKind::Recovery | TokenKind::Temporary => operations.clear(),
         TokenKind::Login | TokenKind::ServiceAccount => {}
     }
     let bound = permissions_of(&operations);

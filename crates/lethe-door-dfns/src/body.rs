@@ -54,6 +54,14 @@ impl Members {
         self.map.remove(name)
     }
 
+    /// Any value that is needed.
+    ///
+    /// # Errors
+    /// 400.
+    pub(crate) fn needed_value(&mut self, name: &str) -> Result<Value, Refusal> {
+        self.map.remove(name).ok_or_else(|| self.refuse(name, "is required"))
+    }
+
     /// A text, if it is there. `null` is no text.
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
         match self.map.remove(name) {

@@ -156,8 +156,12 @@ fn admit(state: &State, route: &Route, request: Request) -> Result<Call, Turned>
         return Ok(Call { request, op, identity: None, action: None });
     }
     let identity = authenticate(state, &request.head)?;
-    let is_temporary = identity.token_kind == TokenKind::Temporary;
-    if is_temporary != (route.access == Access::Temporary) {
+    let wanted = match identity.token_kind {
+        TokenKind::Recovery => Access::Recovery,
+        TokenKind::Temporary => Access::Temporary,
+        TokenKind::Login | TokenKind::Pat | TokenKind::ServiceAccount => Access::Token,
+    };
+    if wanted != route.access {
         return refuse(state, &identity.caller, op, Refusal::not_authorized())
             .map_err(Turned::from);
     }
@@ -215,7 +219,5 @@ async fn tell(state: &State, mut entry: LogEntry, outcome: Result<(), &Refusal>)
         Ok(()) => (200, String::new()),
         Err(refusal) => (refusal.status().as_u16(), refusal.message()),
     });
-    if let Ok(caller) = state.system() {
-        let _told_by_the_trail = log::put(&state.engine, &caller, &entry).await;
-    }
+    let _told_by_the_trail = log::finish(state, &entry).await;
 }

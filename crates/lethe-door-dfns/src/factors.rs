@@ -6,11 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use lethe_crypto::hash::sha256;
 use lethe_crypto::registry::{Algorithm, SignatureScheme};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::account::KeyKind;
 use crate::body::Members;
 use crate::error::Refusal;
+use crate::webauthn::{self, AUTHENTICATOR_BYTES_MAX, Fault, RelyingParty};
 
 /// Base64url with or without padding, as clients send both.
 pub(crate) const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -20,6 +21,12 @@ pub(crate) const BASE64URL: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// The refusal of a challenge that is not there for this.
+pub(crate) const NOT_VALID: &str = "Challenge token is not valid.";
+/// The refusal of what recovers nothing.
+pub(crate) const NO_RECOVERY_FACTOR: &str = "Credential cannot be used as a recovery factor.";
+/// Longest handle of a user, in bytes (Web Authentication Level 2, section 5.4.3).
+const USER_HANDLE_BYTES_MAX: usize = 64;
 /// Longest client data, in bytes: it is part of a receipt.
 const CLIENT_DATA_BYTES_MAX: usize = 2_048;
 /// Longest signature, in bytes: RSA of 8,192 bits.
@@ -29,7 +36,7 @@ const ATTESTATION_BYTES_MAX: usize = 16_384;
 /// Longest public key in PEM, in characters.
 pub(crate) const PEM_CHARACTERS_MAX: usize = 4_096;
 /// Longest name of a credential that a client chooses, in characters.
-pub(crate) const CRED_ID_CHARACTERS_MAX: usize = 200;
+pub(crate) const CRED_ID_CHARACTERS_MAX: usize = 250;
 
 /// An assertion, not yet checked.
 #[derive(Debug)]
@@ -40,6 +47,16 @@ pub(crate) struct Assertion {
     pub(crate) client_data: String,
     pub(crate) signature: Vec<u8>,
     algorithm: Option<Digest>,
+    /// What the authenticator said, of a passkey.
+    pub(crate) authenticator: Option<Authenticator>,
+}
+
+/// What an authenticator said beside its signature.
+#[derive(Debug)]
+pub(crate) struct Authenticator {
+    pub(crate) data: Vec<u8>,
+    /// Whose passkey it is, if the authenticator keeps that.
+    pub(crate) user_handle: Option<Vec<u8>>,
 }
 
 /// The name of a digest that a client may give.
@@ -87,8 +104,27 @@ impl Assertion {
         let kind = factor.needed_text("kind")?;
         let kind = KeyKind::named(&kind).filter(|kind| *kind != KeyKind::RecoveryKey);
         let kind = kind.ok_or_else(|| {
-            factor.refuse("kind", "must be Key or PasswordProtectedKey at this server")
+            let why = "must be Fido2, Key or PasswordProtectedKey at this server";
+            factor.refuse("kind", why)
         })?;
+        Self::of_kind(factor, kind)
+    }
+
+    /// That of a recovery.
+    ///
+    /// # Errors
+    /// 400; 401 for a kind that recovers nothing.
+    pub(crate) fn parse_recovery(mut factor: Members) -> Result<Self, Refusal> {
+        let kind = factor.needed_text("kind")?;
+        match KeyKind::named(&kind) {
+            Some(kind @ KeyKind::RecoveryKey) => Self::of_kind(factor, kind),
+            Some(KeyKind::Fido2 | KeyKind::Key | KeyKind::PasswordProtectedKey) | None => {
+                Err(Refusal::unauthorized(NO_RECOVERY_FACTOR))
+            }
+        }
+    }
+
+    fn of_kind(mut factor: Members, kind: KeyKind) -> Result<Self, Refusal> {
         let mut assertion = factor.needed_object("credentialAssertion")?;
         factor.finish()?;
         let cred_id = assertion.needed_text("credId")?;
@@ -97,14 +133,40 @@ impl Assertion {
             .map_err(|_| assertion.refuse("clientData", "must be UTF-8"))?;
         let signature = decoded(&mut assertion, "signature", SIGNATURE_BYTES_MAX)?;
         let algorithm = Digest::of(&mut assertion)?;
+        let authenticator = match kind {
+            KeyKind::Fido2 => Some(Authenticator {
+                data: decoded(&mut assertion, "authenticatorData", AUTHENTICATOR_BYTES_MAX)?,
+                user_handle: match assertion.has("userHandle") {
+                    true => Some(decoded(&mut assertion, "userHandle", USER_HANDLE_BYTES_MAX)?),
+                    false => None,
+                },
+            }),
+            KeyKind::Key | KeyKind::PasswordProtectedKey | KeyKind::RecoveryKey => None,
+        };
         assertion.finish()?;
-        Ok(Self { kind, cred_id, client_data, signature, algorithm })
+        Ok(Self { kind, cred_id, client_data, signature, algorithm, authenticator })
     }
 
-    /// Whether the client data are of that type and repeat the challenge. Other members, such as
-    /// an origin, say nothing here.
+    /// Whether the client data of a plain key are of that type and repeat the challenge. Other
+    /// members, such as an origin, say nothing here.
     pub(crate) fn answers(&self, challenge: &str) -> bool {
         is_client_data(self.client_data.as_bytes(), "key.get", challenge)
+    }
+
+    /// The challenge that the client data of a plain key repeat.
+    pub(crate) fn challenge(&self) -> Option<String> {
+        let members: Map<String, Value> = serde_json::from_str(&self.client_data).ok()?;
+        let text = |name: &str| members.get(name).and_then(Value::as_str);
+        text("challenge").filter(|_| text("type") == Some("key.get")).map(str::to_owned)
+    }
+
+    /// What the signature is over.
+    pub(crate) fn signed_bytes(&self) -> Vec<u8> {
+        let client_data = self.client_data.as_bytes();
+        match &self.authenticator {
+            None => client_data.to_vec(),
+            Some(said) => webauthn::signed_bytes(&said.data, client_data),
+        }
     }
 
     /// How the signature is to be checked with a key whose own scheme is `own`.
@@ -163,11 +225,18 @@ impl NewKey {
             Some(body) => der(body)?,
             None => spki_of_rsa(&der(inside("RSA PUBLIC KEY")?)?),
         };
-        let scheme = SCHEMES.into_iter().find(|scheme| {
-            let mut with = Algorithm::all().filter(|one| one.schemes().contains(scheme));
-            with.any(|one| one.load_public(&spki_der).is_ok())
-        })?;
-        Some(Self { scheme, spki_der, pem: pem.to_owned() })
+        let key = Self::of_spki(&spki_der)?;
+        Some(Self { spki_der, pem: pem.to_owned(), ..key })
+    }
+
+    /// The key of a `SubjectPublicKeyInfo`.
+    pub(crate) fn of_spki(spki_der: &[u8]) -> Option<Self> {
+        SCHEMES.into_iter().find_map(|scheme| {
+            let with = Algorithm::all().filter(|one| one.schemes().contains(&scheme));
+            let mut keys = with.filter_map(|one| one.load_public(spki_der).ok());
+            let pem = keys.next()?.public_key()?.to_pem();
+            Some(Self { scheme, spki_der: spki_der.to_vec(), pem })
+        })
     }
 
     pub(crate) fn verify(&self, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> bool {
@@ -183,13 +252,16 @@ const SCHEMES: [SignatureScheme; 3] =
 
 /// An RSA key of PKCS#1 (RFC 8017 appendix A.1.1) as `SubjectPublicKeyInfo` (RFC 3279 section
 /// 2.3.1).
-fn spki_of_rsa(pkcs1: &[u8]) -> Vec<u8> {
+pub(crate) fn spki_of_rsa(pkcs1: &[u8]) -> Vec<u8> {
     const RSA_ENCRYPTION: [u8; 15] =
         [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
-    let bits = [&[0], pkcs1].concat();
-    let bits = [der_head(0x03, bits.len()), bits].concat();
-    let inner = [RSA_ENCRYPTION.as_slice(), &bits].concat();
-    [der_head(0x30, inner.len()), inner].concat()
+    let bits = der_value(0x03, &[&[0], pkcs1].concat());
+    der_value(0x30, &[RSA_ENCRYPTION.as_slice(), &bits].concat())
+}
+
+/// A DER value.
+pub(crate) fn der_value(tag: u8, content: &[u8]) -> Vec<u8> {
+    [der_head(tag, content.len()).as_slice(), content].concat()
 }
 
 /// Tag and length of a DER value.
@@ -212,6 +284,15 @@ pub(crate) struct Attested {
     pub(crate) cred_id: String,
     pub(crate) key: NewKey,
     pub(crate) encrypted_private_key: Option<String>,
+    pub(crate) passkey: Option<Passkey>,
+}
+
+/// What is remembered of a passkey beside its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Passkey {
+    pub(crate) counter: u32,
+    pub(crate) is_backup_eligible: bool,
+    pub(crate) origin: String,
 }
 
 /// Longest private key that its owner encrypted, in characters.
@@ -223,16 +304,21 @@ impl Attested {
     ///
     /// # Errors
     /// 400.
-    pub(crate) fn parse(members: &mut Members, challenge: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(
+        members: &mut Members,
+        party: &RelyingParty<'_>,
+        challenge: &str,
+    ) -> Result<Self, Refusal> {
         let kind = members.needed_text("credentialKind")?;
         let kind = KeyKind::named(&kind).ok_or_else(|| {
-            let why = "must be Key, PasswordProtectedKey or RecoveryKey at this server";
+            let why = "must be Fido2, Key, PasswordProtectedKey or RecoveryKey at this server";
             members.refuse("credentialKind", why)
         })?;
         let mut info = members.needed_object("credentialInfo")?;
         let encrypted_private_key =
             members.sized_text("encryptedPrivateKey", 1, ENCRYPTED_CHARACTERS_MAX)?;
-        if encrypted_private_key.is_some() && kind == KeyKind::Key {
+        let is_plain = matches!(kind, KeyKind::Fido2 | KeyKind::Key);
+        if encrypted_private_key.is_some() && is_plain {
             return Err(members.refuse("encryptedPrivateKey", "is not for this kind"));
         }
         if encrypted_private_key.is_none() && kind == KeyKind::PasswordProtectedKey {
@@ -240,17 +326,59 @@ impl Attested {
         }
         let cred_id = info.needed_text("credId")?;
         if !(1..=CRED_ID_CHARACTERS_MAX).contains(&cred_id.len()) {
-            return Err(info.refuse("credId", "must have 1 to 200 characters"));
+            return Err(info.refuse("credId", "must have 1 to 250 characters"));
         }
         let client_data = decoded(&mut info, "clientData", CLIENT_DATA_BYTES_MAX)?;
         let attestation = decoded(&mut info, "attestationData", ATTESTATION_BYTES_MAX)?;
         info.finish()?;
-        if !is_client_data(&client_data, "key.create", challenge) {
-            return Err(Refusal::bad("Challenge token is not valid."));
+        let (key, passkey) = match kind {
+            KeyKind::Fido2 => {
+                let registered = webauthn::check_registration(
+                    party,
+                    challenge,
+                    &cred_id,
+                    &client_data,
+                    &attestation,
+                );
+                let webauthn::Registered { key, counter, is_backup_eligible, origin } =
+                    registered.map_err(of_fault)?;
+                (key, Some(Passkey { counter, is_backup_eligible, origin }))
+            }
+            KeyKind::Key | KeyKind::PasswordProtectedKey | KeyKind::RecoveryKey => {
+                if !is_client_data(&client_data, "key.create", challenge) {
+                    return Err(Refusal::bad(NOT_VALID));
+                }
+                let key = attested_key(&client_data, &attestation);
+                let why = "the attestation of the new credential is not valid";
+                (key.ok_or_else(|| Refusal::bad(why))?, None)
+            }
+        };
+        Ok(Self { kind, cred_id, key, encrypted_private_key, passkey })
+    }
+}
+
+/// The refusal of a passkey that cannot be registered, which says why: the client that made it
+/// can do something about it.
+fn of_fault(fault: Fault) -> Refusal {
+    match fault {
+        Fault::Challenge => Refusal::bad(NOT_VALID),
+        Fault::Algorithm
+        | Fault::AttestationFormat
+        | Fault::AttestationObject
+        | Fault::AttestationSignature
+        | Fault::AuthenticatorData
+        | Fault::BackupState
+        | Fault::ClientData
+        | Fault::CredentialId
+        | Fault::CrossOrigin
+        | Fault::Origin
+        | Fault::PublicKey
+        | Fault::RelyingParty
+        | Fault::UserHandle
+        | Fault::UserPresence
+        | Fault::UserVerification => {
+            Refusal::bad(format!("the attestation of the new credential is not valid: {fault}"))
         }
-        let key = attested_key(&client_data, &attestation)
-            .ok_or_else(|| Refusal::bad("the attestation of the new credential is not valid"))?;
-        Ok(Self { kind, cred_id, key, encrypted_private_key })
     }
 }
 

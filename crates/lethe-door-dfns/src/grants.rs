@@ -44,8 +44,8 @@ pub(crate) fn identity(state: &State, id: &str) -> Option<Identity> {
 
 /// The user of that identity, if it is there.
 pub(crate) fn find(state: &State, user: PrincipalId) -> Option<Arc<PrincipalEntry>> {
-    let is_it = |record: &PrincipalRecord| record.id == user && is_ours(record);
-    state.engine.find_principals(state.realm, is_it).into_iter().next()
+    let found = state.engine.principal_by_id(state.realm, user);
+    found.filter(|entry| is_ours(entry.record()))
 }
 
 /// What somebody with these assignments may do, their tokens left out.

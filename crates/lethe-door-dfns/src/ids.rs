@@ -70,7 +70,7 @@ pub(crate) fn parse(prefix: Prefix, text: &str) -> Option<[u8; 16]> {
     (parts.next().is_none() && last & 3 == 0).then_some(bytes)
 }
 
-fn base32hex(bytes: &[u8; 16]) -> String {
+pub(crate) fn base32hex(bytes: &[u8; 16]) -> String {
     let number = u128::from_be_bytes(*bytes);
     let digit = |at: usize| {
         let value = match at {

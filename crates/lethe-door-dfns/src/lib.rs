@@ -13,6 +13,7 @@ mod actions;
 mod auth;
 mod body;
 mod call;
+mod codes;
 mod error;
 mod factors;
 mod grants;
@@ -21,14 +22,17 @@ mod ids;
 mod keys_made;
 mod log;
 mod operations;
+mod passkeys;
 mod permissions;
 mod provision;
 mod routes;
 mod settings;
+mod shared;
 pub mod shares;
 pub mod signing;
 mod state;
 mod tokens;
+mod webauthn;
 mod wire;
 
 use std::sync::Arc;
@@ -40,7 +44,7 @@ use lethe_http::{Door, Fallback, RequestHead, Response, RouteSpec};
 use lethe_types::{Clock, Entropy, RealmId};
 
 pub use provision::NewAccount;
-pub use settings::Settings;
+pub use settings::{Settings, UserVerification};
 use state::State;
 
 /// The door's name in audit events, receipts and metrics.
@@ -87,6 +91,7 @@ impl DfnsDoor {
         // There from the beginning, so that everybody who loads the permissions has it.
         provision::full_access(&state).await.map_err(error::Refusal::into_engine)?;
         grants::reconcile(&state).await.map_err(error::Refusal::into_engine)?;
+        log::prune(&state).await?;
         let routes = routes::all(&state);
         Ok(Self { state, routes })
     }
@@ -114,10 +119,7 @@ impl DfnsDoor {
     /// Whether a service account of that name is there.
     #[must_use]
     pub fn has_account(&self, name: &str) -> bool {
-        let named = |record: &lethe_engine::record::PrincipalRecord| {
-            account::is_ours(record) && account::username(record) == name
-        };
-        !self.state.engine.find_principals(self.state.realm, named).is_empty()
+        handlers::sessions::by_name(&self.state, name).is_some()
     }
 }
 

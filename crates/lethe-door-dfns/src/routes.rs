@@ -11,8 +11,8 @@ use crate::auth::Identity;
 use crate::call::{Call, Work, answer};
 use crate::error::Refusal;
 use crate::handlers::{
-    actions, delegate, delete, keys, logs, organization, pats, people, permissions,
-    service_accounts, sessions, shares, signatures, stores,
+    actions, codes, credentials, delegate, delete, keys, logs, organization, pats, people,
+    permissions, recovery, registration, service_accounts, sessions, shares, signatures, stores,
 };
 use crate::state::State;
 
@@ -28,6 +28,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) enum Access {
     /// Anyone's.
     Public,
+    /// Of somebody who recovers their account.
+    Recovery,
     /// Of somebody who registers.
     Temporary,
     /// Of the holder of any other token.
@@ -208,6 +210,7 @@ const PERMISSION: &str = "/permissions/{permission}";
 
 const ACCOUNTS: &[Route] = &[
     Route {
+        who: sessions::no_personal_token,
         more: service_accounts::more_to_create,
         ..signed!(
             "POST",
@@ -299,7 +302,14 @@ const USERS: &[Route] = &[
 ];
 const USER: &str = "/auth/users/{user}";
 
-const SESSIONS: &[Route] = &[
+/// A row that anyone may ask.
+macro_rules! public {
+    ($method:literal, $path:expr, $op:literal, $($call:ident)::+) => {
+        Route { access: Access::Public, ..reads!($method, $path, $op, [], $($call)::+) }
+    };
+}
+
+const REGISTRATION: &[Route] = &[
     Route {
         who: sessions::service_accounts_only,
         ..signed!(
@@ -307,13 +317,40 @@ const SESSIONS: &[Route] = &[
             "/auth/registration/delegated",
             "dfns.registration.delegated",
             ["Auth:Register:Delegated"],
-            sessions::register_delegated
+            registration::delegated
         )
     },
+    public!("POST", "/auth/registration/init", "dfns.registration.init", registration::init),
+    public!("PUT", "/auth/registration/code", "dfns.registration.code", codes::ask),
     Route {
         access: Access::Temporary,
-        ..reads!("POST", "/auth/registration", "dfns.registration", [], sessions::register)
+        ..reads!("POST", "/auth/registration", "dfns.registration", [], registration::register)
     },
+    Route {
+        who: sessions::service_accounts_only,
+        ..signed!(
+            "POST",
+            "/auth/recover/user/delegated",
+            "dfns.recovery.delegated",
+            ["Auth:Recover:Delegated"],
+            recovery::delegated
+        )
+    },
+    public!("POST", "/auth/recover/user/init", "dfns.recovery.init", recovery::init),
+    public!("POST", RECOVERY_CODE, "dfns.recovery.code", codes::ask),
+    // As older clients ask.
+    public!("PUT", RECOVERY_CODE, "dfns.recovery.code.put", codes::ask),
+    Route {
+        access: Access::Recovery,
+        ..reads!("POST", "/auth/recover/user", "dfns.recovery", [], recovery::recover)
+    },
+    // Not of the protocol: how an organization begins, and who hands out codes.
+    public!("POST", "/lethe/organization", "dfns.organization", organization::create),
+    public!("POST", "/lethe/codes", "dfns.code", codes::create),
+];
+const RECOVERY_CODE: &str = "/auth/recover/user/code";
+
+const SESSIONS: &[Route] = &[
     Route {
         who: sessions::service_accounts_only,
         ..signed!(
@@ -324,38 +361,21 @@ const SESSIONS: &[Route] = &[
             sessions::log_in_delegated
         )
     },
-    Route {
-        access: Access::Public,
-        ..reads!("POST", "/auth/login/init", "dfns.login.init", [], sessions::log_in_init)
-    },
-    Route {
-        access: Access::Public,
-        ..reads!("POST", "/auth/login", "dfns.login", [], sessions::log_in)
-    },
+    public!("POST", "/auth/login/code", "dfns.login.code", codes::ask),
+    public!("POST", "/auth/login/init", "dfns.login.init", sessions::log_in_init),
+    public!("POST", "/auth/login", "dfns.login", sessions::log_in),
     reads!("PUT", "/auth/logout", "dfns.logout", [], sessions::log_out),
     Route {
         who: sessions::people_only,
-        ..reads!("GET", "/auth/credentials", "dfns.credential.list", [], sessions::credentials)
+        ..reads!("GET", "/auth/credentials", "dfns.credential.list", [], credentials::list)
     },
     Route {
         who: sessions::people_only,
-        ..reads!(
-            "POST",
-            "/auth/credentials/init",
-            "dfns.credential.init",
-            [],
-            sessions::new_credential_init
-        )
+        ..reads!("POST", "/auth/credentials/init", "dfns.credential.init", [], credentials::init)
     },
     Route {
         who: sessions::people_only,
-        ..signed!(
-            "POST",
-            "/auth/credentials",
-            "dfns.credential.create",
-            [],
-            sessions::new_credential
-        )
+        ..signed!("POST", "/auth/credentials", "dfns.credential.create", [], credentials::create)
     },
     Route {
         who: sessions::people_only,
@@ -364,7 +384,7 @@ const SESSIONS: &[Route] = &[
             "/auth/credentials/activate",
             "dfns.credential.activate",
             [],
-            sessions::activate_credential
+            credentials::activate
         )
     },
     Route {
@@ -374,20 +394,26 @@ const SESSIONS: &[Route] = &[
             "/auth/credentials/deactivate",
             "dfns.credential.deactivate",
             [],
-            sessions::deactivate_credential
+            credentials::deactivate
         )
-    },
-    // Not of the protocol: how an organization begins.
-    Route {
-        access: Access::Public,
-        ..reads!("POST", "/lethe/organization", "dfns.organization", [], organization::create)
     },
 ];
 
 /// Every route.
 pub(crate) fn all(state: &Arc<State>) -> Vec<RouteSpec> {
-    let tables =
-        [ACTIONS, KEYS, SIGNATURES, SHARES, ELSE, PERMISSIONS, ACCOUNTS, TOKENS, USERS, SESSIONS];
+    let tables = [
+        ACTIONS,
+        KEYS,
+        SIGNATURES,
+        SHARES,
+        ELSE,
+        PERMISSIONS,
+        ACCOUNTS,
+        TOKENS,
+        USERS,
+        REGISTRATION,
+        SESSIONS,
+    ];
     tables.into_iter().flatten().map(|route| spec(state, *route)).collect()
 }
 
@@ -396,7 +422,7 @@ fn spec(state: &Arc<State>, route: Route) -> RouteSpec {
     let method = Method::from_bytes(route.method.as_bytes());
     let authentication = match route.access {
         Access::Public => Authentication::Public,
-        Access::Temporary | Access::Token => Authentication::Required,
+        Access::Recovery | Access::Temporary | Access::Token => Authentication::Required,
     };
     RouteSpec {
         method: method.expect("the table has names of methods"),

@@ -1,15 +1,14 @@
 //! What all handlers share.
 
 use core::fmt;
+use core::ops::Deref;
 use std::sync::Arc;
 
 use lethe_engine::{Caller, Engine, EngineError};
 use lethe_types::{Clock, Entropy, RealmId};
 
-use crate::actions::Actions;
-use crate::keys_made::NextChildren;
-use crate::permissions::PermissionTable;
 use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::shares::Signers;
 use crate::tokens::Issuer;
 use crate::{DOOR, Site};
@@ -22,12 +21,16 @@ pub(crate) struct State {
     pub(crate) realm: RealmId,
     pub(crate) settings: Settings,
     pub(crate) issuer: Issuer,
-    pub(crate) permissions: PermissionTable,
-    pub(crate) actions: Actions,
     pub(crate) signers: Signers,
-    pub(crate) next_children: NextChildren,
-    /// Changes of who may do what, one at a time: each reads what it writes.
-    pub(crate) granting: tokio::sync::Mutex<()>,
+    shared: Arc<Shared>,
+}
+
+impl Deref for State {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
 }
 
 impl State {
@@ -35,21 +38,9 @@ impl State {
         let Site { engine, clock, entropy, realm, settings } = site;
         let issuer = Issuer::ensure(&engine, realm, &settings.issuer).await?;
         let caller = engine.system_caller(realm, DOOR)?;
-        let permissions = PermissionTable::load(&engine, &caller)?;
+        let shared = Shared::of(&engine, realm, &caller)?;
         let signers = Signers::ensure(&engine, realm).await?;
-        Ok(Self {
-            engine,
-            clock,
-            entropy,
-            realm,
-            settings,
-            issuer,
-            permissions,
-            actions: Actions::default(),
-            signers,
-            next_children: NextChildren::default(),
-            granting: tokio::sync::Mutex::new(()),
-        })
+        Ok(Self { engine, clock, entropy, realm, settings, issuer, signers, shared })
     }
 
     /// Lethe itself, for what the door does once it has decided who may have it done.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lethe_crypto::hash::sha256;
 use lethe_crypto::registry::{Algorithm, SignatureScheme};
 use lethe_engine::record::Alias;
 use lethe_engine::{CreateKeyRequest, Engine, EngineError, TOKEN_REALM};
@@ -30,6 +31,8 @@ pub(crate) enum TokenKind {
     Pat,
     /// Of a service account.
     ServiceAccount,
+    /// To finish a recovery with, and nothing else.
+    Recovery,
     /// To finish a registration with, and nothing else.
     Temporary,
     /// Of a login.
@@ -37,12 +40,13 @@ pub(crate) enum TokenKind {
 }
 
 impl TokenKind {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Pat, Self::ServiceAccount, Self::Temporary, Self::Login];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Pat, Self::Recovery, Self::ServiceAccount, Self::Temporary, Self::Login];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Pat => "Pat",
+            Self::Recovery => "Recovery",
             Self::ServiceAccount => "ServiceAccount",
             Self::Temporary => "Temp",
             Self::Login => "Token",
@@ -137,6 +141,22 @@ impl Issuer {
         let (_, signature) =
             self.engine.sign(&caller, self.key, Some(SCHEME), signed.as_bytes())?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    /// 32 bytes that follow from a text, are the same at every start, and that nobody else knows:
+    /// the hash of a signature of the token key, which Ed25519 makes in one way (RFC 8032).
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(crate) fn derived(&self, text: &str) -> Result<[u8; 32], EngineError> {
+        let entry = self.engine.signing_key(self.key);
+        let entry = entry.ok_or(EngineError::Internal("a token signing key that is gone"))?;
+        let caller = self.engine.system_caller(entry.record().realm, DOOR)?;
+        // No token begins like this: theirs begin with base64url.
+        let message = format!("lethe-dfns-derived/v1\n{text}");
+        let (_, signature) =
+            self.engine.sign(&caller, self.key, Some(SCHEME), message.as_bytes())?;
+        Ok(sha256(&[&signature]))
     }
 
     /// What the token names, if it is one of this organization. Whether that is still good, the

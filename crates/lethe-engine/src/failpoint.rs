@@ -2,11 +2,13 @@
 //!
 //! Compiled into debug builds only; in a release build `hit` is empty.
 
-/// The points, in the order in which a destroying commit passes them; then those of a backup and of
-/// a restore.
+/// The points, in the order in which a destroying commit passes them (journal and slot run beside
+/// the store's transaction); then those of a backup and of a restore.
 pub const POINTS: &[&str] = &[
     "commit.planned",
     "commit.staged",
+    "commit.journaled",
+    "slot.root_ahead",
     "commit.durable",
     "slot.root_written",
     "slot.old_root_erased",
@@ -15,10 +17,14 @@ pub const POINTS: &[&str] = &[
     "settle.durable",
     "backup.journal_begun",
     "slot.image_put",
+    "slot.image_replaced",
     "backup.root_kept",
     "restore.destroyed_again",
     "restore.journaled",
     "restore.root_written",
+    "restore.old_root_erased",
+    "restore.settled",
+    "restore.ready",
 ];
 
 /// Called with the name of each point that is passed.

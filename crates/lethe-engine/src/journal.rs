@@ -199,6 +199,11 @@ impl Journal {
         self.segments.last().copied()
     }
 
+    /// Bytes of the newest segment.
+    pub(crate) fn length_bytes(&self) -> u64 {
+        self.length_bytes
+    }
+
     /// The journal tells of all entries before `index`, and goes on there.
     pub(crate) fn continue_at(&mut self, index: u64) {
         self.next_index = index;

@@ -16,6 +16,7 @@ mod committer;
 mod error;
 mod events;
 pub mod failpoint;
+mod followers;
 mod guards;
 mod head_guard;
 mod idempotency;
@@ -42,21 +43,23 @@ pub use authz::{Caller, PrincipalEntry};
 pub use catalogue::{KeyEntry, KeyFilter, StateFilter, UnknownState, Usage, UsageRow};
 pub use error::EngineError;
 pub use events::{Event, EventPage, EventWatch};
+pub use followers::FollowerStatus;
 pub use guards::{Refusal, Unusable};
 pub use head_guard::{GuardedHead, HeadGuard};
 pub use idempotency::IdempotencyKey;
 pub use journal::{JournalFault, JournalPlace, JournalSegment};
-pub use lethe_log::ChallengedRequest;
+pub use lethe_log::{ChallengedRequest, ClientKey};
 pub use lethe_store::Revision;
 pub use ops::{
     ApiKey, Backup, BackupError, BackupRow, BackupVisit, BulkRequest, Collection,
     CreateApiKeyRequest, CreateKeyRequest, CreatePrincipalRequest, DestroyOutcome, DestroyRequest,
     DestroyVersionRequest, DestroyWhen, Destroyed, DestructionPreview, Document, DocumentChange,
     DocumentPage, DoorOperation, EndedVersion, EventReader, Expected, ExportRequest, ExportTo,
-    Exported, GivenMaterial, GivenVersion, HoldRequest, ImportKeyRequest, ImportSource, KeptRoot,
-    KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind, NewPrincipal, NumberedPage,
-    PlainExport, PlainExportRule, PreparedKey, PreviewVerdict, PrincipalChange, Selection,
-    SignedRequest, TokensChange, VaultChange, VaultRequest, api_key_algorithm,
+    Exported, Follow, FollowVisit, GivenMaterial, GivenVersion, HoldRequest, ImportKeyRequest,
+    ImportSource, KeptRoot, KeyChange, KeyPage, LeftKey, NewCredential, NewCredentialKind,
+    NewPrincipal, NumberedPage, PlainExport, PlainExportRule, PreparedKey, PreviewVerdict,
+    PrincipalChange, Selection, SignedRequest, TokensChange, VaultChange, VaultRequest,
+    api_key_algorithm,
 };
 pub use signin::{
     InvalidNetwork, NETWORKS, Network, PassphraseClaim, Proof, Rate, SignInLimits, Source,

@@ -19,6 +19,7 @@ use crate::audit::AuditSink;
 use crate::cache::ExpandedKeys;
 use crate::catalogue::{Catalogue, KeyEntry};
 use crate::events::Events;
+use crate::followers::Followers;
 use crate::idempotency::Idempotency;
 use crate::ops::ListCursors;
 use crate::record::KeyVersion;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) unsettled_notes: Mutex<BTreeMap<u64, Arc<str>>>,
     /// What was changed lately, for whoever follows it.
     pub(crate) events: Arc<Events>,
+    /// Copies elsewhere that changes wait for.
+    pub(crate) followers: Followers,
     pub(crate) pepper: Pepper,
     pub(crate) cursors: ListCursors,
     pub(crate) vkey: Arc<str>,
@@ -116,7 +119,7 @@ impl Shared {
         record: &crate::record::KeyRecord,
         version: &KeyVersion,
     ) -> Result<lethe_types::SecretVec, EngineError> {
-        let gone = || EngineError::ObjectDestroyed(record.id);
+        let gone = || self.why_not_open(record.id, version);
         let record_key = self
             .tree
             .read()
@@ -124,6 +127,20 @@ impl Shared {
             .map_err(|_| EngineError::Internal("the erasure tree does not open"))?
             .ok_or_else(gone)?;
         crate::seal::open_version(self.tree_id, record, version, &record_key).ok_or_else(gone)
+    }
+
+    /// Why a version did not open: it was destroyed after its record was read, or the store is not
+    /// what was written. Nobody is told that a key is destroyed which is not.
+    fn why_not_open(&self, key: lethe_types::KeyId, version: &KeyVersion) -> EngineError {
+        let is_live = self.catalogue.key(key).is_some_and(|entry| {
+            let has_it = entry.record().versions.iter().any(|one| one.leaf == version.leaf);
+            has_it && !entry.is_closing() && !entry.is_closing_version(version.number)
+        });
+        if is_live {
+            EngineError::Internal("the stored material of a live key does not open")
+        } else {
+            EngineError::ObjectDestroyed(key)
+        }
     }
 
     /// Notes which roots of older epochs the slot still holds, for the sake of backups.

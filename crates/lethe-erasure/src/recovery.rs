@@ -9,7 +9,7 @@
 
 use core::fmt;
 
-use lethe_types::{BatchId, TreeId};
+use lethe_types::{BatchId, Defence, TreeId};
 
 use crate::seal::SectorFault;
 use crate::slot::{ErasableSlot, EraseEvidence, Loaded, SlotImage};
@@ -60,13 +60,14 @@ pub fn recover(loaded: Loaded, store: StoreClaim<'_>) -> Result<Recovered, Recov
     let has_others = images.len() > 1 || !faults.is_empty();
     let newest = images.last().ok_or(RecoveryError::NoImage { faults })?;
     let slot_epoch = newest.current.epoch;
-    if slot_epoch < store.epoch {
+    let must_be_current = !Defence::Epochs.is_off();
+    if slot_epoch < store.epoch && must_be_current {
         return Err(RecoveryError::SlotOlder { slot_epoch, store_epoch: store.epoch });
     }
     let mut first_fault = None;
     while let Some(image) = images.pop() {
         let current = &image.current;
-        if current.epoch < store.epoch {
+        if current.epoch < store.epoch && must_be_current {
             break;
         }
         match Tree::open(store.tree_id, current.epoch, &current.root, store.nodes) {

@@ -92,6 +92,7 @@ fn detail(versions: u32, approvals: u8) -> DestroyedDetail {
         scheme: "ecdsa-sha256".to_owned(),
         statement: "lethe-approval/v1\n".to_owned() + &"key c3c3c3c3c3c3c3c3c3c3c3c3\n".repeat(11),
         request: None,
+        authenticator_data: None,
         public_key_der: vec![at; 91],
         signature: vec![at; 71],
     };
@@ -145,6 +146,8 @@ fn note(slot: SlotFact) -> ErasureNote {
         irrecoverable_since: UnixMillis(1_790_000_000_009),
         slot,
         recoverable_from_backups_until: None,
+        lost_replicas: None,
+        recovery_shares: None,
     }
 }
 

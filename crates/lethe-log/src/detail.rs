@@ -9,11 +9,11 @@ mod request;
 use lethe_types::{KeyId, PrincipalId, UnixMillis, VaultId};
 
 pub use evidence::{
-    EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX,
-    EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX, ROLE_APPROVER, ROLE_REQUESTER,
-    SignedStatement,
+    EVIDENCE_AUTHENTICATOR_BYTES_MAX, EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX,
+    EVIDENCE_SIGNATURE_BYTES_MAX, EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX,
+    ROLE_APPROVER, ROLE_REQUESTER, SignedStatement, is_person_present, signed_bytes,
 };
-pub use request::{CHALLENGED_PATH_BYTES_MAX, ChallengedRequest};
+pub use request::{CHALLENGED_PATH_BYTES_MAX, ChallengedRequest, ClientKey};
 
 use crate::json::{Json, JsonError, Members, ObjectWriter, parsed_text, write_object_of};
 

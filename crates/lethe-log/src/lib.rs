@@ -35,17 +35,19 @@ pub use checkpoint::{
 };
 pub use commitment::{Commitment, SALT_BYTES, Salt, Subject};
 pub use detail::{
-    Actor, CHALLENGED_PATH_BYTES_MAX, ChallengedRequest, DETAIL_BYTES_MAX, DestroyedDetail,
-    EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX,
-    EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX, ROLE_APPROVER, ROLE_REQUESTER,
-    SignedStatement, VersionDetail,
+    Actor, CHALLENGED_PATH_BYTES_MAX, ChallengedRequest, ClientKey, DETAIL_BYTES_MAX,
+    DestroyedDetail, EVIDENCE_AUTHENTICATOR_BYTES_MAX, EVIDENCE_KEY_BYTES_MAX,
+    EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX, EVIDENCE_STATEMENT_BYTES_MAX,
+    EVIDENCE_STATEMENTS_MAX, ROLE_APPROVER, ROLE_REQUESTER, SignedStatement, VersionDetail,
+    is_person_present, signed_bytes,
 };
 pub use entry::{
     ENTRY_SLOTS_MAX, ENTRY_VERSION, Entry, EntryError, EntryMembers, EntryType, ErasureFacts,
     Invalidation, Presence, Quorum, SOFTWARE_BYTES_MAX, SlotFact,
 };
 pub use erasure_note::{
-    ERASURE_NOTE_BYTES_MAX, ERASURE_NOTE_HEADER, ErasureNote, ErasureNoteError,
+    ERASURE_NOTE_BYTES_MAX, ERASURE_NOTE_HEADER, ErasureNote, ErasureNoteError, LostReplicas,
+    RecoveryShares,
 };
 pub use hash::{HASH_BYTES, Hash, InvalidHash, empty_root, leaf_hash, node_hash};
 pub use json::{INTEGER_MAX, Json, JsonError, JsonInteger, JsonObject, ObjectWriter, write_object};

@@ -33,7 +33,7 @@ use std::thread::{self, JoinHandle};
 
 use lethe_engine::audit::{AuditEvent, AuditSink, AuditUnavailable};
 use lethe_types::Clock;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::config::{AuditConfig, AuditedEvents};
 use crate::private_files::{PrivateFileError, ensure_private_dir};
@@ -60,6 +60,9 @@ pub const USE_OPERATIONS: [&str; 7] = [
 /// sync, after it was taken.
 pub const GATHER_TIME: Duration = Duration::from_millis(10);
 
+/// Longest wait of a request for room in the queue.
+pub const ROOM_WAIT_TIME: Duration = Duration::from_millis(500);
+
 /// How long the writer waits after a failure before it tries again.
 pub const RETRY_TIME: Duration = Duration::from_secs(1);
 
@@ -76,6 +79,10 @@ pub struct AuditOptions {
     pub queue_events_max: usize,
     /// Most bytes that wait for the file.
     pub queue_bytes_max: usize,
+    /// How long a caller waits for room in a full queue. It is load that fills it as a rule, and the
+    /// writer is about to empty it; whoever asks in vain is followed by others who are refused at
+    /// once, until the writer comes on.
+    pub room_wait_time: Duration,
     /// Size at which a file is put aside, in bytes; far more than one line.
     pub rotate_bytes: u64,
     /// Age at which a file that has events is put aside; `None` for never.
@@ -98,6 +105,7 @@ impl AuditOptions {
             events: config.events,
             queue_events_max: config.queue,
             queue_bytes_max: QUEUE_BYTES_MAX,
+            room_wait_time: ROOM_WAIT_TIME,
             rotate_bytes: config.rotate_bytes,
             rotate_after: config.rotate_after,
             keep_files: config.keep_files,
@@ -307,7 +315,7 @@ struct Shared {
     queue: Mutex<Queue>,
     /// The writer waits here.
     work: Condvar,
-    /// Those who flush wait here.
+    /// Those who flush wait here, and those who find the queue full.
     progress: Condvar,
 }
 
@@ -326,6 +334,8 @@ struct Queue {
     is_writer_idle: bool,
     /// Somebody waits for durability, or the queue is half full: do not gather any longer.
     is_urgent: bool,
+    /// Somebody waited in vain for room, and nothing became durable since.
+    is_stuck: bool,
     is_closing: bool,
 }
 
@@ -338,34 +348,48 @@ impl Queue {
 impl Shared {
     /// Whether a line of ordinary length would be taken now.
     fn has_room(&self) -> Result<(), AuditUnavailable> {
-        let queue = self.queue.lock();
-        let queued = usize::try_from(queue.queued()).unwrap_or(usize::MAX);
-        let bytes = queue.lines.len() + queue.bytes_in_writer + LINE_BYTES_ORDINARY;
-        let is_refused = queue.failure.is_some()
-            || queue.is_closing
-            || queued >= self.options.queue_events_max
-            || bytes > self.options.queue_bytes_max;
-        if is_refused { Err(AuditUnavailable) } else { Ok(()) }
+        self.wait_for_room(&mut self.queue.lock(), LINE_BYTES_ORDINARY)
+    }
+
+    /// Waits for a moment if the queue is full: a full queue is load, and slowing down those who
+    /// make it is the answer to that. A trail that fails, or does not come on, refuses.
+    fn wait_for_room(
+        &self,
+        queue: &mut MutexGuard<'_, Queue>,
+        line_bytes: usize,
+    ) -> Result<(), AuditUnavailable> {
+        let takes_events = |queue: &Queue| queue.failure.is_none() && !queue.is_closing;
+        let is_full = |queue: &Queue| {
+            let bytes = queue.lines.len() + queue.bytes_in_writer + line_bytes;
+            queue.queued() >= self.queue_events_max() || bytes > self.options.queue_bytes_max
+        };
+        if is_full(queue) && takes_events(queue) && !queue.is_stuck {
+            queue.is_urgent = true;
+            self.work.notify_one();
+            let waits = |queue: &mut Queue| is_full(queue) && takes_events(queue);
+            let wait_time = self.options.room_wait_time;
+            queue.is_stuck |= self.progress.wait_while_for(queue, waits, wait_time).timed_out();
+        }
+        if is_full(queue) || !takes_events(queue) { Err(AuditUnavailable) } else { Ok(()) }
+    }
+
+    fn queue_events_max(&self) -> u64 {
+        u64::try_from(self.options.queue_events_max).unwrap_or(u64::MAX)
     }
 
     /// Queues the line of one event. This is the lock that every request takes: keep it short.
     fn push(&self, line: &[u8]) -> Result<(), AuditUnavailable> {
         let mut queue = self.queue.lock();
-        let queued = usize::try_from(queue.queued()).unwrap_or(usize::MAX);
-        let bytes = queue.lines.len() + queue.bytes_in_writer + line.len();
-        let is_refused = queue.failure.is_some()
-            || queue.is_closing
-            || queued >= self.options.queue_events_max
-            || bytes > self.options.queue_bytes_max;
-        if is_refused {
+        if let Err(refused) = self.wait_for_room(&mut queue, line.len()) {
             queue.refused += 1;
-            return Err(AuditUnavailable);
+            return Err(refused);
         }
+        let queued = queue.queued();
         queue.lines.extend_from_slice(line);
         queue.recorded += 1;
+        let bytes = queue.lines.len() + queue.bytes_in_writer;
         let is_half_full = !queue.is_urgent
-            && (queued >= self.options.queue_events_max / 2
-                || bytes >= self.options.queue_bytes_max / 2);
+            && (queued >= self.queue_events_max() / 2 || bytes >= self.options.queue_bytes_max / 2);
         let must_wake = queue.is_writer_idle || is_half_full;
         queue.is_writer_idle = false;
         queue.is_urgent |= is_half_full;

@@ -1,11 +1,17 @@
 //! Backups of a serving installation, and installations out of backups.
 //!
 //! A backup is a directory of segments, one file each: a full one, then what changed since the one
-//! before. `segment.rs` is the file, `chain.rs` the directory, `control.rs` how the command line
-//! asks a running server, `take.rs` what it asks for, `restore.rs` the way back.
+//! before. A copy that follows is a segment and a file that grows with every commit: `frames.rs`
+//! is that file, `feed.rs` the server's end, `follow.rs` and `renew.rs` the other. `segment.rs` is
+//! a segment, `chain.rs` the directory, `control.rs` how the command line asks a running server,
+//! `take.rs` what it asks for, `restore.rs` the way back.
 
 mod chain;
 mod control;
+mod feed;
+mod follow;
+mod frames;
+mod renew;
 mod restore;
 mod segment;
 mod take;
@@ -17,8 +23,11 @@ use lethe_engine::{BackupError, RestoreError};
 use lethe_log::BackupNoteError;
 use lethe_store::StoreError;
 
-pub use chain::{Chain, Checked, SegmentFile};
+pub use chain::{Chain, Checked, FollowedFile, SegmentFile};
 pub(crate) use control::Control;
+pub(crate) use follow::followers_of;
+pub use follow::{FollowEvent, FollowOptions, FollowersNow, Stop, followers};
+pub use renew::follow;
 pub use restore::{RestoreOptions, restore};
 pub use take::{BackupOptions, KeptBackup, Taken, forget, kept, take};
 
@@ -38,6 +47,9 @@ pub enum BackupFailure {
     /// The installation refused.
     #[error(transparent)]
     Engine(#[from] BackupError),
+    /// The server does not continue what the directory holds, in its words.
+    #[error("{0}")]
+    BaseRefused(String),
     /// A file cannot be read or written.
     #[error("cannot {doing} `{}`", path.display())]
     File {
@@ -49,6 +61,9 @@ pub enum BackupFailure {
         #[source]
         source: io::Error,
     },
+    /// The server went away, or does not make itself understood.
+    #[error("{0}")]
+    Gone(String),
     /// The note of a segment is refused.
     #[error(transparent)]
     Note(#[from] BackupNoteError),

@@ -6,7 +6,7 @@
 #[cfg(not(debug_assertions))]
 pub(crate) fn arm() {}
 
-/// A point of the migration of a seal is passed.
+/// A point of a backup's file, of the migration of a seal, or of a move of the slot, is passed.
 #[cfg(not(debug_assertions))]
 pub(crate) fn hit(_point: &'static str) {}
 
@@ -20,19 +20,38 @@ mod armed {
 
     const VARIABLE: &str = "LETHE_CRASH_AT";
 
-    /// The points of the migration of a seal, in their order.
-    const SEAL_POINTS: [&str; 3] = ["seal.key_made", "seal.image_written", "seal.old_erased"];
+    /// The points of a backup's file and of the migration of a seal, in their order.
+    const OWN_POINTS: [&str; 6] = [
+        "backup.segment_synced",
+        "backup.segment_named",
+        "seal.key_made",
+        "seal.image_written",
+        "seal.old_erased",
+        "seal.old_key_destroyed",
+    ];
+
+    /// The points of a move of the slot, in their order.
+    const SLOT_POINTS: [&str; 6] = [
+        "slot.move_begun",
+        "slot.move_written",
+        "slot.move_erased",
+        "slot.move_brought",
+        "slot.move_retired",
+        "slot.move_destroyed",
+    ];
 
     static POINT: OnceLock<(String, AtomicU32)> = OnceLock::new();
 
     pub(crate) fn arm() {
         let Ok(text) = std::env::var(VARIABLE) else { return };
         let (point, pass) = text.split_once(':').unwrap_or((&text, "1"));
-        let known =
-            lethe_engine::failpoint::POINTS.contains(&point) || SEAL_POINTS.contains(&point);
+        let known = || {
+            lethe_engine::failpoint::POINTS.iter().chain(&OWN_POINTS).chain(&SLOT_POINTS).copied()
+        };
         let pass = pass.parse().ok().filter(|pass| *pass > 0);
-        let (true, Some(pass)) = (known, pass) else {
-            eprintln!("lethe: {VARIABLE}={text} names no point");
+        let (true, Some(pass)) = (known().any(|one| one == point), pass) else {
+            let known: Vec<&str> = known().collect();
+            eprintln!("lethe: {VARIABLE}={text} names no point; there are {}", known.join(" "));
             std::process::exit(3);
         };
         let _armed_before = POINT.set((point.to_owned(), AtomicU32::new(pass)));

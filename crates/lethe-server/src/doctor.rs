@@ -1,5 +1,5 @@
 //! `lethe doctor`: looks at everything that an installation stands on, and says what losing it
-//! would mean. Changes nothing, opens no seal, tries no PIN.
+//! would mean. Changes nothing, opens no seal, tries no PIN; asks a running server about copies.
 
 mod machine;
 mod slot;
@@ -96,6 +96,7 @@ pub fn examine(config: &Config, clock: &dyn Clock) -> Report {
     data(&mut report, config);
     slot::check(&mut report, config);
     slot::check_seal(&mut report, config);
+    followers(&mut report, config);
     check_clock(&mut report, config, clock);
     machine::check(&mut report, config);
     report
@@ -145,6 +146,21 @@ fn data(report: &mut Report, config: &Config) {
     }
     for (check, path) in [("space.data", store.as_path()), ("space.audit", &config.audit.path)] {
         space(report, check, path);
+    }
+}
+
+/// Copies that follow a running server; it is asked, and nothing changes by that.
+fn followers(report: &mut Report, config: &Config) {
+    let Ok(Some(now)) = crate::backup::followers_of(config) else { return };
+    match (now.live, now.last_lost) {
+        (0, None) => {}
+        (0, Some(at)) => report.warn(
+            "backup.follow",
+            format!("a copy that followed was lost at {at}"),
+            "the next destruction ends what it holds: start `lethe backup --follow` again, or look \
+             why it was late",
+        ),
+        (live, _) => report.good("backup.follow", format!("{live} copies hold every change")),
     }
 }
 

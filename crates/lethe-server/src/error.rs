@@ -96,6 +96,18 @@ pub enum ServeError {
         /// What does not fit.
         why: &'static str,
     },
+    /// The slot is no longer where the configuration says.
+    #[error(
+        "the slot was moved away from `{}` with `lethe slot migrate`: it is now {to}. Put that \
+         into the configuration",
+        path.display()
+    )]
+    SlotMoved {
+        /// Where it was.
+        path: PathBuf,
+        /// Where it is, in words.
+        to: String,
+    },
     /// Store, slot and log do not fit together.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -142,6 +154,7 @@ impl ServeError {
             | Self::Shares(_)
             | Self::Slot(_)
             | Self::SlotMismatch { .. }
+            | Self::SlotMoved { .. }
             | Self::Start(_)
             | Self::Store(_)
             | Self::WebhookPosition { .. } => 4,

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 mod crash_points;
 mod data_dir;
+mod defences;
 mod dev;
 pub mod dev_tls;
 pub mod doctor;
@@ -26,6 +27,7 @@ pub mod seal_tool;
 mod serve;
 mod service;
 pub mod signals;
+pub mod slot_tool;
 mod slots;
 mod webhook;
 

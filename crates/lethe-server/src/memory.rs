@@ -28,21 +28,21 @@ pub(crate) fn protect(config: MemoryConfig) -> Result<(), ServeError> {
         setrlimit(Resource::Core, none).map_err(failed)?;
         set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed)?;
     }
-    match (config.lock, lock()) {
-        (MemoryLock::Off, _) | (_, Ok(())) => Ok(()),
-        (MemoryLock::Required, Err(source)) => {
-            Err(ServeError::Os { what: "cannot keep memory out of swap (memory.lock)", source })
-        }
-        (MemoryLock::Auto, Err(error)) => {
-            if has_swap() {
-                eprintln!(
-                    "lethe: keys in memory may be swapped to disk: {error}; turn swap off, or let \
-                     the process lock its memory (memory.lock in docs/operate.md)"
-                );
-            }
-            Ok(())
-        }
+    if config.lock == MemoryLock::Off {
+        return Ok(());
     }
+    let Err(source) = lock() else { return Ok(()) };
+    if config.lock == MemoryLock::Required {
+        let what = "cannot keep memory out of swap (memory.lock)";
+        return Err(ServeError::Os { what, source });
+    }
+    if has_swap() {
+        eprintln!(
+            "lethe: keys in memory may be swapped to disk: {source}; turn swap off, or let the \
+             process lock its memory (memory.lock in docs/operate.md)"
+        );
+    }
+    Ok(())
 }
 
 /// Locks every page when it is first used. Only if there is no bound on what may be locked: with

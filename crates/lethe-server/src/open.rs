@@ -17,6 +17,7 @@ use crate::config::{Config, SlotConfig, StoreConfig};
 use crate::head_file::HeadFile;
 use crate::private_files::ensure_private_dir;
 use crate::seal::SystemSurroundings;
+use crate::slot_tool;
 use crate::slots::{self, Occasion};
 
 /// The store of the configuration, made if nothing speaks of an earlier one.
@@ -64,8 +65,14 @@ pub(crate) fn slot(
         }
         StoreState::Ready => Occasion::Open,
     };
+    if occasion == Occasion::Open {
+        slot_tool::check_not_moved(&config.slot)?;
+    }
     let seal = slots::seal(&config.seal, occasion, &mut SystemSurroundings)?;
     let opened = slots::slot(&config.slot, &Seals::only(seal), occasion, dev)?;
+    if let Some(notice) = slot_tool::unfinished_move(&config.slot) {
+        eprintln!("lethe: {notice}");
+    }
     for notice in opened.notices() {
         eprintln!("lethe: {notice}");
     }
@@ -81,6 +88,7 @@ pub(crate) fn slot_of_restored(
     config: &Config,
     dev: bool,
 ) -> Result<Box<dyn ErasableSlot>, ServeError> {
+    slot_tool::check_not_moved(&config.slot)?;
     let seal = slots::seal(&config.seal, Occasion::Open, &mut SystemSurroundings)?;
     let opened = slots::slot(&config.slot, &Seals::only(seal), Occasion::Open, dev)?;
     for notice in opened.notices() {

@@ -155,7 +155,12 @@ pub fn ensure_own_dir(path: &Path) -> Result<(), PrivateFileError> {
     check_owned(path, &metadata, 0o022, PRIVATE_DIRECTORY_MODE)
 }
 
-fn create_missing(path: &Path) -> Result<(), PrivateFileError> {
+/// Creates the directory at `path`, private, with its parents, if there is nothing; durable, with
+/// its name, when it returns.
+///
+/// # Errors
+/// [`PrivateFileError::Io`]. Directories made until then stay.
+pub(crate) fn create_missing(path: &Path) -> Result<(), PrivateFileError> {
     match fs::symlink_metadata(path) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -7,14 +7,18 @@ use std::sync::Arc;
 
 use lethe_crypto::SystemEntropy;
 use lethe_erasure::seal::{Seal, SealDevice, SealKind};
-use lethe_erasure::slot::{ErasableSlot, EraseEvidence, Loaded, SlotError, SlotImage, SlotKind};
+use lethe_erasure::slot::{
+    ErasableSlot, EraseEvidence, Loaded, SealShares, SlotError, SlotImage, SlotKind,
+};
 use lethe_slot::{
     LostReplica, SHARE_BYTES_MAX, Seals, SectorLook, destroy_key_file, join_shares,
-    look_at_slot_file, lost_replicas, salt_of_slot_file, split_seal,
+    look_at_slot_file, lost_replicas, salt_of_slot_file, shares_line, shares_of_slot,
+    shares_record, split_seal,
 };
-use lethe_types::SecretVec;
+use lethe_types::{Clock, SecretVec};
 
 use crate::ServeError;
+use crate::clock::SystemClock;
 use crate::config::{Config, SealConfig};
 use crate::crash_points;
 use crate::memory;
@@ -93,7 +97,7 @@ pub fn migrate(
     let mut slot = Watched(opened.into_slot());
     let migrated = lethe_slot::migrate_seal(&mut slot)?;
     // They were of the seal that is gone.
-    for note in config.slot.paths().iter().map(|path| shares_note(path)) {
+    for note in config.slot.paths().iter().map(|path| shares_record(path)) {
         match fs::remove_file(&note) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -105,6 +109,7 @@ pub fn migrate(
     let destroyed_key_file = match &config.seal {
         SealConfig::KeyFile { path } if destroy_old_key => {
             destroy_key_file(path, &SystemEntropy)?;
+            crash_points::hit("seal.old_key_destroyed");
             Some(path.clone())
         }
         SealConfig::KeyFile { .. }
@@ -147,6 +152,8 @@ pub fn make_shares(
     let seal = slots::seal(&config.seal, Occasion::Open, &mut SystemSurroundings)?;
     let shares = split_seal(&*seal, &salt, needed, number, &SystemEntropy)?;
     ensure_private_dir(out)?;
+    // First: a receipt may tell of shares that were never written, and never the other way round.
+    record_shares(config, needed, number)?;
     let mut files = Vec::with_capacity(shares.len());
     for (share, number) in shares.iter().zip(1..) {
         let file = out.join(format!("share-{number}.txt"));
@@ -157,18 +164,25 @@ pub fn make_shares(
         write_atomic(&file, share.expose(), PRIVATE_FILE_MODE)?;
         files.push(file);
     }
-    for path in config.slot.paths() {
-        let note = format!("{needed} of {number}\n");
-        write_atomic(&shares_note(path), note.as_bytes(), PRIVATE_FILE_MODE)?;
-    }
     Ok(files)
 }
 
-/// The note that recovery shares of a slot's seal exist, beside its file.
-fn shares_note(slot: &Path) -> PathBuf {
-    let mut name = slot.file_name().unwrap_or_default().to_owned();
-    name.push(".shares");
-    slot.with_file_name(name)
+/// Notes beside every file of the slot that there is one more set of shares. Receipts tell of it
+/// from now on.
+fn record_shares(config: &Config, needed: u8, number: u8) -> Result<(), ServeError> {
+    let line = shares_line(needed, number, SystemClock::new().now());
+    for path in config.slot.paths() {
+        let place = shares_record(path);
+        let before = match fs::read_to_string(&place) {
+            Ok(before) => before,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(source) => {
+                return Err(ServeError::Os { what: "cannot read the note on shares", source });
+            }
+        };
+        write_atomic(&place, format!("{before}{line}").as_bytes(), PRIVATE_FILE_MODE)?;
+    }
+    Ok(())
 }
 
 /// The seal that `to` describes, beside the data and the slot of `config`.
@@ -265,12 +279,20 @@ pub fn look(config: &Config) -> SlotLook {
         path: path.clone(),
         sectors: look_at_slot_file(path).map_err(|error| error.to_string()),
         lost: lost_replicas(path),
-        shares: fs::read_to_string(shares_note(path)).ok().map(|note| note.trim_end().to_owned()),
+        shares: shares_of_slot([path.as_path()].into_iter()).map(shares_words),
     };
     SlotLook {
         slot: config.slot.kind(),
         seal: config.seal.kind(),
         files: config.slot.paths().iter().map(file).collect(),
+    }
+}
+
+/// As in `3 of 5`.
+fn shares_words(shares: SealShares) -> String {
+    match shares {
+        SealShares { needed: 0, .. } => "a number that cannot be read".to_owned(),
+        SealShares { needed, number, .. } => format!("{needed} of {number}"),
     }
 }
 

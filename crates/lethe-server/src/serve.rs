@@ -57,6 +57,7 @@ pub struct ServeOptions {
 /// # Errors
 /// [`ServeError`]; nothing was overwritten.
 pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
+    crate::defences::arm();
     let config = configuration(options)?;
     memory::protect(config.memory)?;
     let clock = Arc::new(clock(options)?);
@@ -301,6 +302,27 @@ fn registry(engine: &Arc<Engine>, audit: &Arc<AuditFile>) -> Result<Registry, Se
             "Audit events that the queue could not take.",
             &[],
             move || refused.health().refused_events,
+        )
+        .map_err(failed)?;
+    let asked = engine.clone();
+    registry
+        .gauge_callback(
+            "lethe_followers",
+            "Copies that hold every answered change.",
+            &[],
+            move || gauge(asked.followers().live),
+        )
+        .map_err(failed)?;
+    let asked = engine.clone();
+    registry
+        .counter_callback(
+            "lethe_followers_lost_total",
+            "Copies that were dropped because they were late, or went away.",
+            &[],
+            move || {
+                let status = asked.followers();
+                status.dropped.saturating_add(status.gone)
+            },
         )
         .map_err(failed)?;
     Ok(registry)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lethe_crypto::SystemEntropy;
 use lethe_erasure::seal::{KeyFileSeal, PassphraseSeal, Seal, SealKind, SecretSeal};
@@ -125,26 +126,49 @@ pub(crate) fn slot(
             ReplicatedSlot::open(config.paths(), seals, &entropy, policy)
         }
     };
-    let device: Box<dyn KeyDevice> = match config {
-        SlotConfig::File { accept_filesystem, .. } => {
-            let accept = *accept_filesystem || any_filesystem;
-            let policy = if accept { FilesystemPolicy::Accept } else { FilesystemPolicy::Refuse };
-            return Ok(OpenedSlot::Files(files(seals, policy)?));
-        }
-        SlotConfig::Pkcs11 { place, pin, .. } => {
-            let pin = pin_of(pin)?;
-            Box::new(Pkcs11Token::open(place, &pin)?)
-        }
-        SlotConfig::Tpm { tcti, index, .. } => tpm::device(tcti, *index)?,
+    let Some(device) = device(config)? else {
+        return Ok(OpenedSlot::Files(files(seals, policy_of(config, any_filesystem))?));
     };
     if occasion == Occasion::Create && !device.generations()?.is_empty() {
         return Err(DeviceError::KeyExists("a root of another slot".to_owned()).into());
     }
     let device = SharedDevice::new(device);
     let seals = DeviceSlot::seals(seals, &device);
-    // Once its key is destroyed an image opens no more, wherever a copy of it lies.
-    let files = files(&seals, FilesystemPolicy::Accept)?;
-    Ok(OpenedSlot::Device(DeviceSlot::new(files, device)))
+    let files = files(&seals, policy_of(config, any_filesystem))?;
+    Ok(OpenedSlot::Device(DeviceSlot::new(files, device).resting(rest_of(config))))
+}
+
+/// The device of the slot; `None` for one in files alone.
+pub(crate) fn device(config: &SlotConfig) -> Result<Option<Box<dyn KeyDevice>>, ServeError> {
+    Ok(match config {
+        SlotConfig::File { .. } => None,
+        SlotConfig::Pkcs11 { place, pin, .. } => {
+            let pin = pin_of(pin)?;
+            Some(Box::new(Pkcs11Token::open(place, &pin)?))
+        }
+        SlotConfig::Tpm { tcti, index, .. } => Some(tpm::device(tcti, *index)?),
+    })
+}
+
+/// How long the root stays at least before it is changed again.
+fn rest_of(config: &SlotConfig) -> Duration {
+    match config {
+        SlotConfig::File { .. } | SlotConfig::Pkcs11 { .. } => Duration::ZERO,
+        SlotConfig::Tpm { rest, .. } => *rest,
+    }
+}
+
+/// On which file systems the slot's files may lie.
+pub(crate) fn policy_of(config: &SlotConfig, any_filesystem: bool) -> FilesystemPolicy {
+    match config {
+        SlotConfig::File { accept_filesystem: false, .. } if !any_filesystem => {
+            FilesystemPolicy::Refuse
+        }
+        // Once its key is destroyed an image opens no more, wherever a copy of it lies.
+        SlotConfig::File { .. } | SlotConfig::Pkcs11 { .. } | SlotConfig::Tpm { .. } => {
+            FilesystemPolicy::Accept
+        }
+    }
 }
 
 fn pin_of(source: &PassphraseSource) -> Result<lethe_types::SecretVec, ServeError> {

@@ -13,6 +13,7 @@
 //! ```
 
 use core::fmt;
+use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lethe_crypto::kdf::hkdf_sha256;
@@ -20,8 +21,8 @@ use lethe_erasure::seal::{
     SEAL_SALT_BYTES, Seal, SealDevice, SealError, SealKind, SectorFault, SectorProblem,
 };
 use lethe_erasure::slot::{
-    ErasableSlot, EraseEvidence, EraseMethod, ErasureClass, Loaded, SlotError, SlotImage, SlotKind,
-    sector_of,
+    ErasableSlot, EraseEvidence, EraseMethod, ErasureClass, Loaded, Remnants, SlotError, SlotImage,
+    SlotKind, sector_of,
 };
 use lethe_types::Secret;
 use zeroize::Zeroizing;
@@ -87,6 +88,33 @@ impl SharedDevice {
         Arc::new(DeviceSeal { device: self.clone(), inner })
     }
 
+    /// Destroys every key of the slot in the device; gives how many there were.
+    ///
+    /// # Errors
+    /// [`DeviceError`]: some may be left; it may be called again.
+    pub fn destroy_all(&self) -> Result<usize, DeviceError> {
+        self.destroy_all_but(&[])
+    }
+
+    /// Destroys the keys of all generations that are not among `kept`; gives how many there were.
+    ///
+    /// # Errors
+    /// As [`SharedDevice::destroy_all`].
+    pub fn destroy_all_but(&self, kept: &[u64]) -> Result<usize, DeviceError> {
+        let mut device = self.lock();
+        let mut generations = device.generations()?;
+        generations.retain(|generation| !kept.contains(generation));
+        generations.iter().try_for_each(|generation| device.destroy(*generation))?;
+        let left = device.generations()?;
+        match left.iter().find(|generation| !kept.contains(generation)) {
+            None => Ok(generations.len()),
+            Some(left) => Err(DeviceError::Failed {
+                doing: "destroy a key",
+                why: format!("that of generation {left} is still there"),
+            }),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Box<dyn KeyDevice>> {
         // It keeps nothing in memory that a panic could leave half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -144,19 +172,32 @@ impl Seal for DeviceSeal {
 pub struct DeviceSlot {
     files: ReplicatedSlot,
     device: SharedDevice,
+    rest: Duration,
 }
 
 impl DeviceSlot {
     /// The slot in `files`, which were opened with seals of [`SharedDevice::seal`].
     #[must_use]
     pub fn new(files: ReplicatedSlot, device: SharedDevice) -> Self {
-        Self { files, device }
+        Self { files, device, rest: Duration::ZERO }
+    }
+
+    /// The same slot, whose device is to be left alone for `rest` after each change.
+    #[must_use]
+    pub fn resting(self, rest: Duration) -> Self {
+        Self { rest, ..self }
     }
 
     /// Those seals: `seals`, each of which also needs the device.
     #[must_use]
     pub fn seals(seals: &Seals, device: &SharedDevice) -> Seals {
         seals.with(|seal| device.seal(seal))
+    }
+
+    /// The slot's files alone, for [`ReplicatedSlot::retire`]; the device is let go.
+    #[must_use]
+    pub fn into_files(self) -> ReplicatedSlot {
+        self.files
     }
 
     /// The slot's files.
@@ -240,6 +281,15 @@ impl ErasableSlot for DeviceSlot {
             method: device.method(),
             is_read_back_clean: is_gone && of_files.is_read_back_clean,
         })
+    }
+
+    fn rest(&self) -> Duration {
+        self.rest
+    }
+
+    /// Lost replicas open no more: the device destroyed its key.
+    fn remnants(&self) -> Remnants {
+        Remnants { lost: None, shares: self.files.seal_shares() }
     }
 }
 

@@ -23,6 +23,7 @@ mod replicas;
 mod seals;
 mod sector;
 mod shares;
+mod shares_record;
 #[cfg(feature = "tpm")]
 mod tpm;
 
@@ -37,6 +38,7 @@ pub use pkcs11::{IfMissing, Pkcs11Place, Pkcs11Token};
 pub use replicas::{LOST_REPLICAS_MAX, LostReplica, REPLICAS_MAX, ReplicaError, ReplicatedSlot};
 pub use seals::Seals;
 pub use shares::{RecoveredSeal, SHARE_BYTES_MAX, SHARES_MAX, ShareError, join_shares, split_seal};
+pub use shares_record::{shares_line, shares_of_slot, shares_record};
 #[cfg(feature = "tpm")]
 pub use tpm::{TpmNv, tpm_seal};
 

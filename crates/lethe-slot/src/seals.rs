@@ -3,7 +3,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use lethe_erasure::seal::{Seal, SectorFault, SectorProblem, decode_sector};
+use lethe_erasure::seal::{Seal, SealError, SectorFault, SectorProblem, decode_sector};
 use lethe_erasure::slot::{SLOT_IMAGE_BYTES, SlotImage};
 
 /// The seals of one slot. Clones share them.
@@ -48,8 +48,16 @@ impl Seals {
             Ok(image) => return Ok(image),
             Err(fault) => fault,
         };
-        let is_other = matches!(fault.problem, SectorProblem::OtherSeal { .. });
-        let may_be_retiring = is_other || fault.problem == SectorProblem::NotAuthentic;
+        let is_other = matches!(
+            fault.problem,
+            SectorProblem::OtherSeal { .. } | SectorProblem::OtherDevice { .. }
+        );
+        // A new device may have no key for this sector yet.
+        let may_be_retiring = is_other
+            || matches!(
+                fault.problem,
+                SectorProblem::NotAuthentic | SectorProblem::Seal(SealError::NoKey)
+            );
         match self.retiring.as_deref().filter(|_| may_be_retiring) {
             None => Err(fault),
             Some(retiring) => decode_sector(bytes, number, retiring)

@@ -12,6 +12,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use lethe_store::{CommitFeed, StoreError};
+use lethe_types::Defence;
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, ErrorCode};
 
@@ -207,6 +208,9 @@ impl EmbeddedStore {
         let connection = sql::connect_writer(&database).map_err(failed)?;
         check(&connection, &database)?;
         bound(&connection, settings).map_err(failed)?;
+        if Defence::Scrub.is_off() {
+            sql::keep_remnants(&connection).map_err(failed)?;
+        }
         Self::start(connection, database, lock)
     }
 
@@ -250,10 +254,18 @@ fn prepare_directory(directory: &Path, mode: OpenMode) -> Result<(), OpenError> 
             OpenMode::CreateNew => DirBuilder::new()
                 .mode(0o700)
                 .create(directory)
+                .and_then(|()| sync_parent(directory))
                 .map_err(|source| OpenError::NotWritable { path: directory.to_owned(), source }),
         },
         Err(source) => Err(OpenError::Unreadable { path: directory.to_owned(), source }),
     }
+}
+
+/// Makes the entry of a new directory durable: without it all that is synced inside may be gone
+/// after a cut of the power.
+fn sync_parent(directory: &Path) -> io::Result<()> {
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new("."))).and_then(|parent| parent.sync_all())
 }
 
 /// Takes the directory for this process, until the file is closed or the process ends. The lock is

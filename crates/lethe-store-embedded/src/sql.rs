@@ -4,6 +4,8 @@ use core::time::Duration;
 use std::path::Path;
 
 use lethe_store::{Revision, Space, StoreError};
+use lethe_types::Defence;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// Marks our files in the header of the database: "Leth".
@@ -51,9 +53,10 @@ pub(crate) fn connect_writer(database: &Path) -> rusqlite::Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(LOCK_WAIT)?;
+    let secure_delete = if Defence::Scrub.is_off() { "OFF" } else { "ON" };
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
-         PRAGMA secure_delete = ON;
+         PRAGMA secure_delete = {secure_delete};
          PRAGMA wal_autocheckpoint = {LOG_PAGES};
          PRAGMA journal_size_limit = {LOG_BYTES_KEPT};
          PRAGMA cache_size = -{WRITER_CACHE_KIB};
@@ -61,6 +64,11 @@ pub(crate) fn connect_writer(database: &Path) -> rusqlite::Result<Connection> {
          PRAGMA trusted_schema = OFF;"
     ))?;
     Ok(connection)
+}
+
+/// For the control of an attack: whatever was written before stays in the write-ahead log.
+pub(crate) fn keep_remnants(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
 /// Opens an existing database that the writing thread has open, for reading only.

@@ -4,6 +4,7 @@
 //! Layer 0. No I/O, no async, no serialisation, no randomness and no clock of its own: both are
 //! arguments ([`Clock`], [`Entropy`]), so that every run of the layers above can be replayed.
 
+mod defence;
 mod entropy;
 mod id;
 pub mod limits;
@@ -13,6 +14,7 @@ mod secret;
 mod state;
 mod time;
 
+pub use defence::Defence;
 pub use entropy::{Entropy, EntropyError};
 pub use id::{
     ApprovalId, BackupId, BatchId, CredentialId, EventId, HoldId, ImportKeyId, InvalidId, JobId,

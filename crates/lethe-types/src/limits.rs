@@ -117,6 +117,17 @@ pub const BACKUP_WINDOW_MIN: Duration = Duration::from_secs(1);
 /// Longest window of a backup: as long, whoever holds it can bring back what was destroyed.
 pub const BACKUP_WINDOW_MAX: Duration = Duration::from_secs(3_650 * 24 * 3_600);
 
+/// Most plans that wait until a slot which wears out takes the next root. As many as one commit
+/// takes, so that whoever waits goes with the next.
+pub const RESTING_PLANS_MAX: usize = COMMIT_BATCH_PLANS_MAX;
+
+/// How long a change waits at most for the followers of the installation to hold it; a follower
+/// that is late is dropped. Long enough for a disk that is busy, short enough for whoever destroys.
+pub const FOLLOWER_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Most followers of an installation: a few copies, and one that takes over from another.
+pub const FOLLOWER_ENTRIES_MAX: usize = 4;
+
 /// Keys that one round of the caretaker rotates, so that other work gets its turn.
 pub const ROTATED_KEYS_MAX: usize = 64;
 

@@ -12,7 +12,8 @@ use core::fmt;
 use lethe_crypto::hash::sha256;
 use lethe_crypto::registry::{Algorithm, SignatureScheme};
 use lethe_log::{
-    ChallengedRequest, DestroyedDetail, Hash, ROLE_APPROVER, ROLE_REQUESTER, SignedStatement,
+    ChallengedRequest, ClientKey, DestroyedDetail, Hash, ROLE_APPROVER, ROLE_REQUESTER,
+    SignedStatement, is_person_present, signed_bytes,
 };
 use lethe_types::{ApprovalId, KeyId, PrincipalId, RealmId, UnixMillis};
 
@@ -48,6 +49,8 @@ pub struct Request {
     /// key, by the signer. That it is from after the destruction is told, not refused: both times
     /// are of clocks that the server reads.
     pub ordered: Option<ChallengedRequest>,
+    /// With what kind of key the challenge was signed.
+    pub kind: ClientKey,
 }
 
 /// Who made a signature, and with which key.
@@ -65,6 +68,8 @@ pub struct Signer {
 /// Why a signed statement is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EvidenceFault {
+    /// The authenticator data of a passkey are none, or do not say that a person was present.
+    Authenticator,
     /// The statement does not repeat the challenge of the request that stands beside it.
     Challenge,
     /// The same principal is there as an approver before: one person, counted twice.
@@ -96,6 +101,7 @@ pub enum EvidenceFault {
 impl fmt::Display for EvidenceFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Authenticator => "the passkey does not say that a person was present",
             Self::Challenge => "the statement does not repeat the challenge of the request",
             Self::Duplicate => "the same principal approved twice",
             Self::NotAnApproval => "the statement is not the text of an approval",
@@ -143,7 +149,9 @@ pub(crate) fn check(
                     .map(|text| check_request(signed, text, detail, realm))
                     .transpose()
                     .map_err(refused)?;
-                requests.push(Request { signer, statement: signed.statement.clone(), ordered });
+                let statement = signed.statement.clone();
+                let kind = ClientKey::of(signed.authenticator_data.as_deref());
+                requests.push(Request { signer, statement, ordered, kind });
             }
             _ => return Err(refused(EvidenceFault::Role)),
         }
@@ -160,9 +168,13 @@ fn check_signature(signed: &SignedStatement) -> Result<Signer, EvidenceFault> {
         .filter_map(|algorithm| algorithm.load_public(&signed.public_key_der).ok())
         .peekable();
     keys.peek().ok_or(EvidenceFault::PublicKey)?;
-    let message = signed.statement.as_bytes();
-    if !keys.any(|key| key.verify(Some(scheme), message, &signed.signature) == Ok(true)) {
+    let authenticator_data = signed.authenticator_data.as_deref();
+    let message = signed_bytes(&signed.statement, authenticator_data);
+    if !keys.any(|key| key.verify(Some(scheme), &message, &signed.signature) == Ok(true)) {
         return Err(EvidenceFault::Signature);
+    }
+    if !authenticator_data.is_none_or(is_person_present) {
+        return Err(EvidenceFault::Authenticator);
     }
     let public_key_sha256 = Hash(sha256(&[&signed.public_key_der]));
     Ok(Signer { principal: signed.principal, scheme, public_key_sha256 })
@@ -176,7 +188,8 @@ fn check_request(
     realm: RealmId,
 ) -> Result<ChallengedRequest, EvidenceFault> {
     let request = ChallengedRequest::parse(text).ok_or(EvidenceFault::NotARequest)?;
-    if request.is_challenge_of(&signed.statement) != Ok(true) {
+    let kind = ClientKey::of(signed.authenticator_data.as_deref());
+    if request.is_challenge_of(&signed.statement, kind) != Ok(true) {
         return Err(EvidenceFault::Challenge);
     }
     let named = request.path.rsplit_once('/').map_or("", |(_, name)| name);

@@ -6,7 +6,7 @@
 use core::fmt::{self, Write as _};
 
 use lethe_crypto::hash::sha256;
-use lethe_log::DestroyedDetail;
+use lethe_log::{ClientKey, DestroyedDetail, LostReplicas, RecoveryShares};
 
 use crate::{Approval, Extent, Request, Signer, Verified};
 
@@ -66,6 +66,7 @@ fn write(verified: &Verified, out: &mut String) -> fmt::Result {
             facts.epoch_from, erasure.irrecoverable_since, erasure.slot.kind, erasure.slot.class,
         )?,
     }
+    write_remnants(verified, stored, out)?;
     let copies = match (detail.exported, detail.imported) {
         (false, false) => "No copy outside of the server is known.",
         (true, false) => "The key was exported: copies outside of the server may exist.",
@@ -90,6 +91,42 @@ fn write(verified: &Verified, out: &mut String) -> fmt::Result {
         writeln!(out, "The witness `{}` cosigned it{at}.", signature.key.name())?;
     }
     Ok(())
+}
+
+/// What the erasure did not reach, and what could be taken for that.
+fn write_remnants(verified: &Verified, stored: &str, out: &mut String) -> fmt::Result {
+    let erasure = &verified.erasure;
+    if let Some(LostReplicas { count, up_to_generation }) = erasure.lost_replicas {
+        let (lost, images, one) = match count {
+            1 => ("a replica of the slot was".to_owned(), "an image", "it"),
+            count => (format!("{count} replicas of the slot were"), "images", "one of them"),
+        };
+        writeln!(
+            out,
+            "But {lost} lost before that and not erased, with {images} up to generation \
+             {up_to_generation}: who finds {one}, has the secret of its seal and a copy of the \
+             data from when it was lost, can recover {stored} if it existed by then."
+        )?;
+    }
+    let Some(RecoveryShares { needed, number, made }) = erasure.recovery_shares else {
+        return Ok(());
+    };
+    let at = made.map_or_else(String::new, |made| format!(" at {made}"));
+    match number {
+        0 => write!(out, "Recovery shares of the slot's seal exist; how many is not known.")?,
+        _ => write!(
+            out,
+            "Recovery shares of the slot's seal exist, any {needed} of {number}, made{at}."
+        )?,
+    }
+    let is_in_a_device = ["pkcs11", "tpm_nv"].contains(&erasure.slot.kind.as_str());
+    let limit = if is_in_a_device {
+        "without the device's key, which was destroyed, they open no copy of the slot"
+    } else {
+        "like the seal's own secret they open a copy of the slot, and only one that was made \
+         before the erasure still has the root"
+    };
+    writeln!(out, " They hold no root and do not bring {stored} back: {limit}.")
 }
 
 /// Who else had to do with it, and what went with it.
@@ -121,10 +158,13 @@ fn write_evidence(verified: &Verified, out: &mut String) -> fmt::Result {
             writeln!(out, "That was over when the destruction was asked for.")?;
         }
     }
-    for Request { signer, statement, ordered } in requests {
+    for Request { signer, statement, ordered, kind } in requests {
         write!(out, "It was asked for by ")?;
         write_signer(signer, out)?;
         writeln!(out, " What was signed: {statement:?}.")?;
+        if *kind == ClientKey::Passkey {
+            writeln!(out, "It was signed with a passkey, while a person was present.")?;
+        }
         if let Some(request) = ordered {
             let body = match request.body_sha256 == sha256(&[]) {
                 true => "without a body",

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::connection::DevServer;
 use crate::failure::Failure;
 
-pub(crate) use process::{ChildProcess, Ended, NotReady};
+pub(crate) use process::{ChildProcess, Ended, Finished, NotReady};
 pub(crate) use scratch::Scratch;
 
 /// How long a server may take until it listens.
@@ -22,6 +22,19 @@ const READY: &str = "lethe ready ";
 
 /// The setting without which a server refuses file systems that may keep what was overwritten.
 const ACCEPT_FILESYSTEM: &str = "slot.accept_filesystem";
+
+/// Surroundings of a server beside the ordinary ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Start<'a> {
+    /// More arguments: `--set`, `NAME=VALUE`.
+    pub(crate) settings: &'a [&'a str],
+    /// More of the environment.
+    pub(crate) environment: &'a [(&'a str, &'a str)],
+    /// The directory to be in; that of this process without one.
+    pub(crate) directory: Option<&'a Path>,
+    /// How long it may take until it listens; [`READY_WITHIN`] without one.
+    pub(crate) within: Option<Duration>,
+}
 
 /// The scratch directory of a command, and its child processes.
 #[derive(Debug)]
@@ -59,7 +72,35 @@ impl Sandbox {
         arguments: &[&str],
         ready: &str,
     ) -> Result<(ChildProcess, String), NotReady> {
-        self.children.start(arguments, ready, READY_WITHIN)
+        self.start_as(arguments, Start::default(), ready)
+    }
+
+    fn start_as(
+        &self,
+        arguments: &[&str],
+        start: Start<'_>,
+        ready: &str,
+    ) -> Result<(ChildProcess, String), NotReady> {
+        let mut command = process::this_program().map_err(|why| NotReady::because(&why))?;
+        command.args(arguments).envs(start.environment.iter().copied());
+        if let Some(directory) = start.directory {
+            command.current_dir(directory);
+        }
+        self.children.start_command(command, ready, start.within.unwrap_or(READY_WITHIN))
+    }
+
+    /// Runs this executable with `arguments` to its end.
+    ///
+    /// # Errors
+    /// [`Failure::Failed`] if it cannot be started.
+    pub(crate) fn run(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Finished, Failure> {
+        let mut command = process::this_program().map_err(Failure::Failed)?;
+        command.args(arguments).envs(environment.iter().copied());
+        process::finish(command).map_err(Failure::Failed)
     }
 
     /// Starts `serve --dev` on `data`, with free ports.
@@ -75,7 +116,7 @@ impl Sandbox {
     /// # Errors
     /// [`NotReady`].
     pub(crate) fn serve_set(&self, data: &Path, more: &[&str]) -> Result<LocalServer, NotReady> {
-        self.serve_set_within(data, more, READY_WITHIN)
+        self.serve_as(data, Start { settings: more, ..Start::default() })
     }
 
     /// The same as [`Sandbox::serve`], for data that takes longer to read.
@@ -87,16 +128,15 @@ impl Sandbox {
         data: &Path,
         within: Duration,
     ) -> Result<LocalServer, NotReady> {
-        self.serve_set_within(data, &[], within)
+        self.serve_as(data, Start { within: Some(within), ..Start::default() })
     }
 
-    fn serve_set_within(
-        &self,
-        data: &Path,
-        more: &[&str],
-        within: Duration,
-    ) -> Result<LocalServer, NotReady> {
-        let refused = match self.serve_with(data, more, within) {
+    /// The same in surroundings of its own.
+    ///
+    /// # Errors
+    /// [`NotReady`].
+    pub(crate) fn serve_as(&self, data: &Path, start: Start<'_>) -> Result<LocalServer, NotReady> {
+        let refused = match self.serve_with(data, start) {
             Ok(server) => return Ok(server),
             Err(refused) => refused,
         };
@@ -104,25 +144,20 @@ impl Sandbox {
         // for data that is thrown away in a moment it may go on.
         if refused.said.contains(ACCEPT_FILESYSTEM) {
             let accept = format!("{ACCEPT_FILESYSTEM}=true");
-            let more = [more, &["--set", &accept]].concat();
-            let server = self.serve_with(data, &more, within)?;
+            let settings = [start.settings, &["--set", &accept]].concat();
+            let server = self.serve_with(data, Start { settings: &settings, ..start })?;
             return Ok(LocalServer { accepts_any_filesystem: true, ..server });
         }
         Err(refused)
     }
 
-    fn serve_with(
-        &self,
-        data: &Path,
-        more: &[&str],
-        within: Duration,
-    ) -> Result<LocalServer, NotReady> {
+    fn serve_with(&self, data: &Path, start: Start<'_>) -> Result<LocalServer, NotReady> {
         let directory = data.to_str().ok_or_else(|| NotReady::because("its path is not UTF-8"))?;
         let parent = std::process::id().to_string();
         let mut arguments = vec!["serve", "--dev", "--port-base", "0", "--data", directory];
         arguments.extend(["--end-with-parent", &parent]);
-        arguments.extend(more);
-        let (process, line) = self.children.start(&arguments, READY, within)?;
+        arguments.extend(start.settings);
+        let (process, line) = self.start_as(&arguments, start, READY)?;
         let dev_json = line.strip_prefix(READY).map(PathBuf::from).unwrap_or_default();
         let directory = dev_json.parent().unwrap_or(data);
         match DevServer::read(directory) {

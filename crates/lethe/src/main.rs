@@ -77,6 +77,8 @@ enum Command {
     Restore(cmd::restore::Arguments),
     /// See what wraps the root key, and change it
     Seal(cmd::seal::Arguments),
+    /// Move the slot, where the root key lives, to another kind or other files
+    Slot(cmd::slot::Arguments),
     /// Look at an installation and its machine: what is wrong, and what losing each thing would
     /// mean
     Doctor(cmd::doctor::Arguments),
@@ -139,6 +141,7 @@ fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Backup(arguments) => cmd::backup::run(arguments, output),
         Command::Restore(arguments) => cmd::restore::run(arguments, output),
         Command::Seal(arguments) => cmd::seal::run(arguments, output),
+        Command::Slot(arguments) => cmd::slot::run(arguments, output),
         Command::Doctor(arguments) => cmd::doctor::run(arguments, output),
         Command::Bench(arguments) => cmd::bench::run(arguments, output),
         Command::Config => output.bytes(lethe_server::config::Config::example().as_bytes()),

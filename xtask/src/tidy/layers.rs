@@ -92,7 +92,7 @@ const LAYERS: [(u8, &[&str]); 8] = [
     ),
     (4, &["lethe-http", "lethe-token"]),
     (DOOR_LAYER, &["lethe-console"]),
-    (6, &["lethe-server"]),
+    (6, &["lethe-server", "lethe-attack"]),
     (7, &["lethe", "lethe-sim", "xtask"]),
 ];
 

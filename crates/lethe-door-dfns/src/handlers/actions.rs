@@ -6,23 +6,22 @@ use std::sync::Arc;
 use http::Method;
 use lethe_crypto::hash::sha256;
 use lethe_engine::record::Credential;
-use lethe_engine::{ChallengedRequest, EngineError, SignedRequest};
+use lethe_engine::{ChallengedRequest, SignedRequest};
 use lethe_types::limits::MESSAGE_BYTES_MAX;
 use serde_json::{Value, json};
 
-use crate::account::{ENCRYPTED, KeyKind, PEM, cred_id, is_called, keys_for, text_of, username};
+use super::proof::{Claim, prove};
+use crate::account::{ENCRYPTED, KeyKind, PEM, cred_id, keys_for, text_of, username};
 use crate::actions::{Announced, Bound, Challenge, Purpose, Signed};
 use crate::auth::{Identity, refuse};
 use crate::body::Members;
 use crate::call::{Call, Outcome};
 use crate::error::Refusal;
-use crate::factors::{Assertion, BASE64URL};
+use crate::factors::{Assertion, BASE64URL, NOT_VALID};
 use crate::ids::{self, Prefix};
 use crate::log::{self, LogEntry};
 use crate::state::State;
 
-const NOT_VALID: &str = "Challenge token is not valid.";
-const NO_CREDENTIAL: &str = "User does not have a credential that can be used for the application.";
 /// Longest path that can be announced, in bytes.
 const PATH_BYTES_MAX: usize = 1_024;
 
@@ -68,7 +67,6 @@ pub(crate) async fn init(state: Arc<State>, call: Arc<Call>) -> Outcome {
     };
     let text = request.challenge();
     let challenge = Challenge {
-        user: identity.caller.principal(),
         token: Some(identity.token),
         text: text.clone(),
         purpose: Purpose::Action(Box::new(Announced { bound, path, request })),
@@ -97,10 +95,11 @@ pub(crate) fn written<'a>(
     challenge: &str,
     identifier: &str,
 ) -> Value {
-    let (mut plain, mut protected) = (Vec::new(), Vec::new());
+    let (mut passkeys, mut plain, mut protected) = (Vec::new(), Vec::new(), Vec::new());
     for (credential, kind) in keys {
         let id = cred_id(credential).unwrap_or_default();
         match kind {
+            KeyKind::Fido2 => passkeys.push(json!({"type": "public-key", "id": id})),
             KeyKind::Key => plain.push(json!({"type": "public-key", "id": id})),
             KeyKind::PasswordProtectedKey => protected.push(json!({
                 "type": "public-key",
@@ -110,7 +109,7 @@ pub(crate) fn written<'a>(
             KeyKind::RecoveryKey => {}
         }
     }
-    let kinds = [("Key", &plain), ("PasswordProtectedKey", &protected)];
+    let kinds = [("Fido2", &passkeys), ("Key", &plain), ("PasswordProtectedKey", &protected)];
     let kinds = kinds.into_iter().filter(|(_, keys)| !keys.is_empty());
     let supported: Vec<Value> = kinds
         .map(|(kind, _)| json!({"kind": kind, "factor": "first", "requiresSecondFactor": false}))
@@ -119,12 +118,12 @@ pub(crate) fn written<'a>(
         "challenge": challenge,
         "challengeIdentifier": identifier,
         "supportedCredentialKinds": supported,
-        "userVerification": "required",
+        "userVerification": state.settings.user_verification.as_str(),
         "attestation": "none",
         "allowCredentials": {
             "key": plain,
             "passwordProtectedKey": protected,
-            "webauthn": [],
+            "webauthn": passkeys,
         },
         "externalAuthenticationUrl": "",
         "rp": {"id": state.settings.relying_party, "name": state.settings.issuer},
@@ -144,62 +143,46 @@ pub(crate) async fn sign(state: Arc<State>, call: Arc<Call>) -> Outcome {
         return refuse(&state, &identity.caller, call.op, Refusal::bad(NOT_VALID));
     };
     let Announced { bound, path, request } = *announced;
-    let refused = || Refusal::unauthorized(NO_CREDENTIAL);
     let token = identity.token_credential()?;
     let record = identity.caller.record();
-    let key = keys_for(record, token, now)
-        .find(|(key, kind)| is_called(key, &assertion.cred_id) && *kind == assertion.kind);
-    let scheme = key.and_then(|(key, _)| assertion.scheme(crate::account::public_key(key)?.0));
-    let (Some((key, kind)), Some(scheme)) = (key, scheme) else {
-        return refuse(&state, &identity.caller, call.op, refused());
-    };
-    if !assertion.answers(&text) {
-        return refuse(&state, &identity.caller, call.op, refused());
-    }
-    let Assertion { client_data, signature, .. } = assertion;
-    let message = client_data.as_bytes();
-    debug_assert!(message.len() <= MESSAGE_BYTES_MAX, "client data are bounded");
-    let checked = state.engine.verify_signature_of(
-        &identity.caller,
-        key.id,
-        Some(scheme),
-        message,
-        &signature,
-    );
-    checked.map_err(|error| unless_proven(error, refused()))?;
+    let keys = keys_for(record, token, now).collect();
+    let claim =
+        Claim { caller: &identity.caller, op: call.op, assertion: &assertion, challenge: &text };
+    let (key, scheme) = prove(&state, &claim, keys).await?;
+    let Assertion { kind, client_data, signature, authenticator, .. } = assertion;
+    debug_assert!(client_data.len() <= MESSAGE_BYTES_MAX, "client data are bounded");
+    let authenticator_data = authenticator.map(|said| said.data);
     let entry = LogEntry {
         id: ids::id(Prefix::Log, &ids::timed(now, &*state.entropy)?),
         performed: now.0,
         user: identity.user_id(),
         username: username(record).to_owned(),
+        token: Some(ids::token(identity.token)),
         method: bound.method().to_string(),
         path,
         payload: LogEntry::payload_of(bound.payload()),
         credential: ids::credential(key.id),
         kind: kind.as_str().to_owned(),
         public_key: text_of(&key.attributes, PEM).unwrap_or_default().to_owned(),
-        client_data: base64url(message),
+        client_data: base64url(client_data.as_bytes()),
         signature: base64url(&signature),
+        authenticator_data: authenticator_data.as_deref().map(base64url),
         record: request.to_text(),
         action_token: None,
         outcome: None,
     };
-    log::put(&state.engine, &state.system()?, &entry).await?;
+    log::begin(&state, &entry).await?;
     let signed = SignedRequest {
         credential: key.id,
         statement: client_data,
         signature,
         scheme: Some(scheme),
         request: Some(request),
+        authenticator_data,
     };
     let signed = Signed::new(identity.token, bound, signed, entry);
     let token = state.actions.sign(signed, &*state.entropy, now)?;
     Ok(json!({"userAction": token}).into())
-}
-
-/// The refusal of a signature that proves nothing, if that is what is wrong.
-pub(crate) fn unless_proven(error: EngineError, refused: Refusal) -> Refusal {
-    if error == EngineError::AuthenticationNotSuccessful { refused } else { error.into() }
 }
 
 /// A challenge's identifier and the assertion that answers it, of a closed body.

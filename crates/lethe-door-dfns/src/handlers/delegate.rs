@@ -33,8 +33,8 @@ const OF_OWNERS: [Permission; 5] = [
 /// 404 for one that there is not; 400 for somebody who is none.
 pub(crate) fn end_user(state: &State, id: &str) -> Result<PrincipalId, Refusal> {
     let wanted = ids::parse_user(id);
-    let found = state.engine.find_principals(state.realm, |record| Some(record.id) == wanted);
-    let Some(entry) = found.first() else {
+    let found = wanted.and_then(|wanted| state.engine.principal_by_id(state.realm, wanted));
+    let Some(entry) = found else {
         let details = json!({"userId": id, "orgId": ids::org(state.realm)});
         return Err(Refusal::not_found("user not found", details));
     };

@@ -13,8 +13,9 @@ use lethe_types::limits::PAGE_KEYS_MAX;
 use lethe_types::{KeyName, LabelName, LabelValue, PrincipalId};
 use serde_json::{Map, Value, json};
 
+use super::sessions::by_name;
 use super::{Page, active_key, bad_page_token, known_key, of_key, page_of};
-use crate::account::{Attributes, attribute, username};
+use crate::account::{Attributes, attribute};
 use crate::body::Members;
 use crate::call::{Call, Outcome};
 use crate::error::Refusal;
@@ -325,12 +326,10 @@ pub(crate) async fn list(state: Arc<State>, call: Arc<Call>) -> Outcome {
 
 /// The end user of that identifier or name.
 fn user_named(state: &State, name: &str) -> Option<PrincipalId> {
-    let id = ids::parse_user(name);
-    let found = state.engine.find_principals(state.realm, |record| {
-        let is_named = Some(record.id) == id || username(record) == name;
-        record.kind == PrincipalKind::EndUser && is_named
-    });
-    found.first().map(|entry| entry.record().id)
+    let by_id = ids::parse_user(name).and_then(|id| crate::grants::find(state, id));
+    let found = by_id.or_else(|| by_name(state, name));
+    let found = found.filter(|entry| entry.record().kind == PrincipalKind::EndUser);
+    found.map(|entry| entry.record().id)
 }
 
 pub(crate) async fn update(state: Arc<State>, call: Arc<Call>) -> Outcome {

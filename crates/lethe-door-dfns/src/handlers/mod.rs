@@ -1,6 +1,8 @@
 //! One function for each operation: parse, ask the engine, render.
 
 pub(crate) mod actions;
+pub(crate) mod codes;
+pub(crate) mod credentials;
 pub(crate) mod delegate;
 pub(crate) mod delete;
 pub(crate) mod keys;
@@ -9,6 +11,9 @@ pub(crate) mod organization;
 pub(crate) mod pats;
 pub(crate) mod people;
 pub(crate) mod permissions;
+pub(crate) mod proof;
+pub(crate) mod recovery;
+pub(crate) mod registration;
 pub(crate) mod service_accounts;
 pub(crate) mod sessions;
 pub(crate) mod shares;

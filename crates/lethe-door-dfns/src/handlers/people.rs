@@ -130,7 +130,8 @@ pub(crate) fn force(call: &Call) -> Result<(), Refusal> {
     members.finish()
 }
 
-fn is_person(record: &PrincipalRecord) -> bool {
+/// Whether it is no program.
+pub(crate) fn is_person(record: &PrincipalRecord) -> bool {
     matches!(record.kind, PrincipalKind::EndUser | PrincipalKind::User)
 }
 

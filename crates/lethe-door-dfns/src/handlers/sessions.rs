@@ -1,47 +1,57 @@
-//! How users come in: registered and logged in by a service account that speaks for them, or by
-//! their own key.
+//! How users come in: logged in by a service account that speaks for them, or by their own key.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lethe_engine::record::{PrincipalKind, PrincipalRecord};
-use lethe_engine::{EngineError, NewCredential, NewCredentialKind, PrincipalEntry};
-use lethe_types::PrincipalId;
+use lethe_engine::PrincipalEntry;
+use lethe_engine::record::{Credential, PrincipalKind, PrincipalRecord};
+use lethe_types::{PrincipalId, UnixMillis};
 use serde_json::{Value, json};
 
-use super::actions::{answer_of, unless_proven, written};
-use super::people::{NAME_CHARACTERS_MAX, new_user};
-use super::service_accounts::EXTERNAL_CHARACTERS_MAX;
+use super::actions::{answer_of, written};
+use super::people::is_person;
+use super::proof::{Claim, NO_CREDENTIAL, prove};
+use crate::DOOR;
 use crate::account::{
-    self, ENCRYPTED, KEY_KIND, KeyKind, OF_TOKEN, PEM, TOKEN_KIND, attribute, is_ours, key_kind,
-    text_of, token_kind, username,
+    self, KeyKind, OF_TOKEN, TOKEN_KIND, attribute, is_ours, key_kind, token_kind,
 };
-use crate::actions::{Challenge, Purpose, random_text};
+use crate::actions::{Login, random_text};
 use crate::auth::Identity;
 use crate::call::{Call, Outcome};
+use crate::codes::{self, CodeKind};
 use crate::error::Refusal;
-use crate::factors::{Attested, BASE64URL};
-use crate::ids::{self, Prefix};
+use crate::factors::{Assertion, BASE64URL, NOT_VALID};
+use crate::ids;
 use crate::state::State;
 use crate::tokens::{Named, TokenKind};
-use crate::{DOOR, account as accounts};
 
-/// How long a registration can be finished.
-const REGISTRATION: Duration = Duration::from_secs(3_600);
 /// Most logins of one user at a time; over it the oldest ends.
 const LOGINS_MAX: usize = 16;
-/// Attribute of a temporary token: what a new key has to sign.
-const CHALLENGE: &str = "dfns.challenge";
-const NOT_FOUND: &str = "User not found";
-const NO_CREDENTIAL: &str = "User does not have a credential that can be used for the application.";
+/// Most registrations, or recoveries, of one user that are begun at a time.
+const BEGUN_MAX: usize = 4;
+pub(crate) const USER_NOT_FOUND: &str = "User not found";
+/// With what people log in. What its owner encrypted is shown to nobody who has proven nothing.
+const OPEN_KINDS: &[KeyKind] = &[KeyKind::Fido2, KeyKind::Key];
+/// The same for who has brought a code.
+const KINDS_WITH_CODE: &[KeyKind] = &[KeyKind::Fido2, KeyKind::Key, KeyKind::PasswordProtectedKey];
 
 /// Only programs speak for others.
 pub(crate) fn service_accounts_only(identity: &Identity) -> Result<(), Refusal> {
     match identity.token_kind {
         TokenKind::ServiceAccount => Ok(()),
-        TokenKind::Login | TokenKind::Pat | TokenKind::Temporary => {
+        TokenKind::Login | TokenKind::Pat | TokenKind::Recovery | TokenKind::Temporary => {
             Err(Refusal::forbidden("only a service account may do this"))
+        }
+    }
+}
+
+/// Who makes programs does so in person, or is one.
+pub(crate) fn no_personal_token(identity: &Identity) -> Result<(), Refusal> {
+    match identity.token_kind {
+        TokenKind::Login | TokenKind::ServiceAccount => Ok(()),
+        TokenKind::Pat | TokenKind::Recovery | TokenKind::Temporary => {
+            Err(Refusal::forbidden("a personal access token may not do this"))
         }
     }
 }
@@ -50,25 +60,22 @@ pub(crate) fn service_accounts_only(identity: &Identity) -> Result<(), Refusal> 
 pub(crate) fn people_only(identity: &Identity) -> Result<(), Refusal> {
     match identity.token_kind {
         TokenKind::Login => Ok(()),
-        TokenKind::Pat | TokenKind::ServiceAccount | TokenKind::Temporary => {
+        TokenKind::Pat | TokenKind::Recovery | TokenKind::ServiceAccount | TokenKind::Temporary => {
             Err(Refusal::forbidden("only a user who is logged in may do this"))
         }
     }
 }
 
-/// What a new key has to sign: the base64url of an identifier.
-pub(crate) fn new_key_challenge(state: &State) -> Result<String, Refusal> {
-    let id = ids::id(Prefix::Cluster, &ids::random(&*state.entropy)?).replacen("cl-", "ch-", 1);
-    Ok(base64::Engine::encode(&BASE64URL, id))
-}
-
-/// Makes a token of a user, and ends the oldest of their logins if there are too many.
-async fn token_for(
+/// Makes a token of a user, and ends the oldest of that kind if there are too many.
+///
+/// # Errors
+/// The engine's.
+pub(crate) async fn token_for(
     state: &State,
     user: PrincipalId,
     kind: TokenKind,
     lifetime: Duration,
-    more: BTreeMap<Box<str>, Box<[u8]>>,
+    more: account::Attributes,
 ) -> Result<String, Refusal> {
     let caller = state.system()?;
     let now = state.clock.now();
@@ -76,151 +83,42 @@ async fn token_for(
     let same = entry.record().credentials.iter().filter(|one| token_kind(one) == Some(kind));
     let mut same: Vec<_> = same.collect();
     same.sort_by_key(|one| (one.is_live(now), one.created));
-    let ended = same.len().saturating_sub(LOGINS_MAX - 1);
+    let most = match kind {
+        TokenKind::Login | TokenKind::Pat | TokenKind::ServiceAccount => LOGINS_MAX,
+        TokenKind::Recovery | TokenKind::Temporary => BEGUN_MAX,
+    };
+    let ended = same.len().saturating_sub(most - 1);
     for old in same.iter().take(ended) {
         state.engine.remove_credential(&caller, user, old.id).await?;
     }
     let mut attributes = more;
     attributes.insert(TOKEN_KIND.into(), attribute(kind.as_str()));
-    let new = NewCredential {
+    let new = lethe_engine::NewCredential {
         name: kind.as_str().into(),
         lifetime: Some(lifetime),
         attributes,
-        kind: NewCredentialKind::Bearer,
+        kind: lethe_engine::NewCredentialKind::Bearer,
     };
     let (_, token, _) = state.engine.add_credential(&caller, user, new).await?;
     let end = now.saturating_add(lifetime);
     Ok(state.issuer.mint(Named { user, token }, kind, now, end)?)
 }
 
-fn by_name(state: &State, name: &str) -> Option<Arc<PrincipalEntry>> {
-    let is_it = |record: &PrincipalRecord| is_ours(record) && username(record) == name;
-    state.engine.find_principals(state.realm, is_it).into_iter().next()
+/// The user of that name.
+pub(crate) fn by_name(state: &State, name: &str) -> Option<Arc<PrincipalEntry>> {
+    let found = state.engine.principal_by_login(state.realm, name);
+    found.filter(|entry| is_ours(entry.record()))
 }
 
-pub(crate) async fn register_delegated(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    let mut members = call.members()?;
-    let email = members.sized_text("email", 1, NAME_CHARACTERS_MAX)?;
-    let email = email.ok_or_else(|| members.refuse("email", "is required"))?;
-    if members.needed_text("kind")? != "EndUser" {
-        return Err(members.refuse("kind", "must be EndUser"));
-    }
-    let external = members.sized_text("externalId", 1, EXTERNAL_CHARACTERS_MAX)?;
-    members.finish()?;
-    let kind = PrincipalKind::EndUser;
-    // Whoever may do this need not manage anybody else.
-    let made = new_user(&state, &state.system()?, kind, &email, external.as_deref()).await?;
-    let user = made.record().id;
-    let challenge = new_key_challenge(&state)?;
-    let more = BTreeMap::from([(CHALLENGE.into(), attribute(&challenge))]);
-    let token = token_for(&state, user, TokenKind::Temporary, REGISTRATION, more).await?;
-    let factors = json!(["Key", "PasswordProtectedKey"]);
-    Ok(json!({
-        "user": {"id": ids::user(user), "displayName": email, "name": email},
-        "temporaryAuthenticationToken": token,
-        "challenge": challenge,
-        "rp": {"id": state.settings.relying_party, "name": state.settings.issuer},
-        "supportedCredentialKinds": {"firstFactor": factors, "secondFactor": []},
-        "authenticatorSelection": {
-            "residentKey": "required",
-            "requireResidentKey": true,
-            "userVerification": "required",
-        },
-        "attestation": "none",
-        "pubKeyCredParams": [
-            {"type": "public-key", "alg": -7},
-            {"type": "public-key", "alg": -257},
-        ],
-        "excludeCredentials": [],
-        "otpUrl": "",
-    })
-    .into())
+/// The person of that name who may come in, if the organization is this one.
+pub(crate) fn live_person(state: &State, org: &str, name: &str) -> Option<Arc<PrincipalEntry>> {
+    let found = by_name(state, name).filter(|_| org == ids::org(state.realm));
+    found.filter(|entry| is_person(entry.record()) && entry.record().is_live(state.clock.now()))
 }
 
-pub(crate) async fn register(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    let identity = call.identity()?;
-    let mut members = call.members()?;
-    let mut first = members.needed_object("firstFactorCredential")?;
-    let recovery = members.object("recoveryCredential")?;
-    if members.has("secondFactorCredential") {
-        return Err(members.refuse("secondFactorCredential", "is not asked for at this server"));
-    }
-    members.finish()?;
-    let token = identity.token_credential()?;
-    let challenge = text_of(&token.attributes, CHALLENGE).ok_or_else(Refusal::not_authorized)?;
-    let key = Attested::parse(&mut first, challenge)?;
-    first.finish()?;
-    if key.kind == KeyKind::RecoveryKey {
-        return Err(Refusal::field("firstFactorCredential", "must not be a recovery key"));
-    }
-    let recovery = recovery
-        .map(|mut members| {
-            let key = Attested::parse(&mut members, challenge)?;
-            members.finish()?;
-            match key.kind {
-                KeyKind::RecoveryKey => Ok(key),
-                KeyKind::Key | KeyKind::PasswordProtectedKey => {
-                    Err(Refusal::unauthorized("Credential cannot be used as a recovery factor."))
-                }
-            }
-        })
-        .transpose()?;
-    let user = identity.caller.principal();
-    let kind = key.kind;
-    let made = add_key(&state, user, key, "Default Credential").await?;
-    if let Some(recovery) = recovery {
-        add_key(&state, user, recovery, "Recovery Credential").await?;
-    }
-    // It is good for one registration.
-    state.engine.remove_credential(&state.system()?, user, identity.token).await?;
-    let uuid = ids::credential(made);
-    let record = identity.caller.record();
-    Ok(json!({
-        "credential": {"uuid": uuid, "kind": kind.as_str(), "name": "Default Credential"},
-        "user": {
-            "id": ids::user(user),
-            "username": username(record),
-            "orgId": ids::org(state.realm),
-        },
-    })
-    .into())
-}
-
-/// Gives a user a key.
-///
-/// # Errors
-/// 409 if some key has its name.
-pub(crate) async fn add_key(
-    state: &State,
-    user: PrincipalId,
-    key: Attested,
-    name: &str,
-) -> Result<lethe_types::CredentialId, Refusal> {
-    let mut attributes = BTreeMap::from([
-        (KEY_KIND.into(), attribute(key.kind.as_str())),
-        (PEM.into(), attribute(&key.key.pem)),
-    ]);
-    if let Some(encrypted) = &key.encrypted_private_key {
-        attributes.insert(ENCRYPTED.into(), attribute(encrypted));
-    }
-    let new = NewCredential {
-        name: name.into(),
-        lifetime: None,
-        attributes,
-        kind: NewCredentialKind::PublicKey {
-            external: account::external(&key.cred_id),
-            scheme: key.key.scheme.as_str().into(),
-            spki_der: key.key.spki_der.into(),
-        },
-    };
-    let made = state.engine.add_credential(&state.system()?, user, new).await;
-    let (_, id, _) = made.map_err(|error| {
-        if !matches!(error, EngineError::NameTaken(_)) {
-            return error.into();
-        }
-        Refusal::conflict("a credential has this credId", json!({"credId": key.cred_id}))
-    })?;
-    Ok(id)
+/// Whether somebody has a key of their own already.
+pub(crate) fn has_key(record: &PrincipalRecord) -> bool {
+    record.credentials.iter().any(|one| key_kind(one).is_some())
 }
 
 pub(crate) async fn log_in_delegated(state: Arc<State>, call: Arc<Call>) -> Outcome {
@@ -231,7 +129,7 @@ pub(crate) async fn log_in_delegated(state: Arc<State>, call: Arc<Call>) -> Outc
         let record = entry.record();
         record.kind == PrincipalKind::EndUser && record.is_live(state.clock.now())
     });
-    let user = found.ok_or_else(|| Refusal::unauthorized(NOT_FOUND))?.record().id;
+    let user = found.ok_or_else(|| Refusal::unauthorized(USER_NOT_FOUND))?.record().id;
     Ok(json!({"token": login(&state, user).await?}).into())
 }
 
@@ -240,62 +138,137 @@ async fn login(state: &State, user: PrincipalId) -> Result<String, Refusal> {
     token_for(state, user, TokenKind::Login, lifetime, BTreeMap::new()).await
 }
 
-/// The keys that a user logs in with.
-fn keys_of(
-    record: &PrincipalRecord,
-    now: lethe_types::UnixMillis,
-) -> impl Iterator<Item = (&lethe_engine::record::Credential, KeyKind)> {
-    record.credentials.iter().filter_map(move |credential| {
+/// The keys of these kinds that a user logs in with.
+fn keys_of<'a>(
+    record: &'a PrincipalRecord,
+    kinds: &[KeyKind],
+    now: UnixMillis,
+) -> Vec<(&'a Credential, KeyKind)> {
+    let own = record.credentials.iter().filter_map(|credential| {
         let kind = key_kind(credential).filter(|_| credential.is_live(now))?;
         let is_free = credential.attributes.get(OF_TOKEN).is_none();
-        // What its owner encrypted is shown to nobody who has proven nothing.
-        (is_free && kind == KeyKind::Key).then_some((credential, kind))
-    })
+        (is_free && kinds.contains(&kind)).then_some((credential, kind))
+    });
+    own.collect()
 }
 
+/// Whether there is such a user, the answer does not tell: for a name that nobody has, it holds a
+/// key that nobody has, always the same one.
 pub(crate) async fn log_in_init(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let mut members = call.members()?;
     let org = members.needed_text("orgId")?;
-    let name = members.needed_text("username")?;
-    if members.has("loginCode") {
-        return Err(members.refuse("loginCode", "is not supported by this server"));
-    }
+    let name = members.text("username")?;
+    let code = members.text("loginCode")?;
     members.finish()?;
     let now = state.clock.now();
-    let found = by_name(&state, &name).filter(|entry| {
-        let is_person = entry.record().kind != PrincipalKind::ServiceAccount;
-        org == ids::org(state.realm) && is_person && entry.record().is_live(now)
-    });
-    let entry = found.ok_or_else(|| Refusal::unauthorized(NOT_FOUND))?;
-    let text = base64::Engine::encode(&BASE64URL, random_text(&*state.entropy)?);
-    let challenge = Challenge {
-        user: entry.record().id,
-        token: None,
-        text: text.clone(),
-        purpose: Purpose::Login,
+    let Some(name) = name else {
+        if code.is_some() {
+            return Err(Refusal::field("username", "is required with a loginCode"));
+        }
+        return challenge(&state, Login::Anybody, Vec::new(), None);
     };
-    let identifier = state.actions.login(challenge, &*state.entropy, now)?;
-    Ok(written(&state, keys_of(entry.record(), now), &text, &identifier).into())
+    let found = live_person(&state, &org, &name);
+    let kinds = match &code {
+        None => OPEN_KINDS,
+        Some(code) => {
+            let user = found.as_ref().map(|entry| entry.record().id);
+            codes::take(&state, user, CodeKind::Login, code).await?;
+            KINDS_WITH_CODE
+        }
+    };
+    // For everybody, so that the time that it takes tells nothing.
+    let decoy = Decoy::of(&state, &org, &name)?;
+    let Some(entry) = found else {
+        return challenge(&state, Login::Nobody, Vec::new(), Some(&decoy));
+    };
+    let keys = keys_of(entry.record(), kinds, now);
+    let login = Login::User { user: entry.record().id, kinds };
+    challenge(&state, login, keys, Some(&decoy))
+}
+
+/// The answer that holds the challenge of a login; the decoy stands where a user has no key.
+fn challenge(
+    state: &State,
+    login: Login,
+    keys: Vec<(&Credential, KeyKind)>,
+    decoy: Option<&Decoy>,
+) -> Outcome {
+    let text = base64::Engine::encode(&BASE64URL, random_text(&*state.entropy)?);
+    let now = state.clock.now();
+    let identifier = state.actions.login(login, text.clone(), &*state.entropy, now)?;
+    let is_empty = keys.is_empty();
+    let mut value = written(state, keys.into_iter(), &text, &identifier);
+    match decoy {
+        Some(decoy) if is_empty => decoy.put(&mut value),
+        Some(_) => {}
+        // Any passkey of this relying party: the browser asks which.
+        None => value["supportedCredentialKinds"] = supported("Fido2"),
+    }
+    Ok(value.into())
+}
+
+fn supported(kind: &str) -> Value {
+    json!([{"kind": kind, "factor": "first", "requiresSecondFactor": false}])
+}
+
+/// A key that nobody has, which looks like one.
+struct Decoy {
+    kind: KeyKind,
+    cred_id: String,
+}
+
+impl Decoy {
+    fn of(state: &State, org: &str, name: &str) -> Result<Self, Refusal> {
+        let bytes = state.issuer.derived(&json!(["login", org, name]).to_string())?;
+        // Half of those who are not there have passkeys.
+        let kind = if bytes[0] & 1 == 0 { KeyKind::Fido2 } else { KeyKind::Key };
+        let id = lethe_crypto::hash::sha256(&[b"credId", &bytes]);
+        Ok(Self { kind, cred_id: base64::Engine::encode(&BASE64URL, id) })
+    }
+
+    fn put(&self, value: &mut Value) {
+        let list = if self.kind == KeyKind::Fido2 { "webauthn" } else { "key" };
+        value["allowCredentials"][list] = json!([{"type": "public-key", "id": self.cred_id}]);
+        value["supportedCredentialKinds"] = supported(self.kind.as_str());
+    }
 }
 
 pub(crate) async fn log_in(state: Arc<State>, call: Arc<Call>) -> Outcome {
     let (identifier, assertion) = answer_of(call.members()?)?;
     let now = state.clock.now();
-    let challenge = state.actions.take_login(&identifier, now);
-    let challenge = challenge.ok_or_else(|| Refusal::bad("Challenge token is not valid."))?;
+    let taken = state.actions.take_login(&identifier, now);
+    let (login_of, text) = taken.ok_or_else(|| Refusal::bad(NOT_VALID))?;
     let request = call.request.head.request_id.to_bytes();
-    let caller = state.engine.caller_of(state.realm, challenge.user, None, DOOR, request)?;
-    let refused = || Refusal::unauthorized(NO_CREDENTIAL);
-    let key = keys_of(caller.record(), now)
-        .find(|(key, kind)| account::is_called(key, &assertion.cred_id) && *kind == assertion.kind);
-    let (key, _) = key.filter(|_| assertion.answers(&challenge.text)).ok_or_else(refused)?;
-    let scheme = accounts::public_key(key).and_then(|(own, _)| assertion.scheme(own));
-    let message = assertion.client_data.as_bytes();
-    let scheme = Some(scheme.ok_or_else(refused)?);
-    let checked =
-        state.engine.verify_signature_of(&caller, key.id, scheme, message, &assertion.signature);
-    checked.map_err(|error| unless_proven(error, refused()))?;
-    Ok(json!({"token": login(&state, challenge.user).await?}).into())
+    let Some((user, kinds)) = who(&state, login_of, &assertion) else {
+        state.engine.refuse_anonymous(DOOR, request)?;
+        return Err(Refusal::unauthorized(NO_CREDENTIAL));
+    };
+    let caller = state.engine.caller_of(state.realm, user, None, DOOR, request)?;
+    let keys = keys_of(caller.record(), kinds, now);
+    let claim = Claim { caller: &caller, op: call.op, assertion: &assertion, challenge: &text };
+    prove(&state, &claim, keys).await?;
+    Ok(json!({"token": login(&state, user).await?}).into())
+}
+
+/// Who says that they log in, and with which kinds of keys they may.
+fn who(
+    state: &State,
+    login: Login,
+    assertion: &Assertion,
+) -> Option<(PrincipalId, &'static [KeyKind])> {
+    match login {
+        Login::Nobody => None,
+        Login::User { user, kinds } => Some((user, kinds)),
+        Login::Anybody => {
+            let said = assertion.authenticator.as_ref()?;
+            // Without it nothing says whose passkey that is.
+            said.user_handle.as_ref().filter(|handle| !handle.is_empty())?;
+            let name = account::external(&assertion.cred_id);
+            let (user, _) = state.engine.holder_of(state.realm, &name)?;
+            let entry = crate::grants::find(state, user)?;
+            is_person(entry.record()).then_some((user, &[KeyKind::Fido2]))
+        }
+    }
 }
 
 pub(crate) async fn log_out(state: Arc<State>, call: Arc<Call>) -> Outcome {
@@ -311,111 +284,4 @@ pub(crate) async fn log_out(state: Arc<State>, call: Arc<Call>) -> Outcome {
         state.engine.remove_credential(&caller, user, one.id).await?;
     }
     Ok(json!({"message": "success"}).into())
-}
-
-/// The keys of the caller.
-pub(crate) async fn credentials(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    let record = call.caller()?.record();
-    let keys = record.credentials.iter().filter_map(|one| Some((one, key_kind(one)?)));
-    let own = keys.filter(|(one, _)| one.attributes.get(OF_TOKEN).is_none());
-    let now = state.clock.now();
-    let items: Vec<Value> = own
-        .map(|(one, kind)| {
-            json!({
-                "kind": kind.as_str(),
-                "credentialId": account::cred_id(one),
-                "credentialUuid": ids::credential(one.id),
-                "dateCreated": one.created.to_string(),
-                "isActive": one.is_live(now),
-                "name": one.name,
-                "publicKey": text_of(&one.attributes, PEM),
-                "relyingPartyId": state.settings.relying_party,
-                "origin": "",
-            })
-        })
-        .collect();
-    Ok(json!({"items": items}).into())
-}
-
-pub(crate) async fn new_credential_init(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    let mut members = call.members()?;
-    let kind = members.needed_text("kind")?;
-    let kind = KeyKind::named(&kind).ok_or_else(|| {
-        members.refuse("kind", "must be Key, PasswordProtectedKey or RecoveryKey at this server")
-    })?;
-    members.finish()?;
-    let identity = call.identity()?;
-    let now = state.clock.now();
-    let text = new_key_challenge(&state)?;
-    let challenge = Challenge {
-        user: identity.caller.principal(),
-        token: Some(identity.token),
-        text: text.clone(),
-        purpose: Purpose::NewKey,
-    };
-    let identifier = state.actions.challenge(challenge, &*state.entropy, now)?;
-    let name = username(identity.caller.record());
-    Ok(json!({
-        "kind": kind.as_str(),
-        "challenge": text,
-        "challengeIdentifier": identifier,
-        "user": {"id": identity.user_id(), "displayName": name, "name": name},
-        "rp": {"id": state.settings.relying_party, "name": state.settings.issuer},
-        "attestation": "none",
-        "otpUrl": "",
-        "temporaryAuthenticationToken": "",
-    })
-    .into())
-}
-
-pub(crate) async fn new_credential(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    let identity = call.identity()?;
-    let mut members = call.members()?;
-    let name = members.sized_text("credentialName", 1, NAME_CHARACTERS_MAX)?;
-    let name = name.ok_or_else(|| members.refuse("credentialName", "is required"))?;
-    let identifier = members.needed_text("challengeIdentifier")?;
-    let is_own = |challenge: &Challenge| {
-        challenge.token == Some(identity.token) && matches!(challenge.purpose, Purpose::NewKey)
-    };
-    let challenge = state.actions.take_challenge(&identifier, is_own, state.clock.now());
-    let challenge = challenge.ok_or_else(|| Refusal::bad("Challenge token is not valid."))?;
-    let key = Attested::parse(&mut members, &challenge.text)?;
-    members.finish()?;
-    let kind = key.kind;
-    let cred_id = key.cred_id.clone();
-    let made = add_key(&state, identity.caller.principal(), key, &name).await?;
-    Ok(json!({
-        "kind": kind.as_str(),
-        "credentialId": cred_id,
-        "credentialUuid": ids::credential(made),
-        "dateCreated": state.clock.now().to_string(),
-        "isActive": true,
-        "name": name,
-        "relyingPartyId": state.settings.relying_party,
-        "origin": "",
-    })
-    .into())
-}
-
-async fn suspended(state: &State, call: &Call, suspended: bool) -> Outcome {
-    let mut members = call.members()?;
-    let uuid = members.needed_text("credentialUuid")?;
-    members.finish()?;
-    let record = call.caller()?.record();
-    let found = ids::parse_credential(&uuid).and_then(|id| account::find(record, id));
-    let found =
-        found.filter(|one| key_kind(one).is_some() && one.attributes.get(OF_TOKEN).is_none());
-    let details = json!({"credentialUuid": uuid});
-    let found = found.ok_or_else(|| Refusal::not_found("credential not found", details))?;
-    let caller = state.system()?;
-    state.engine.suspend_credential(&caller, record.id, found.id, suspended).await?;
-    Ok(json!({"message": "success"}).into())
-}
-
-pub(crate) async fn activate_credential(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    suspended(&state, &call, false).await
-}
-
-pub(crate) async fn deactivate_credential(state: Arc<State>, call: Arc<Call>) -> Outcome {
-    suspended(&state, &call, true).await
 }

@@ -83,7 +83,11 @@ fn the_published_attestation_holds_and_nothing_else() {
         let body = json!({"credentialKind": "Key", "credentialInfo": {"credId": "mine",
             "clientData": base64url(data), "attestationData": base64url(attestation.to_string())}});
         let Value::Object(map) = body else { unreachable!() };
-        Attested::parse(&mut Members::of_map("", map), challenge)
+        Attested::parse(
+            &mut Members::of_map("", map),
+            &crate::Settings::default().party(),
+            challenge,
+        )
     };
     let made = parse(data, json!({"publicKey": PEM, "signature": signature})).unwrap();
     assert_eq!((made.kind, made.cred_id.as_str()), (KeyKind::Key, "mine"));

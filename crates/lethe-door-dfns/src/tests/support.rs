@@ -28,6 +28,7 @@ pub(crate) struct World {
     pub(crate) engine: Arc<Engine>,
     pub(super) clock: Arc<TestClock>,
     pub(super) audit: Arc<Audit>,
+    numbers: AtomicU64,
 }
 
 /// A door, and a service account that may do everything.
@@ -87,13 +88,19 @@ impl World {
             audit: audit.clone(),
             origin: Some("lethe.test/log".to_owned()),
         });
-        Arc::new(Self { engine: Arc::new(engine.expect("the engine starts")), clock, audit })
+        let engine = Arc::new(engine.expect("the engine starts"));
+        Arc::new(Self { engine, clock, audit, numbers: AtomicU64::new(0) })
     }
 
     /// Lets so much time pass.
     pub(super) fn pass(&self, time: Duration) {
         let milliseconds = u64::try_from(time.as_millis()).expect("a short time");
         self.clock.0.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+
+    /// A number that was not there before.
+    pub(super) fn next(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::SeqCst)
     }
 
     /// An organization of that name.

@@ -348,9 +348,14 @@ fn approved(state: &State, call: &Call) -> Outcome {
     let pid: [u8; 32] = b64::decode_array(pid).ok_or(Failure::BadArgument)?;
     let pairings = state.pairings.lock().clone();
     let known = pairings.into_iter().find(|(_, known)| *known == pid).map(|(kid, _)| kid);
-    let kid = known.ok_or(Failure::NotDone)?;
+    // The device says 406 of these, but they are proofs that failed.
+    let unproven = || {
+        let why = anonymous(state, call, Failure::Unauthorized);
+        if why == Failure::Unauthorized { Failure::NotDone } else { why }
+    };
+    let kid = known.ok_or_else(unproven)?;
     check_authenticator(state, call, kid, &aid)?;
-    let scope = open(&shared, &nonce, sealed).ok_or(Failure::NotDone)?;
+    let scope = open(&shared, &nonce, sealed).ok_or_else(unproven)?;
     let scope = Scope::bounded(&scope, SCOPE_CHARACTERS_MAX + NOTE_CHARACTERS_MAX);
     let scope = scope.and_then(|scope| scope.without_display()).ok_or(Failure::NotDone)?;
     let holder = Holder::External(kid);

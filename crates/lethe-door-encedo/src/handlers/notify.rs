@@ -14,6 +14,7 @@ use crate::broker::{Approval, Pairing, Registration, Session, Verdict};
 use crate::call::{Answer, Call, Outcome, Work};
 use crate::ejwt::Ejwt;
 use crate::error::Failure;
+use crate::handlers::auth::anonymous;
 use crate::kid::Kid;
 use crate::state::State;
 
@@ -33,7 +34,8 @@ fn served(state: &Arc<State>, call: &Arc<Call>, handler: Handler) -> Work {
     let (state, call) = (Arc::clone(state), Arc::clone(call));
     Work::blocking(move || {
         must_serve(&state)?;
-        handler(&state, &call)
+        // Who proves nothing to the broker is in the audit trail, as who proves nothing elsewhere.
+        handler(&state, &call).map_err(|why| anonymous(&state, &call, why))
     })
 }
 
@@ -410,10 +412,10 @@ pub(crate) fn unsubscribe(state: &Arc<State>, call: &Arc<Call>) -> Work {
         must_serve(&state)?;
         let pid: [u8; 32] =
             b64::decode_array(call.body.required("pid")?).ok_or(Failure::BadArgument)?;
-        let who = prover(&state, &call)?;
+        let who = prover(&state, &call).map_err(|why| anonymous(&state, &call, why))?;
         let paired = state.pairings.lock().get(&Kid::of_public_key(&who)).copied();
         if who != eid(&state)? && paired != Some(pid) {
-            return Err(Failure::Unauthorized);
+            return Err(anonymous(&state, &call, Failure::Unauthorized));
         }
         if !subscribed(&state)?.iter().any(|(_, known)| *known == pid) {
             return Err(Failure::NotHere);

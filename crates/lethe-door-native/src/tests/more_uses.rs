@@ -166,6 +166,7 @@ async fn signatures_take_digests_contexts_and_salts() {
     let hash = member(&json(&hash), "hash");
     let (ec, rsa) = (api.key("ecdsa-p256").await, api.key("rsa-2048").await);
     let (ed, k1) = (api.key("ed25519").await, api.key("secp256k1").await);
+    let (lattice, long) = (api.key("ml-dsa-44").await, b64(&[7; 256]));
     for (key, sign, verify) in [
         (&ec, json!({"digest": hash}), json!({"message": "YQ=="})),
         (&k1, json!({"digest": hash}), json!({"message": "YQ=="})),
@@ -184,6 +185,11 @@ async fn signatures_take_digests_contexts_and_salts() {
             json!({"message": "YQ==", "scheme": "ed25519ctx", "context": "YQ=="}),
             json!({"message": "YQ==", "scheme": "ed25519ctx", "context": "YQ=="}),
         ),
+        (
+            &lattice,
+            json!({"message": "YQ==", "context": "YQ=="}),
+            json!({"message": "YQ==", "scheme": "ml-dsa-44", "context": "YQ=="}),
+        ),
     ] {
         let signed = post(&api, key, "sign", &sign).await;
         assert_eq!(signed["recovery_id"].is_number(), key == &k1, "{signed}");
@@ -200,6 +206,8 @@ async fn signatures_take_digests_contexts_and_salts() {
         (&rsa, json!({"message": "", "salt_bytes": 70_000}), "malformed-json", "salt_bytes"),
         (&k1, json!({"message": "", "aux_random": "AAAA"}), "invalid-field", "aux_random"),
         (&ed, json!({"message": "", "scheme": "ed25519ctx"}), "invalid-field", "context"),
+        (&lattice, json!({"message": "", "context": long}), "invalid-field", "context"),
+        (&lattice, json!({"digest": hash}), "invalid-field", "scheme"),
     ] {
         refused(&api, key, "sign", &body, code, field).await;
     }

@@ -14,6 +14,7 @@ use lethe_types::{BackupId, UnixMillis};
 use super::Committer;
 use super::batch::{Batch, SOFTWARE, leaves_that_go, put};
 use super::log_writes;
+use crate::followers::Awaited;
 use crate::journal::{JournalSegment, RootChange};
 use crate::ops::BackupError;
 use crate::shared::SignedHead;
@@ -21,6 +22,8 @@ use crate::{EngineError, failpoint, keys};
 
 /// How often a step of slot or journal is tried before the committer halts.
 const ATTEMPTS_MAX: usize = 3;
+/// A segment of the journal that is larger is replaced while a copy follows.
+const JOURNAL_ROLL_BYTES: u64 = 16 * 1_048_576;
 
 /// A backup whose root is kept; nothing is copied yet.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +155,9 @@ impl Committer {
             }
         };
         self.image = image;
+        self.root_changed();
         self.shared.note_retained(&self.image);
+        failpoint::hit("slot.image_replaced");
         self.drop_idle_journal();
         Ok(())
     }
@@ -188,6 +193,35 @@ impl Committer {
         applied.map_err(|_| self.halted_for_backup("the log grew beside the committer"))?;
         self.show_head(head);
         Ok(())
+    }
+}
+
+/// Copies that follow.
+impl Committer {
+    /// What was committed last is held by every copy that follows, before anybody is answered and,
+    /// if the root changes, before the old one goes. One that is late is dropped.
+    pub(super) fn wait_for_followers(&mut self, root_changes: bool) {
+        let awaited = self.shared.followers.wait_for(self.revision, || self.shared.clock.now());
+        if root_changes {
+            self.is_followed = awaited == Awaited::Held;
+        }
+    }
+
+    /// Begins a new segment of the journal once the old one is large: a copy that follows needs
+    /// what comes after the state that it has. What fails is tried again.
+    pub(super) fn roll_followed_journal(&mut self) {
+        let epoch = self.image.current.epoch;
+        let is_due = self.journal.as_ref().is_some_and(|journal| {
+            journal.length_bytes() > JOURNAL_ROLL_BYTES
+                && journal.newest().is_some_and(|segment| segment.epoch < epoch)
+        });
+        if !is_due || self.has_unsettled() || !self.shared.followers.hold(self.revision) {
+            return;
+        }
+        let log_size = self.shared.log.read().size();
+        if self.begin_segment(JournalSegment { epoch, log_size }).is_ok() {
+            self.drop_idle_journal();
+        }
     }
 }
 
@@ -288,9 +322,10 @@ impl Committer {
     pub(super) fn drop_idle_journal(&mut self) {
         let oldest_kept = self.image.retained.iter().map(|entry| entry.epoch).min();
         let Some(journal) = &mut self.journal else { return };
-        // A backup without a window lasts until the root changes.
+        // A backup without a window lasts until the root changes, and a copy that follows, longer.
         let lasting = journal.newest().map(|segment| segment.epoch);
-        let lasting = lasting.filter(|epoch| *epoch == self.image.current.epoch);
+        let lasting =
+            lasting.filter(|epoch| self.is_followed || *epoch == self.image.current.epoch);
         let oldest = oldest_kept.into_iter().chain(lasting).min();
         // A segment that stays costs space alone.
         let _dropped_or_later = journal.keep_from(oldest);

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use lethe_erasure::slot::Remnants;
 use lethe_erasure::tree::{
     Committed, Erased, NewRoot, RootAhead, RootWritten, RootWrittenAhead, Staged,
 };
-use lethe_log::{ErasureNote, FullTile, Hash, Prover, StagedAppend, leaf_hash};
+use lethe_log::{
+    ErasureNote, FullTile, Hash, LostReplicas, Prover, RecoveryShares, StagedAppend, leaf_hash,
+};
 use lethe_store::{Batch as StoreBatch, Revision, StoreError, Write};
 use lethe_types::{BatchId, RealmId};
 
@@ -78,6 +81,7 @@ impl Committer {
         let (revision, ahead) = self.commit_beside_slot(&staged, writes, change.as_ref())?;
         failpoint::hit("commit.durable");
         self.journal_committed(change.as_ref(), ahead.is_some(), told)?;
+        self.wait_for_followers(staged.needs_root_change());
         self.settled();
         self.shared.idempotency.forget(&forgotten);
         let erasure_note = self.finish_tree(batch, staged, ahead, pieces_count)?;
@@ -123,12 +127,14 @@ impl Committer {
         let mut write = || {
             // What a restore must destroy again is known before the root that it needs is. If
             // journal or slot fail, both are written after the commit.
-            if let (Some(journal), Some(change)) = (journal.as_deref_mut(), change)
-                && journal.write(Some(change)).is_err()
-            {
-                return;
+            if let (Some(journal), Some(change)) = (journal.as_deref_mut(), change) {
+                if journal.write(Some(change)).is_err() {
+                    return;
+                }
+                failpoint::hit("commit.journaled");
             }
             written = ahead.take().and_then(|ahead| ahead.write(slot).ok());
+            failpoint::hit("slot.root_ahead");
         };
         let committed = store.commit_beside(batch_of(writes), &mut write);
         Ok((self.settle_outcome(committed)?, written))
@@ -208,6 +214,7 @@ impl Committer {
         let applied = self.shared.tree.write().apply(erased);
         let applied = applied.map_err(|_| self.halted_by(beside))?;
         self.image = applied.image;
+        self.root_changed();
         self.shared.note_retained(&self.image);
         self.drop_idle_journal();
         let note = self.sign_erasure(epoch_from, epoch_to)?;
@@ -271,6 +278,7 @@ impl Committer {
         epoch_from: u64,
         epoch_to: u64,
     ) -> Result<Arc<str>, EngineError> {
+        let (lost_replicas, recovery_shares) = told_of(self.slot.remnants());
         let note = ErasureNote {
             tree_id: self.shared.tree_id,
             epoch_from,
@@ -278,6 +286,8 @@ impl Committer {
             irrecoverable_since: self.shared.clock.now().max(self.last_entry_time),
             slot: self.slot_fact(self.image.generation),
             recoverable_from_backups_until: self.recoverable_until(epoch_from),
+            lost_replicas,
+            recovery_shares,
         };
         let text = note.sign(&self.signer);
         let text: Arc<str> = text.map_err(|_| self.halted_by("an erasure note"))?.into();
@@ -405,9 +415,22 @@ impl Committer {
             }
         }
         for submission in again {
-            self.commit_batch(vec![submission]);
+            self.commit_paced(vec![submission]);
         }
     }
+}
+
+/// What an erasure note tells of what the slot could not reach.
+pub(crate) fn told_of(remnants: Remnants) -> (Option<LostReplicas>, Option<RecoveryShares>) {
+    let lost = remnants
+        .lost
+        .map(|lost| LostReplicas { count: lost.replicas, up_to_generation: lost.up_to_generation });
+    let shares = remnants.shares.map(|shares| RecoveryShares {
+        needed: shares.needed,
+        number: shares.number,
+        made: shares.made,
+    });
+    (lost, shares)
 }
 
 /// The leaves that a batch cuts and no tombstone lists, for a start that has to cut them again.

@@ -22,6 +22,7 @@ mod current;
 mod draft;
 mod erase;
 mod outcome;
+mod pace;
 mod settle;
 mod submission;
 
@@ -43,8 +44,9 @@ use batch::Batch;
 pub(crate) use batch::SOFTWARE;
 pub(crate) use current::{alias_is_free, name_is_free};
 pub(crate) use draft::push_history;
-pub(crate) use erase::log_writes;
+pub(crate) use erase::{log_writes, told_of};
 pub(crate) use outcome::{Committed, Made, ReceiptParts};
+use pace::Pace;
 use settle::Unsettled;
 pub(crate) use submission::{
     AliasHistory, Change, CommitError, Destroy, DestroyVersion, DocumentStep, ImportKeyUpdate,
@@ -74,7 +76,7 @@ pub(crate) struct Owned {
     pub(crate) slot: Box<dyn ErasableSlot>,
     pub(crate) image: SlotImage,
     pub(crate) allocator: Allocator,
-    pub(crate) signer: LogSigner,
+    pub(crate) signer: Arc<LogSigner>,
     pub(crate) guard: Box<dyn HeadGuard>,
     pub(crate) journal: Option<Journal>,
 }
@@ -84,7 +86,7 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     slot: Box<dyn ErasableSlot>,
     allocator: Allocator,
-    signer: LogSigner,
+    signer: Arc<LogSigner>,
     unsettled: Unsettled,
     /// Of the newest commit. This thread is the only writer.
     revision: Revision,
@@ -93,8 +95,13 @@ pub(crate) struct Committer {
     guard: Guard,
     /// `None` without a place for it: then there are no backups.
     journal: Option<Journal>,
+    /// Whether the newest segment of the journal is still of use to a copy that follows, although
+    /// the root changed since it began: the copy has that change.
+    is_followed: bool,
     /// The newest signed head, if it is not shown yet.
     hidden_head: Option<Arc<SignedHead>>,
+    /// What waits for a slot that wears out.
+    pace: Pace,
     /// No erasure note says an earlier time than the log entries before it.
     last_entry_time: UnixMillis,
 }
@@ -205,10 +212,18 @@ impl Committer {
             revision,
             image,
             guard: Guard { place: guard, size: 0, kept: Duration::ZERO },
+            // Until the root changes: a copy that followed before the start may be as good as new.
+            is_followed: true,
             journal,
             hidden_head: None,
+            pace: Pace::default(),
             last_entry_time: UnixMillis(0),
         }
+    }
+
+    /// The key of the log, for notes that are signed beside the committer.
+    pub(crate) fn signer(&self) -> Arc<LogSigner> {
+        self.signer.clone()
     }
 
     fn run(mut self, receiver: &Receiver<Work>) {
@@ -222,9 +237,14 @@ impl Committer {
                 }
                 Err(RecvTimeoutError::Timeout) => self.settle_when_idle(),
                 Err(RecvTimeoutError::Disconnected) => {
+                    let resting = self.take_resting();
+                    self.commit_batch(resting);
                     self.settle_when_idle();
                     return;
                 }
+            }
+            if self.is_rested_work() {
+                self.commit_paced(Vec::new());
             }
         }
     }
@@ -236,12 +256,23 @@ impl Committer {
             match work {
                 Work::Change(submission) => group.push(submission),
                 Work::Errand(errand) => {
-                    self.commit_batch(std::mem::take(&mut group));
+                    self.commit_paced(std::mem::take(&mut group));
                     errand(self);
                 }
             }
         }
-        self.commit_batch(group);
+        self.commit_paced(group);
+    }
+
+    /// Commits what can be committed now.
+    fn commit_paced(&mut self, submissions: Vec<Submission>) {
+        let mut ready = self.paced(submissions);
+        // What waited may be more than one commit takes, together with what came now.
+        let later = ready.split_off(ready.len().min(COMMIT_BATCH_PLANS_MAX));
+        self.commit_batch(ready);
+        if !later.is_empty() {
+            self.commit_paced(later);
+        }
     }
 
     pub(crate) fn commit_batch(&mut self, submissions: Vec<Submission>) {
@@ -302,6 +333,7 @@ impl Committer {
         if head.size != self.guard.size && self.guard.place.keep(head).is_ok() {
             self.guard.size = head.size;
         }
+        self.roll_followed_journal();
     }
 
     /// Nothing more is changed until a restart has found out where store and slot stand.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lethe_crypto::registry::{Algorithm, SignatureScheme};
+use lethe_log::{ClientKey, is_person_present, signed_bytes};
 use lethe_types::limits::{APPROVAL_REQUESTS_MAX, APPROVALS_MAX};
 use lethe_types::{ApprovalId, CredentialId, KeyId, Permission, UnixMillis};
 
@@ -247,12 +248,18 @@ pub(crate) fn signed_by(
         return Err(EngineError::EvidenceNotValid("you have no such signing key"));
     };
     let scheme: &str = signed.scheme.map_or(scheme, |scheme| scheme.as_str());
-    if !signature_holds(scheme, spki_der, signed.statement.as_bytes(), &signed.signature) {
+    let authenticator_data = signed.authenticator_data.as_deref();
+    let message = signed_bytes(&signed.statement, authenticator_data);
+    if !signature_holds(scheme, spki_der, &message, &signed.signature) {
         return Err(EngineError::EvidenceNotValid("the signature does not hold"));
+    }
+    if !authenticator_data.is_none_or(is_person_present) {
+        return Err(EngineError::EvidenceNotValid("nobody was present"));
     }
     if let Some(request) = &signed.request {
         let is_own = (request.realm, request.principal) == (caller.realm(), caller.principal());
-        if !is_own || request.is_challenge_of(&signed.statement) != Ok(true) {
+        let kind = ClientKey::of(authenticator_data);
+        if !is_own || request.is_challenge_of(&signed.statement, kind) != Ok(true) {
             return Err(EngineError::EvidenceNotValid("what was signed is another request"));
         }
     }
@@ -264,6 +271,7 @@ pub(crate) fn signed_by(
         public_key_der: spki_der.clone(),
         signature: signed.signature.as_slice().into(),
         request: signed.request.as_ref().map(|request| request.to_text().into()),
+        authenticator_data: signed.authenticator_data.as_deref().map(Into::into),
     };
     // Now, since later nothing could be destroyed with it any more.
     let fits = evidence.to_statement().check();

@@ -61,6 +61,8 @@ pub enum BackupError {
     Base(&'static str),
     /// A change of the installation failed.
     Engine(EngineError),
+    /// As many copies follow the installation as can.
+    Followers,
     /// The journal beside the slot failed; the log may say that a backup was taken.
     Journal(JournalFault),
     /// The installation has no place for a tombstone journal.
@@ -80,6 +82,7 @@ impl fmt::Display for BackupError {
         match self {
             Self::Base(why) => write!(f, "the backup to continue is refused: {why}"),
             Self::Engine(error) => error.fmt(f),
+            Self::Followers => f.write_str("as many copies follow the installation as can"),
             Self::Journal(_) => f.write_str("the tombstone journal beside the slot failed"),
             Self::NoJournal => {
                 f.write_str("there is no place for a tombstone journal, so no backup can be taken")
@@ -104,7 +107,7 @@ impl core::error::Error for BackupError {
             Self::Journal(error) => Some(error.as_ref()),
             Self::Slot(error) => error.source(),
             Self::Store(error) => error.source(),
-            Self::Base(_) | Self::NoJournal | Self::Note | Self::Window => None,
+            Self::Base(_) | Self::Followers | Self::NoJournal | Self::Note | Self::Window => None,
         }
     }
 }
@@ -276,7 +279,7 @@ impl Engine {
     }
 
     /// Has the committer do something between two batches, and waits for what it replies.
-    fn errand<T: Send + 'static>(
+    pub(super) fn errand<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Committer, &mut dyn FnMut(T)) + Send + 'static,
     ) -> Result<T, BackupError> {

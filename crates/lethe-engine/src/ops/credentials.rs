@@ -116,6 +116,56 @@ impl Engine {
         Ok((entry, id, token))
     }
 
+    /// Gives a principal these public keys in the place of all credentials of which `is_gone` says
+    /// so: all of it or nothing. What a principal proves themselves with is never half changed.
+    ///
+    /// # Errors
+    /// As [`Engine::add_credential`]; [`EngineError::InvalidField`] for a credential that is no
+    /// public key.
+    pub async fn replace_credentials(
+        &self,
+        caller: &Caller,
+        principal: PrincipalId,
+        is_gone: impl Fn(&Credential) -> bool,
+        new: Vec<NewCredential>,
+    ) -> Result<(Arc<PrincipalEntry>, Vec<CredentialId>), EngineError> {
+        let now = self.shared.clock.now();
+        let made: Result<Vec<Credential>, EngineError> = new
+            .into_iter()
+            .map(|new| {
+                if !matches!(new.kind, NewCredentialKind::PublicKey { .. }) {
+                    let why = "must be a public key".to_owned();
+                    return Err(EngineError::InvalidField { field: "credential", why });
+                }
+                Ok(self.make_credential(caller, new, now)?.credential)
+            })
+            .collect();
+        let made = match made {
+            Ok(made) => made,
+            Err(error) => {
+                self.audit::<AddCredential>(caller, now, None, Some(&error))?;
+                return Err(error);
+            }
+        };
+        let ids = made.iter().map(|credential| credential.id).collect();
+        let entry = self
+            .change_principal::<AddCredential>(caller, principal, |seen, _| {
+                let mut record = seen.record().clone();
+                if record.revoked.is_some() {
+                    return Err(EngineError::ItemNotFound("principal"));
+                }
+                let lacking = |grant: &Grant| caller.lacks(grant.permissions, grant.scope);
+                if let Some(lacking) = record.grants.iter().find_map(lacking) {
+                    return Err(EngineError::PermissionDenied(lacking));
+                }
+                record.credentials.retain(|credential| !is_gone(credential));
+                record.credentials.extend(made.iter().cloned());
+                Ok(Some((record, EntryType::PrincipalChanged, Vec::new())))
+            })
+            .await?;
+        Ok((entry, ids))
+    }
+
     /// Takes a credential away; a secret of it is erased.
     ///
     /// # Errors

@@ -85,13 +85,22 @@ pub struct SignedRequest {
     pub scheme: Option<SignatureScheme>,
     /// The request that a challenge in the statement stands for, if the caller signed a challenge.
     pub request: Option<ChallengedRequest>,
+    /// The authenticator data, if the caller signed a challenge with a passkey.
+    pub authenticator_data: Option<Vec<u8>>,
 }
 
 impl SignedRequest {
     /// A signature over the very text, by the key's own scheme.
     #[must_use]
     pub fn plain(credential: CredentialId, statement: String, signature: &[u8]) -> Self {
-        Self { credential, statement, signature: signature.to_vec(), scheme: None, request: None }
+        Self {
+            credential,
+            statement,
+            signature: signature.to_vec(),
+            scheme: None,
+            request: None,
+            authenticator_data: None,
+        }
     }
 }
 

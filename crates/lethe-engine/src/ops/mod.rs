@@ -15,6 +15,7 @@ pub(crate) mod due;
 mod events;
 mod export;
 mod find;
+mod follow;
 mod given;
 mod holds;
 mod import;
@@ -42,6 +43,7 @@ pub use documents::{Collection, Document, DocumentChange, DocumentPage, DoorOper
 pub use door_keys::{NumberedPage, TokensChange};
 pub use events::EventReader;
 pub use export::{ExportRequest, ExportTo, Exported, PlainExport, PlainExportRule};
+pub use follow::{Follow, FollowVisit};
 pub use given::GivenVersion;
 pub use holds::HoldRequest;
 pub use import::{ImportKeyRequest, ImportSource};

@@ -195,6 +195,8 @@ pub struct Evidence {
     /// The text of the request that a challenge in the statement stands for, if a challenge was
     /// signed and not the request itself.
     pub request: Option<Box<str>>,
+    /// The authenticator data, if a challenge was signed with a passkey.
+    pub authenticator_data: Option<Box<[u8]>>,
 }
 
 impl Evidence {
@@ -208,6 +210,7 @@ impl Evidence {
             public_key_der: self.public_key_der.to_vec(),
             signature: self.signature.to_vec(),
             request: self.request.as_deref().map(str::to_owned),
+            authenticator_data: self.authenticator_data.as_deref().map(<[u8]>::to_vec),
         }
     }
 }

@@ -19,20 +19,7 @@ pub(super) fn resume(
     let Some(next_index) = journal.resume().map_err(StartError::Journal)? else {
         return Ok(Some(journal));
     };
-    let mut changes: Vec<(u64, Vec<u8>)> = Vec::new();
-    rows(store, keys::JOURNAL, |key, row| {
-        let damaged = StartError::Damaged("a row of the tombstone journal");
-        let Some((epoch, _piece)) = key.split_first_chunk::<8>() else { return Err(damaged) };
-        let epoch = u64::from_be_bytes(*epoch);
-        match changes.last_mut().filter(|(last, _)| *last == epoch) {
-            Some((_, bytes)) => bytes.extend_from_slice(&row.value),
-            None => changes.push((epoch, row.value)),
-        }
-        Ok(())
-    })?;
-    for (_, bytes) in changes {
-        let change = RootChange::from_pieces(&bytes)
-            .map_err(|_| StartError::Damaged("a row of the tombstone journal"))?;
+    for change in unsettled(store)? {
         journal.write(Some(&change)).map_err(StartError::Journal)?;
     }
     // The entries of a change that was made are among them.
@@ -48,6 +35,26 @@ pub(super) fn resume(
         journal.write(None).map_err(StartError::Journal)?;
     }
     Ok(Some(journal))
+}
+
+/// The changes of the root that the store has and that are not settled, oldest first.
+pub(super) fn unsettled(store: &dyn Store) -> Result<Vec<RootChange>, StartError> {
+    let mut changes: Vec<(u64, Vec<u8>)> = Vec::new();
+    rows(store, keys::JOURNAL, |key, row| {
+        let damaged = StartError::Damaged("a row of the tombstone journal");
+        let Some((epoch, _piece)) = key.split_first_chunk::<8>() else { return Err(damaged) };
+        let epoch = u64::from_be_bytes(*epoch);
+        match changes.last_mut().filter(|(last, _)| *last == epoch) {
+            Some((_, bytes)) => bytes.extend_from_slice(&row.value),
+            None => changes.push((epoch, row.value)),
+        }
+        Ok(())
+    })?;
+    let changes = changes.into_iter().map(|(_, bytes)| {
+        RootChange::from_pieces(&bytes)
+            .map_err(|_| StartError::Damaged("a row of the tombstone journal"))
+    });
+    changes.collect()
 }
 
 /// Removes what the journal was told above: the destructions of it are complete.

@@ -30,6 +30,7 @@ use crate::audit::AuditSink;
 use crate::caretaker::{Caretaker, Rounds};
 use crate::committer::{Committer, Owned, Queue};
 use crate::events::Events;
+use crate::followers::Followers;
 use crate::head_guard::{self, HeadGuard};
 use crate::keys;
 use crate::ops::ListCursors;
@@ -118,7 +119,7 @@ impl LogHead {
         [self.size.to_be_bytes().as_slice(), &self.root.0].concat()
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (size, root) = bytes.split_first_chunk::<8>()?;
         Some(Self { size: u64::from_be_bytes(*size), root: Hash(root.try_into().ok()?) })
     }
@@ -183,6 +184,7 @@ impl Engine {
             head: ArcSwap::from_pointee(SignedHead { size, text }),
             unsettled_notes: Mutex::default(),
             events: Arc::new(Events::new(size)),
+            followers: Followers::default(),
             pepper: Pepper::new(&catalogued.pepper),
             cursors: ListCursors::new(&catalogued.pepper)
                 .map_err(|_| StartError::Damaged("the key of list cursors"))?,
@@ -197,7 +199,7 @@ impl Engine {
             slot: parts.slot,
             image: catalogued.image,
             allocator: catalogued.allocator,
-            signer,
+            signer: Arc::new(signer),
             guard: parts.guard,
             journal,
         };

@@ -11,6 +11,7 @@ use lethe_types::{BatchId, RealmId, Secret, TreeId, UnixMillis};
 use super::load::{Loaded, rows};
 use super::{Parts, StartError};
 use crate::catalogue::Catalogue;
+use crate::committer::told_of;
 use crate::idempotency::Idempotency;
 use crate::{keys, system};
 
@@ -148,6 +149,7 @@ fn store_note(
 ) -> Result<(), StartError> {
     let damaged = |_| StartError::Damaged("an erasure note");
     let word = |text: &str| text.parse::<Word>().expect("kinds and classes are words");
+    let (lost_replicas, recovery_shares) = told_of(parts.slot.remnants());
     let note = ErasureNote {
         tree_id: tree.tree_id(),
         epoch_from: tree.epoch() - 1,
@@ -161,6 +163,8 @@ fn store_note(
         recoverable_from_backups_until: image
             .recoverable_until_s(tree.epoch() - 1)
             .map(|seconds| UnixMillis(seconds.saturating_mul(1_000))),
+        lost_replicas,
+        recovery_shares,
     };
     let text = note.sign(signer).map_err(|_| ()).map_err(damaged)?;
     parts.store.commit(Batch::new().put(keys::erased(tree.epoch()), text.into_bytes()))?;

@@ -32,7 +32,7 @@ pub use loader::RestoreLoader;
 use super::load::{load_log, rows};
 use super::recover::{meta, secret};
 use super::{FORMAT_READY, FORMAT_RESTORING, Parts, StartError};
-use crate::committer::{SOFTWARE, log_writes};
+use crate::committer::{SOFTWARE, log_writes, told_of};
 use crate::head_guard::{self, GuardedHead};
 use crate::journal::{self, Journal, JournalSegment, Replay, RootChange};
 use crate::{failpoint, keys, system};
@@ -88,9 +88,9 @@ pub fn first_revision(note: &BackupNote) -> u64 {
 pub fn restore(work: RestoreParts) -> Result<Restored, RestoreError> {
     let RestoreParts { mut parts, note: signed } = work;
     let note = BackupNote::parse_unverified(&signed).map_err(RestoreError::Note)?;
-    check_rows(&parts, &note)?;
-    let found = root::find(parts.slot.load()?, &note, parts.clock.now())?;
-    let mut tree = open_tree(&parts, &note, &found.root)?;
+    let settled_epoch = check_rows(&parts, &note)?;
+    let found = root::find(parts.slot.load()?, &note, settled_epoch, parts.clock.now())?;
+    let mut tree = open_tree(&parts, &note, &found.roots)?;
     let signer = signer_of(&parts, &tree)?;
     // Only the log that is sealed under the root says who may sign a backup.
     let note = BackupNote::open(&signed, signer.verifier_key()).map_err(RestoreError::Note)?;
@@ -101,10 +101,11 @@ pub fn restore(work: RestoreParts) -> Result<Restored, RestoreError> {
     let (_, pepper) = secret(&parts, &tree, system::PEPPER)?;
     let place = parts.guard.journal().ok_or(RestoreError::NoJournal)?;
     let mac = journal::mac(&pepper);
-    let segment = JournalSegment { epoch: note.epoch, log_size: note.log_size };
-    let replay = Replay::read(&*place, &mac, segment, found.newest.current.epoch)
+    let segment = JournalSegment { epoch: tree.epoch(), log_size: note.log_size };
+    let mut replay = Replay::read(&*place, &mac, segment, found.newest.current.epoch)
         .map_err(|error| RestoreError::Replay(Box::new(error)))?;
     check_head(&parts, note.log_size, &replay)?;
+    let begun = begun_in_copy(&parts, tree.epoch())?;
 
     let mut journal = Journal::new(place, mac);
     journal.resume().map_err(RestoreError::Journal)?;
@@ -115,20 +116,33 @@ pub fn restore(work: RestoreParts) -> Result<Restored, RestoreError> {
     append_log(&parts, &mut log, &replay.entries)?;
     journal.continue_at(log.size());
     head_guard::check(&*parts.guard, &log, &*parts.store)?;
+    for change in begun {
+        // A backup that is older needs to be told of it too.
+        journal.write(Some(&change)).map_err(RestoreError::Journal)?;
+        replay.changes.entry(change.epoch_to).or_insert(change);
+    }
     let cuts = cuts_of(&replay.changes, &tree);
     merge::destroy_again(&*parts.store, &replay.changes, &cuts)?;
     failpoint::hit("restore.destroyed_again");
 
     let before = found.newest.current.epoch;
-    let image = change_root(&mut parts, &mut tree, found.newest, &mut journal, &cuts)?;
+    // A copy that followed may lack the note about its own epoch: it is stored after the change.
+    let opened = tree.epoch();
+    let lacks_note = opened > 1 && parts.store.get(&keys::erased(opened))?.is_none();
+    let noted = replay.changes.keys().copied().chain(lacks_note.then_some(opened));
+    let reached = replay.changes.keys().copied().max().unwrap_or(0).max(before);
+    let change = Change { newest: found.newest, reached, cuts: &cuts };
+    let image = change_root(&mut parts, &mut tree, change, &mut journal)?;
     let last = parts.clock.now().max(newest_entry);
     let ended = Ended { parts: &parts, tree: &tree, image: &image, signer: &signer, now: last };
-    ended.sign_notes(replay.changes.keys().copied())?;
+    ended.sign_notes(noted)?;
     ended.append_entry(&mut log, &mut journal, before)?;
+    failpoint::hit("restore.settled");
     let ready = Batch::new()
         .put(keys::meta("restored"), log.size().to_be_bytes().to_vec())
         .put(keys::meta("format"), FORMAT_READY.to_vec());
     parts.store.commit(ready)?;
+    failpoint::hit("restore.ready");
     let head = GuardedHead { size: log.size(), root: log.root().0 };
     parts.guard.keep(head).map_err(StartError::HeadGuard)?;
     Ok(Restored {
@@ -142,34 +156,52 @@ pub fn restore(work: RestoreParts) -> Result<Restored, RestoreError> {
     })
 }
 
-/// The rows are those of the note's tree and epoch, and nothing else was made of them.
-fn check_rows(parts: &Parts, note: &BackupNote) -> Result<(), RestoreError> {
+/// The rows are those of the note's tree, and nothing else was made of them. Gives the epoch at
+/// which they were settled: in a copy that followed it may be one behind that of the note.
+fn check_rows(parts: &Parts, note: &BackupNote) -> Result<u64, RestoreError> {
     if meta(parts, "format")? != FORMAT_RESTORING {
         return Err(RestoreError::Rows("the store is not one that a backup was loaded into"));
     }
     let tree_id = super::recover::tree_id(parts)?;
-    let epoch = meta(parts, "epoch")?;
-    if tree_id != note.tree_id || epoch != note.epoch.to_be_bytes() {
+    let epoch = meta(parts, "epoch")?.try_into().map(u64::from_be_bytes);
+    let epoch = epoch.map_err(|_| RestoreError::Rows("its epoch cannot be read"))?;
+    if tree_id != note.tree_id || !(epoch..=epoch.saturating_add(1)).contains(&note.epoch) {
         return Err(RestoreError::Rows("its rows are not those of its note"));
     }
-    Ok(())
+    Ok(epoch)
 }
 
-fn open_tree(parts: &Parts, note: &BackupNote, root: &Secret<32>) -> Result<Tree, RestoreError> {
+/// Opens the erasure tree with the first root that does.
+fn open_tree(
+    parts: &Parts,
+    note: &BackupNote,
+    roots: &[(u64, Secret<32>)],
+) -> Result<Tree, RestoreError> {
     let mut nodes = StoredNodes::new();
     rows(&*parts.store, keys::NODE, |key, row| {
         let damaged = || StartError::Damaged("a node of the erasure tree");
         let address = NodeAddress::parse(key).map_err(|_| damaged())?;
         nodes.insert(address, row.value).map_err(|_| damaged())
     })?;
-    let opened = Tree::open(note.tree_id, note.epoch, root, &nodes)
-        .map_err(|_| RestoreError::Rows("its erasure tree does not open under its root"))?;
+    let mut opened = roots
+        .iter()
+        .filter_map(|(epoch, root)| Tree::open(note.tree_id, *epoch, root, &nodes).ok());
+    let opened =
+        opened.next().ok_or(RestoreError::Rows("its erasure tree does not open under its root"))?;
     let leftover = opened.leftover().iter();
     let batch = leftover.fold(Batch::new(), |batch, node| batch.delete(keys::node(node)));
     if !opened.leftover().is_empty() {
         parts.store.commit(batch)?;
     }
     Ok(opened.leftovers_dropped())
+}
+
+/// The changes of the root that a copy that followed has and whose root was not in the slot yet:
+/// they are carried out, as after any crash. Takes the rows that tell of them.
+fn begun_in_copy(parts: &Parts, opened_epoch: u64) -> Result<Vec<RootChange>, RestoreError> {
+    let changes = super::journal::unsettled(&*parts.store)?;
+    super::journal::drop_told(&*parts.store)?;
+    Ok(changes.into_iter().filter(|change| change.epoch_to > opened_epoch).collect())
 }
 
 fn signer_of(parts: &Parts, tree: &Tree) -> Result<LogSigner, RestoreError> {
@@ -213,14 +245,24 @@ fn cuts_of(changes: &std::collections::BTreeMap<u64, RootChange>, tree: &Tree) -
     cuts.filter(|leaf| tree.is_taken(*leaf)).collect()
 }
 
+/// What [`change_root`] is to do.
+struct Change<'a> {
+    /// What the slot holds.
+    newest: SlotImage,
+    /// The newest epoch that was given to any change.
+    reached: u64,
+    /// Leaves that go.
+    cuts: &'a BTreeSet<u64>,
+}
+
 /// A new root, and everything in `cuts` gone under it. What the slot holds then.
 fn change_root(
     parts: &mut Parts,
     tree: &mut Tree,
-    newest: SlotImage,
+    change: Change<'_>,
     journal: &mut Journal,
-    cuts: &BTreeSet<u64>,
 ) -> Result<SlotImage, RestoreError> {
+    let Change { newest, mut reached, cuts } = change;
     // The root of a batch that was cut short, or what is no image at all, is in the way.
     parts.slot.erase_all_but(newest.generation)?;
     let cuts: Vec<u64> = cuts.iter().copied().collect();
@@ -231,7 +273,8 @@ fn change_root(
     }
     let mut image = newest;
     for piece in pieces {
-        let epoch_to = image.current.epoch.saturating_add(1);
+        let epoch_to = reached.saturating_add(1);
+        reached = epoch_to;
         let staged = tree.stage_new_epoch(piece, epoch_to, &*parts.entropy)?;
         let nodes = staged.writes().iter();
         let pending = nodes.fold(Batch::new(), |batch, node| {
@@ -250,6 +293,7 @@ fn change_root(
         let written = written.map_err(|failed| failed.error)?;
         failpoint::hit("restore.root_written");
         let erased = written.erase_old(&mut *parts.slot).map_err(|failed| failed.error)?;
+        failpoint::hit("restore.old_root_erased");
         let applied = tree.apply(erased)?;
         let drops = applied.drops.iter();
         let epoch = Batch::new().put(keys::meta("epoch"), tree.epoch().to_be_bytes().to_vec());
@@ -285,6 +329,7 @@ impl Ended<'_> {
 
     /// The notes of the lost data are lost with it; what they said is true at the latest now.
     fn sign_notes(&self, epochs: impl Iterator<Item = u64>) -> Result<(), RestoreError> {
+        let (lost_replicas, recovery_shares) = told_of(self.parts.slot.remnants());
         let mut batch = Batch::new();
         for epoch_to in epochs {
             let note = ErasureNote {
@@ -294,6 +339,8 @@ impl Ended<'_> {
                 irrecoverable_since: self.now,
                 slot: self.slot_fact(),
                 recoverable_from_backups_until: self.until(epoch_to - 1),
+                lost_replicas,
+                recovery_shares,
             };
             let text = note.sign(self.signer);
             let text = text.map_err(|_| StartError::Damaged("an erasure note"))?;

@@ -9,12 +9,15 @@ mod replacement;
 
 use core::error::Error;
 use core::fmt;
+use core::time::Duration;
 
 pub use image::{
     ImageFault, RETAINED_ENTRIES_MAX, SLOT_ENTRIES_MAX, SLOT_IMAGE_BYTES, SlotEntry, SlotImage,
 };
 pub use mem::MemSlot;
 pub use replacement::{Replaced, Replacement};
+
+use lethe_types::UnixMillis;
 
 use crate::seal::{SealError, SectorFault};
 
@@ -53,6 +56,17 @@ pub trait ErasableSlot: Send {
     /// [`SlotError::NoSuchImage`], with nothing erased, if `generation` is not there for certain.
     /// After [`SlotError::Backend`] and [`SlotError::NotClean`] the old image may still be there.
     fn erase_all_but(&mut self, generation: u64) -> Result<EraseEvidence, SlotError>;
+
+    /// What an erasure that comes to its end now does not reach. For receipts.
+    fn remnants(&self) -> Remnants {
+        Remnants::default()
+    }
+
+    /// How long the root should stay at least before it is changed again, since the medium wears
+    /// out. Most media do not.
+    fn rest(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// What a slot gives at start.
@@ -155,6 +169,35 @@ pub struct EraseEvidence {
     pub method: EraseMethod,
     /// Whether reading after it found nothing.
     pub is_read_back_clean: bool,
+}
+
+/// What lies elsewhere and is not reached by an erasure, or could be thought not to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remnants {
+    /// Replicas that went away with an image that was not erased.
+    pub lost: Option<LostImages>,
+    /// Shares of the key of the seal.
+    pub shares: Option<SealShares>,
+}
+
+/// Replicas of a slot that are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostImages {
+    /// How many, at least one.
+    pub replicas: u32,
+    /// The newest generation that one of them can hold.
+    pub up_to_generation: u64,
+}
+
+/// Recovery shares of the seal's key. They hold no root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealShares {
+    /// How many are enough; 0 if what is recorded of them cannot be read.
+    pub needed: u8,
+    /// How many there are; 0 likewise.
+    pub number: u8,
+    /// When they were made, if that is known.
+    pub made: Option<UnixMillis>,
 }
 
 /// Why a slot did not do what it was asked.

@@ -10,7 +10,7 @@
 use core::fmt;
 
 use lethe_crypto::aead::{NONCE_BYTES, SealKey, TAG_BYTES};
-use lethe_types::{Entropy, Secret, SecretVec, TreeId};
+use lethe_types::{Defence, Entropy, Secret, SecretVec, TreeId};
 use zeroize::Zeroizing;
 
 use super::ErasureError;
@@ -95,7 +95,7 @@ pub fn open_record(
     expected: &RecordHeader,
     blob: &[u8],
 ) -> Result<SecretVec, RecordError> {
-    if RecordHeader::parse(blob)? != *expected {
+    if RecordHeader::parse(blob)? != *expected && !Defence::Place.is_off() {
         return Err(RecordError::OtherRecord);
     }
     let mut nonce = [0; NONCE_BYTES];
@@ -132,6 +132,9 @@ impl core::error::Error for RecordError {}
 
 fn aad(tree_id: TreeId, header: &[u8; HEADER_BYTES]) -> [u8; 52] {
     let mut aad = [0; 52];
+    if Defence::Place.is_off() {
+        return aad;
+    }
     aad[..4].copy_from_slice(b"KREC");
     aad[4..20].copy_from_slice(tree_id.as_bytes());
     aad[20..].copy_from_slice(header);

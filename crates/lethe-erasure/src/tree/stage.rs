@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use lethe_types::{Entropy, Secret, TreeId};
+use lethe_types::{Defence, Entropy, Secret, TreeId};
 
 use super::node::{self, Children};
 use super::{
@@ -370,6 +370,11 @@ impl<'a> Work<'a> {
             self.open_at(self.tree.shape.parent(id)).children.clear(slot);
             self.changes.insert(id, None);
             return Ok(());
+        }
+        if !is_root && Defence::Rekey.is_off() {
+            // The control of the attacks: the node is sealed again under the key that it has.
+            self.drops.pop();
+            return self.write(id, &node, 1);
         }
         node.key = node::draw_key(self.entropy)?;
         node.epoch = self.epoch_to;

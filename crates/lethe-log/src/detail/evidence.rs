@@ -4,6 +4,9 @@
 //! so that whoever holds the receipt can check it without the server. Whether it holds, and
 //! whether it speaks of this key, is for `lethe-verify` to decide; here are form and bounds.
 
+use std::borrow::Cow;
+
+use lethe_crypto::hash::sha256;
 use lethe_types::PrincipalId;
 
 use crate::encoding::base64_bytes;
@@ -26,6 +29,8 @@ pub const EVIDENCE_SCHEME_BYTES_MAX: usize = 64;
 pub const EVIDENCE_KEY_BYTES_MAX: usize = 2_048;
 /// Longest signature, in bytes.
 pub const EVIDENCE_SIGNATURE_BYTES_MAX: usize = 8_192;
+/// Longest data of an authenticator, in bytes: 37, and what extensions say.
+pub const EVIDENCE_AUTHENTICATOR_BYTES_MAX: usize = 1_024;
 
 /// A signature that somebody gave for exactly one destruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +47,35 @@ pub struct SignedStatement {
     /// signed a challenge: see [`ChallengedRequest`](crate::ChallengedRequest). At most
     /// [`EVIDENCE_STATEMENT_BYTES_MAX`] bytes.
     pub request: Option<String>,
+    /// The authenticator data, if the requester signed the challenge with a passkey (Web
+    /// Authentication Level 2, section 6.1). At most [`EVIDENCE_AUTHENTICATOR_BYTES_MAX`] bytes.
+    pub authenticator_data: Option<Vec<u8>>,
     /// The public key: a `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7) in DER. At most
     /// [`EVIDENCE_KEY_BYTES_MAX`] bytes.
     pub public_key_der: Vec<u8>,
-    /// The signature over the bytes of the statement. At most [`EVIDENCE_SIGNATURE_BYTES_MAX`]
-    /// bytes.
+    /// The signature over the [`signed_bytes`]. At most [`EVIDENCE_SIGNATURE_BYTES_MAX`] bytes.
     pub signature: Vec<u8>,
+}
+
+/// What a signature is over: the bytes of the statement; of a passkey the authenticator data and
+/// the SHA-256 of the statement (Web Authentication Level 2, section 6.3.3).
+#[must_use]
+pub fn signed_bytes<'a>(statement: &'a str, authenticator_data: Option<&[u8]>) -> Cow<'a, [u8]> {
+    match authenticator_data {
+        None => Cow::Borrowed(statement.as_bytes()),
+        Some(data) => Cow::Owned([data, &sha256(&[statement.as_bytes()])].concat()),
+    }
+}
+
+/// Whether authenticator data say that a person was present: the flag UP (Web Authentication Level
+/// 2, section 6.1).
+#[must_use]
+pub fn is_person_present(authenticator_data: &[u8]) -> bool {
+    const FLAGS_AT: usize = 32;
+    const BYTES_MIN: usize = 37;
+    const USER_PRESENT: u8 = 1;
+    let flags = authenticator_data.get(FLAGS_AT).copied().unwrap_or_default();
+    authenticator_data.len() >= BYTES_MIN && flags & USER_PRESENT != 0
 }
 
 /// Form and bounds of all statements of a destruction.
@@ -61,7 +89,9 @@ pub(super) fn check(evidence: &[SignedStatement]) -> Result<(), JsonError> {
 /// About the length of their JSON.
 pub(super) fn bytes(evidence: &[SignedStatement]) -> usize {
     let bytes = |signed: &SignedStatement| {
-        let encoded = base64_bytes(signed.public_key_der.len() + signed.signature.len());
+        let authenticator = signed.authenticator_data.as_ref().map_or(0, |data| data.len() + 24);
+        let encoded =
+            base64_bytes(signed.public_key_der.len() + signed.signature.len() + authenticator);
         let request = signed.request.as_ref().map_or(0, String::len);
         FACTS_BYTES + signed.statement.len() + request + encoded
     };
@@ -91,11 +121,17 @@ impl SignedStatement {
             self.role.as_str() == ROLE_REQUESTER
                 && within(request.len(), EVIDENCE_STATEMENT_BYTES_MAX)
         };
+        // Its signature is over something that only a challenge makes sense of.
+        let is_authenticator = |data: &Vec<u8>| {
+            self.request.is_some() && within(data.len(), EVIDENCE_AUTHENTICATOR_BYTES_MAX)
+        };
+        let of_authenticator = &self.authenticator_data;
         for (holds, name) in [
             (is_known, "role"),
             (within(self.scheme.len(), EVIDENCE_SCHEME_BYTES_MAX), "scheme"),
             (within(self.statement.len(), EVIDENCE_STATEMENT_BYTES_MAX), "statement"),
             (self.request.as_ref().is_none_or(is_request), "request"),
+            (of_authenticator.as_ref().is_none_or(is_authenticator), "authenticator_data"),
             (within(self.public_key_der.len(), EVIDENCE_KEY_BYTES_MAX), "public_key_der"),
             (within(self.signature.len(), EVIDENCE_SIGNATURE_BYTES_MAX), "signature"),
         ] {
@@ -107,6 +143,9 @@ impl SignedStatement {
     }
 
     pub(super) fn write(&self, object: &mut ObjectWriter<'_>) {
+        if let Some(data) = &self.authenticator_data {
+            object.base64("authenticator_data", data);
+        }
         object.plain("principal", self.principal);
         object.base64("public_key_der", &self.public_key_der);
         if let Some(request) = &self.request {
@@ -133,6 +172,10 @@ impl SignedStatement {
             scheme: members.text("scheme")?,
             statement: members.text("statement")?,
             request: members.has("request").then(|| members.text("request")).transpose()?,
+            authenticator_data: members
+                .has("authenticator_data")
+                .then(|| members.byte_string("authenticator_data"))
+                .transpose()?,
             public_key_der: members.byte_string("public_key_der")?,
             signature: members.byte_string("signature")?,
         };

@@ -14,6 +14,23 @@ pub const CHALLENGED_PATH_BYTES_MAX: usize = 2_048;
 /// First line of every text: no other text that people sign begins like this.
 const HEADER: &str = "lethe-request/v1";
 
+/// With what kind of key somebody signs a challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientKey {
+    /// One that signs the client data themselves.
+    Plain,
+    /// One of an authenticator, which signs data of its own too (Web Authentication Level 2).
+    Passkey,
+}
+
+impl ClientKey {
+    /// That of a signature with or without authenticator data.
+    #[must_use]
+    pub fn of(authenticator_data: Option<&[u8]>) -> Self {
+        authenticator_data.map_or(Self::Plain, |_| Self::Passkey)
+    }
+}
+
 /// Every fact of a request that a challenge stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChallengedRequest {
@@ -92,16 +109,24 @@ impl ChallengedRequest {
         URL_SAFE_NO_PAD.encode(to_hex(&sha256(&[self.to_text().as_bytes()])))
     }
 
-    /// Whether `statement` repeats the challenge, as client data of a plain key or of WebAuthn do:
-    /// one JSON object whose member `challenge` it is, and whose `type` says that somebody asserts
-    /// something.
+    /// Whether `statement` repeats the challenge: one JSON object whose member `challenge` it is,
+    /// and whose `type` says that somebody asserts something with a key of this kind. Client data
+    /// of passkeys have the challenge once more in base64url, as browsers write its bytes, or as
+    /// it is.
     ///
     /// # Errors
     /// [`JsonError`] for a statement that is no such object.
-    pub fn is_challenge_of(&self, statement: &str) -> Result<bool, JsonError> {
+    pub fn is_challenge_of(&self, statement: &str, kind: ClientKey) -> Result<bool, JsonError> {
         let mut members = Members::of(Json::parse(statement)?, "statement")?;
-        let (kind, challenge) = (members.text("type")?, members.text("challenge")?);
-        Ok(kind == "key.get" && challenge == self.challenge())
+        let (asserts, found) = (members.text("type")?, members.text("challenge")?);
+        let challenge = self.challenge();
+        Ok(match kind {
+            ClientKey::Plain => asserts == "key.get" && found == challenge,
+            ClientKey::Passkey => {
+                let again = URL_SAFE_NO_PAD.encode(&challenge);
+                asserts == "webauthn.get" && (found == challenge || found == again)
+            }
+        })
     }
 }
 

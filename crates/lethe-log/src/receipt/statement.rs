@@ -37,11 +37,24 @@ pub(super) fn write(receipt: &Receipt) -> Result<String, ReceiptError> {
         object.time_or_null("last_used", detail.last_used);
         object.integer("log_index", receipt.index);
         object.text("log_origin", &checkpoint.origin);
+        if let Some(lost) = erasure.lost_replicas {
+            object.object("lost_replicas", |object| {
+                object.integer("count", u64::from(lost.count));
+                object.integer("up_to_generation", lost.up_to_generation);
+            });
+        }
         object.text("name", &detail.name);
         object.object("quorum", |object| facts.quorum.write(object));
         object.plain("realm", realm);
         object.text("reason", &detail.reason);
         object.time_or_null("recoverable_from_backups_until", recoverable_until);
+        if let Some(shares) = erasure.recovery_shares {
+            object.object("recovery_shares", |object| {
+                object.time_or_null("made", shares.made);
+                object.integer("needed", u64::from(shares.needed));
+                object.integer("number", u64::from(shares.number));
+            });
+        }
         object.time("requested", detail.requested);
         object.integer("rev", entry.revision);
         detail.write_revoked_and_scheduled_by(object);

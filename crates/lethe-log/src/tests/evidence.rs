@@ -5,10 +5,11 @@ use lethe_types::{KeyId, PrincipalId, RealmId, UnixMillis, VaultId};
 
 use super::fixture::{detail, receipt};
 use crate::{
-    Actor, Commitment, DETAIL_BYTES_MAX, DestroyedDetail, EVIDENCE_KEY_BYTES_MAX,
-    EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX, EVIDENCE_STATEMENT_BYTES_MAX,
-    EVIDENCE_STATEMENTS_MAX, JsonError, RECEIPT_BYTES_MAX, ROLE_APPROVER, ROLE_REQUESTER, Receipt,
-    ReceiptError, Salt, SignedStatement, Subject, VersionDetail,
+    Actor, Commitment, DETAIL_BYTES_MAX, DestroyedDetail, EVIDENCE_AUTHENTICATOR_BYTES_MAX,
+    EVIDENCE_KEY_BYTES_MAX, EVIDENCE_SCHEME_BYTES_MAX, EVIDENCE_SIGNATURE_BYTES_MAX,
+    EVIDENCE_STATEMENT_BYTES_MAX, EVIDENCE_STATEMENTS_MAX, JsonError, RECEIPT_BYTES_MAX,
+    ROLE_APPROVER, ROLE_REQUESTER, Receipt, ReceiptError, Salt, SignedStatement, Subject,
+    VersionDetail, is_person_present, signed_bytes,
 };
 
 const FULL: &str = concat!(
@@ -40,6 +41,7 @@ fn signed(role: &str, principal: u8) -> SignedStatement {
         public_key_der: b"\x30\x2a\x30".to_vec(),
         signature: vec![1, 2, 3, 4],
         request: None,
+        authenticator_data: None,
     }
 }
 
@@ -284,4 +286,46 @@ fn what_a_challenge_stands_for_is_there_only_for_requesters() {
     ] {
         assert_eq!(bad.check(), Err(JsonError::Invalid("request")));
     }
+}
+
+#[test]
+fn authenticator_data_are_there_only_with_what_a_challenge_stands_for() {
+    let with = |request: Option<&str>, data: Option<usize>| SignedStatement {
+        request: request.map(str::to_owned),
+        authenticator_data: data.map(|len| vec![1; len]),
+        ..signed(ROLE_REQUESTER, 2)
+    };
+    let one = DestroyedDetail { evidence: vec![with(Some("r"), Some(3))], ..detail() };
+    let text = one.to_json().unwrap();
+    assert!(text.contains(r#"{"authenticator_data":"AQEB","principal":"#), "{text}");
+    assert_eq!(DestroyedDetail::parse(&text), Ok(one));
+    assert_eq!(with(Some("r"), Some(EVIDENCE_AUTHENTICATOR_BYTES_MAX)).check(), Ok(()));
+    for bad in [
+        with(Some("r"), Some(0)),
+        with(Some("r"), Some(EVIDENCE_AUTHENTICATOR_BYTES_MAX + 1)),
+        with(None, Some(37)),
+    ] {
+        assert_eq!(bad.check(), Err(JsonError::Invalid("authenticator_data")));
+    }
+}
+
+#[test]
+fn a_passkey_signs_its_data_and_the_hash_of_the_statement() {
+    assert_eq!(&*signed_bytes("abc", None), b"abc");
+    let bytes = signed_bytes("abc", Some(&[7, 8]));
+    assert_eq!(bytes[..2], [7, 8]);
+    // SHA-256 of "abc", FIPS 180-2 appendix B.1.
+    assert_eq!(bytes[2..6], [0xba, 0x78, 0x16, 0xbf]);
+    assert_eq!(bytes.len(), 34);
+    let data = |flags: u8, len: usize| {
+        let mut data = vec![0xff; len];
+        data[32] = flags;
+        data
+    };
+    for (flags, len, holds) in
+        [(1, 37, true), (5, 60, true), (0, 37, false), (4, 37, false), (1, 36, false)]
+    {
+        assert_eq!(is_person_present(&data(flags, len)), holds, "{flags} {len}");
+    }
+    assert!(!is_person_present(&[]));
 }

@@ -106,6 +106,8 @@ pub(super) fn erasure_note() -> ErasureNote {
         irrecoverable_since: UnixMillis(1_790_000_000_009),
         slot: slot(),
         recoverable_from_backups_until: None,
+        lost_replicas: None,
+        recovery_shares: None,
     }
 }
 

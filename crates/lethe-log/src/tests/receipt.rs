@@ -2,10 +2,10 @@
 
 use lethe_types::{RealmId, UnixMillis, VaultId};
 
-use super::fixture::receipt;
+use super::fixture::{erasure_note, log_signer, receipt};
 use crate::{
-    DETAIL_BYTES_MAX, Json, RECEIPT_BYTES_MAX, Receipt, ReceiptError, Subject, TlogProof,
-    VersionDetail,
+    DETAIL_BYTES_MAX, ErasureNote, Json, LostReplicas, RECEIPT_BYTES_MAX, Receipt, ReceiptError,
+    RecoveryShares, Subject, TlogProof, VersionDetail,
 };
 
 #[test]
@@ -64,6 +64,26 @@ fn the_statement_promises_only_the_later_end_of_backups() {
     let statement = receipt.statement().unwrap();
     let member = format!(r#""recoverable_from_backups_until":"{until}""#);
     assert!(statement.contains(&member), "{statement}");
+}
+
+#[test]
+fn the_statement_tells_of_lost_replicas_and_shares_only_if_there_are_any() {
+    let plain = receipt().statement().unwrap();
+    assert!(!plain.contains("lost_replicas") && !plain.contains("recovery_shares"), "{plain}");
+    let note = ErasureNote {
+        lost_replicas: Some(LostReplicas { count: 1, up_to_generation: 40 }),
+        recovery_shares: Some(RecoveryShares { needed: 3, number: 5, made: None }),
+        ..erasure_note()
+    };
+    let receipt = Receipt { erasure: note.sign(&log_signer()).unwrap(), ..receipt() };
+    let statement = receipt.statement().unwrap();
+    assert!(Json::parse_canonical(&statement).is_ok());
+    for member in [
+        r#""lost_replicas":{"count":1,"up_to_generation":40}"#,
+        r#""recovery_shares":{"made":null,"needed":3,"number":5}"#,
+    ] {
+        assert!(statement.contains(member), "{member} in {statement}");
+    }
 }
 
 #[test]

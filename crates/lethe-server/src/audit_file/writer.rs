@@ -376,6 +376,7 @@ impl Writer {
         let mut queue = self.shared.queue.lock();
         queue.bytes_in_writer = 0;
         queue.durable = self.batch_end;
+        queue.is_stuck = false;
         drop(queue);
         self.shared.progress.notify_all();
     }

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use lethe_engine::Engine;
 
-use super::take::{Answer, Ask, begin, send};
-use super::{BackupFailure, KeptBackup};
+use super::take::{Answer, Ask, FollowersAnswer, begin, send};
+use super::{BackupFailure, KeptBackup, feed};
+use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::private_files::PRIVATE_FILE_MODE;
 use crate::{ServeError, ServeOptions};
@@ -26,7 +27,7 @@ use crate::{ServeError, ServeOptions};
 /// Longest line that asks or answers, in bytes: a signed note, or the roots of a full slot.
 pub(super) const LINE_BYTES_MAX: usize = 65_536;
 /// Most connections at a time.
-const CONNECTIONS_MAX: usize = 4;
+const CONNECTIONS_MAX: usize = 12;
 /// How long a client may take to ask.
 const ASK_WITHIN: Duration = Duration::from_secs(10);
 /// How long a client may take to take a piece of a segment: until then the store keeps its log.
@@ -86,7 +87,11 @@ impl Control {
 
 /// A connection to the server of this installation; `None` if none runs.
 pub(super) fn connect(options: &ServeOptions) -> Result<Option<UnixStream>, BackupFailure> {
-    let config = crate::configuration(options)?;
+    connect_to(&crate::configuration(options)?)
+}
+
+/// A connection to the server of this configuration; `None` if none runs.
+pub(super) fn connect_to(config: &Config) -> Result<Option<UnixStream>, BackupFailure> {
     let path = DataDir::new(&config.data).control_socket();
     match dial(&path) {
         Ok(stream) => Ok(Some(stream)),
@@ -179,6 +184,18 @@ fn handle(stream: &UnixStream, shared: &Shared) -> io::Result<()> {
             // A segment that is cut short has no note: the client sees it.
             send(engine, &backup, &mut out).map_err(|error| io::Error::other(told(&error)))
         }
+        Ok(Ask::Follow { base }) => feed::serve(stream, engine, base, &shared.is_stopping),
+        Ok(Ask::Followers) => {
+            let status = engine.followers();
+            let followers = FollowersAnswer {
+                live: status.live,
+                catching_up: status.catching_up,
+                dropped: status.dropped,
+                gone: status.gone,
+                last_lost: status.last_lost.map(|time| time.0),
+            };
+            answer(&mut &*stream, &Answer { followers: Some(followers), ..Answer::default() })
+        }
         Ok(Ask::Forget { backup }) => {
             let Ok(backup) = backup.parse() else {
                 return refuse_io(stream, "this is no name of a backup".to_owned());
@@ -203,7 +220,7 @@ fn handle(stream: &UnixStream, shared: &Shared) -> io::Result<()> {
 }
 
 /// An error and what is behind it.
-fn told(error: &BackupFailure) -> String {
+pub(super) fn told(error: &BackupFailure) -> String {
     let mut text = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(source) = next {
@@ -222,7 +239,7 @@ fn refuse_io(mut stream: &UnixStream, why: String) -> io::Result<()> {
     answer(&mut stream, &Answer { refused: Some(why), ..Answer::default() })
 }
 
-fn answer(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
+pub(super) fn answer(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
     let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
     out.write_all(&line)

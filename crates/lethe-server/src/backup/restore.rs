@@ -11,7 +11,7 @@ use lethe_store_embedded::{EmbeddedStore, OpenMode, Settings};
 use lethe_types::BackupId;
 
 use super::BackupFailure;
-use super::chain::{Chain, Checked, damaged};
+use super::chain::{Chain, Checked, SegmentFile, damaged, visit_followed};
 use super::segment::read_segment;
 use crate::audit_file::AuditFile;
 use crate::clock::SystemClock;
@@ -40,6 +40,7 @@ pub fn restore(
     options: &RestoreOptions,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Restored, BackupFailure> {
+    crate::defences::arm();
     crate::crash_points::arm();
     let config = crate::configuration(&options.serve)?;
     memory::protect(config.memory)?;
@@ -80,6 +81,16 @@ fn restore_into(
     let mut loader = RestoreLoader::new(&*store)?;
     let mut rows = 0;
     for segment in &checked.segments {
+        if segment.followed.is_some() {
+            let read = visit_followed(&segment.path, &mut |change| {
+                rows += 1;
+                progress(rows);
+                loader.follow(change).map_err(io::Error::other)
+            })?;
+            check_same(segment, read.map(|read| read.signed).as_ref())?;
+            loader.end()?;
+            continue;
+        }
         loader.begin(segment.note.base.is_some());
         let file = File::open(&segment.path).map_err(BackupFailure::file("open", &segment.path))?;
         let read = read_segment(BufReader::new(file), &mut |read| {
@@ -88,10 +99,7 @@ fn restore_into(
             loader.row(read.space, read.key, read.row).map_err(io::Error::other)
         });
         let (signed, _) = read.map_err(|error| damaged(&segment.path, &error))?;
-        if signed != segment.signed {
-            let why = "it changed while it was read".to_owned();
-            return Err(BackupFailure::Damaged { path: segment.path.clone(), why });
-        }
+        check_same(segment, Some(&signed))?;
         loader.end()?;
     }
     let clock = Arc::new(SystemClock::new());
@@ -99,4 +107,13 @@ fn restore_into(
     let audit = AuditFile::open(&config.audit, clock.clone()).map_err(ServeError::from)?;
     let parts = open::parts(config, store, slot, clock, Arc::new(audit));
     Ok(lethe_engine::restore(RestoreParts { parts, note: last.signed.clone() })?)
+}
+
+/// What was read now is what was checked before.
+fn check_same(segment: &SegmentFile, signed: Option<&String>) -> Result<(), BackupFailure> {
+    if signed == Some(&segment.signed) {
+        return Ok(());
+    }
+    let why = "it changed while it was read".to_owned();
+    Err(BackupFailure::Damaged { path: segment.path.clone(), why })
 }

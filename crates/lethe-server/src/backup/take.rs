@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lethe_engine::{Backup, Engine};
-use lethe_store::StoreError;
+use lethe_log::Hash;
+use lethe_store::{Revision, StoreError};
 use lethe_types::{BackupId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,13 @@ pub(super) enum Ask {
         /// Signed note of the segment to continue.
         base: Option<String>,
     },
+    /// A segment and everything that is committed after it follow the line that answers.
+    Follow {
+        /// Signed note of the copy to continue.
+        base: Option<String>,
+    },
+    /// How the copies stand that follow.
+    Followers,
     /// Lets the root of a backup go.
     Forget { backup: String },
     /// The roots that are kept.
@@ -64,10 +72,26 @@ pub(super) enum Ask {
 pub(super) struct Answer {
     /// Why not.
     pub(super) refused: Option<String>,
+    /// Whether it was the base that was refused: everything can be asked for.
+    pub(super) base_refused: bool,
     /// Whether there was such a root.
     pub(super) was_kept: Option<bool>,
     /// The roots that are kept: backup, epoch, end in milliseconds since 1970.
     pub(super) kept: Option<Vec<(String, u64, u64)>>,
+    /// The copies that follow.
+    pub(super) followers: Option<FollowersAnswer>,
+}
+
+/// See [`lethe_engine::FollowerStatus`].
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FollowersAnswer {
+    pub(super) live: u64,
+    pub(super) catching_up: u64,
+    pub(super) dropped: u64,
+    pub(super) gone: u64,
+    /// Milliseconds since 1970.
+    pub(super) last_lost: Option<u64>,
 }
 
 /// A root that the slot keeps.
@@ -97,6 +121,7 @@ pub fn take(
     options: &BackupOptions,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Taken, BackupFailure> {
+    crate::crash_points::arm();
     let base = if options.full || !options.destination.exists() {
         None
     } else {
@@ -180,14 +205,15 @@ pub(super) fn send(
     if sent.is_err() && backup.restorable_until().is_some() {
         engine.forget_backup(backup.id())?;
     }
-    sent
+    sent.map(|_| ())
 }
 
-fn write_segment(
+/// Writes the segment of `backup`; gives its revision and the digest of its note.
+pub(super) fn write_segment(
     engine: &Engine,
     backup: &Backup,
     out: &mut dyn Write,
-) -> Result<(), BackupFailure> {
+) -> Result<(Revision, Hash), BackupFailure> {
     let lost =
         |source| BackupFailure::File { doing: "write", path: PathBuf::from("the backup"), source };
     let mut writer = SegmentWriter::new(out).map_err(lost)?;
@@ -205,7 +231,8 @@ fn write_segment(
     let revision = copied?;
     let (out, rows, bytes, digest) = writer.end_rows().map_err(lost)?;
     let signed = engine.sign_backup(backup.note(revision, rows, bytes, digest))?;
-    write_note(out, &signed).and_then(|()| out.flush()).map_err(lost)
+    write_note(out, &signed).and_then(|()| out.flush()).map_err(lost)?;
+    Ok((revision, digest))
 }
 
 /// Asks, and copies the segment that follows the answer.
@@ -215,11 +242,11 @@ fn receive(stream: UnixStream, wanted: &Ask, out: &mut dyn Write) -> Result<(), 
     copied.map(|_| ()).map_err(BackupFailure::file("copy to", Path::new("the backup")))
 }
 
-fn ask(
+pub(super) fn ask(
     mut stream: UnixStream,
     wanted: &Ask,
 ) -> Result<(Answer, BufReader<UnixStream>), BackupFailure> {
-    let broken = |error: io::Error| BackupFailure::Refused(format!("the server is gone: {error}"));
+    let broken = |error: io::Error| BackupFailure::Gone(format!("the server is gone: {error}"));
     let mut line = serde_json::to_vec(wanted).map_err(|error| broken(error.into()))?;
     line.push(b'\n');
     stream.write_all(&line).map_err(broken)?;
@@ -229,6 +256,7 @@ fn ask(
     (&mut reader).take(longest).read_until(b'\n', &mut answer).map_err(broken)?;
     let answer: Answer = serde_json::from_slice(&answer).map_err(|error| broken(error.into()))?;
     match answer.refused {
+        Some(why) if answer.base_refused => Err(BackupFailure::BaseRefused(why)),
         Some(why) => Err(BackupFailure::Refused(why)),
         None => Ok((answer, reader)),
     }

@@ -1,6 +1,7 @@
 //! `[slot]`: where the root key lives, apart from the data that it opens.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lethe_slot::{Pkcs11Place, REPLICAS_MAX};
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use toml::Spanned;
 
 use super::secret::{self, SecretFrom};
 use super::source::Invalid;
-use super::{optional_path, path_of, refuse};
+use super::{duration, optional_path, path_of, refuse};
 use crate::seal::PassphraseSource;
 
 /// The slot.
@@ -41,6 +42,9 @@ pub enum SlotConfig {
         tcti: String,
         /// The first of the two indices. Default 0x01804c54.
         index: u32,
+        /// How long the root stays at least before it is changed again: the memory wears out.
+        /// Default 30 s; 0 for no limit.
+        rest: Duration,
     },
 }
 
@@ -69,6 +73,12 @@ impl SlotConfig {
 /// How a TPM is reached if nothing else is said: the kernel's resource manager.
 pub(super) const TCTI_DEFAULT: &str = "device:/dev/tpmrm0";
 
+/// At two writes a change, a memory that stands 100,000 of them lasts more than two weeks of
+/// nothing but destructions, and years of what people do.
+const REST_DEFAULT: Duration = Duration::from_secs(30);
+/// Longer than any client waits.
+const REST_MAX: Duration = Duration::from_secs(3_600);
+
 /// In the range that the TCG leaves to owners.
 const INDEX_DEFAULT: u32 = 0x0180_4C54;
 const INDEX_MIN: i64 = 0x0180_0000;
@@ -90,6 +100,7 @@ pub(super) struct Written {
     pin_fd: Option<Spanned<i64>>,
     tcti: Option<Spanned<String>>,
     index: Option<Spanned<i64>>,
+    rest: Option<Spanned<String>>,
 }
 
 pub(super) fn resolve(written: Written, data: &Path) -> Result<SlotConfig, Invalid> {
@@ -113,6 +124,7 @@ pub(super) fn resolve(written: Written, data: &Path) -> Result<SlotConfig, Inval
     if kind != "tpm" {
         refuse(written.tcti.as_ref(), "belongs to kind \"tpm\"")?;
         refuse(written.index.as_ref(), "belongs to kind \"tpm\"")?;
+        refuse(written.rest.as_ref(), "belongs to kind \"tpm\"")?;
     }
     if kind != "file" {
         let why = "belongs to kind \"file\": the files of this one may be copied";
@@ -138,7 +150,11 @@ pub(super) fn resolve(written: Written, data: &Path) -> Result<SlotConfig, Inval
                 None => INDEX_DEFAULT,
                 Some(at) => tpm_index(&at)?,
             };
-            Ok(SlotConfig::Tpm { paths, tcti: tcti(written.tcti)?, index })
+            let rest = match written.rest {
+                None => REST_DEFAULT,
+                Some(at) => duration(&at, REST_MAX)?,
+            };
+            Ok(SlotConfig::Tpm { paths, tcti: tcti(written.tcti)?, index, rest })
         }
         (other, Some(at)) => {
             let why = format!("there is no slot `{other}`: \"file\", \"pkcs11\" or \"tpm\"");

@@ -394,7 +394,8 @@ fn closing_with_a_head_that_fails_loses_no_event() {
 }
 
 #[test]
-fn a_full_queue_refuses_and_is_no_failure() {
+fn a_queue_that_is_full_for_long_refuses_and_is_no_failure() {
+    let options = || AuditOptions { room_wait_time: Duration::from_millis(5), ..options() };
     let one = AuditOptions { queue_events_max: 1, ..options() };
     let four = AuditOptions { queue_events_max: 4, ..options() };
     // Lines of "0" to "3" have 111 bytes.
@@ -419,6 +420,48 @@ fn a_full_queue_refuses_and_is_no_failure() {
         trail.audit.flush().unwrap();
         assert_eq!(trail.requests().len(), usize::try_from(taken).unwrap() + 1);
     }
+}
+
+#[test]
+fn a_full_queue_makes_its_callers_wait() {
+    let hour = Duration::from_secs(3_600);
+    // Nobody but the first who waits hurries the writer.
+    let trail = Trail::new(AuditOptions {
+        queue_events_max: 1,
+        gather_time: hour,
+        room_wait_time: hour,
+        ..options()
+    });
+    trail.disk.set(|faults| faults.is_stalled = true);
+    trail.record("0");
+    thread::scope(|scope| {
+        let audit = &trail.audit;
+        let record = |request| scope.spawn(move || audit.record(&event(request)));
+        let waiting = ["1", "2", "3"].map(record);
+        trail.disk.set(|faults| faults.is_stalled = false);
+        for one in waiting {
+            assert_eq!(one.join().unwrap(), Ok(()));
+        }
+    });
+    trail.audit.ready().unwrap();
+    trail.audit.close().unwrap();
+    assert_eq!((trail.requests().len(), trail.audit.health().refused_events), (4, 0));
+}
+
+#[test]
+fn who_waits_for_room_is_refused_when_the_file_fails() {
+    let hour = Duration::from_secs(3_600);
+    let trail = Trail::new(AuditOptions {
+        queue_events_max: 1,
+        room_wait_time: hour,
+        retry_time: hour,
+        ..options()
+    });
+    trail.disk.set(|faults| faults.bytes_free = Some(0));
+    trail.record("lost");
+    assert_eq!(trail.audit.record(&event("waits")), Err(AuditUnavailable));
+    assert_eq!(trail.audit.ready(), Err(AuditUnavailable));
+    trail.audit.close().unwrap_err();
 }
 
 #[test]

@@ -338,8 +338,15 @@ fn seals_with_devices_and_credentials() {
 fn slots_in_several_files_and_devices() {
     let slot = |text: &str| accepted(&format!("[slot]\n{text}")).slot;
     assert_eq!(slot("paths=['/a','/b']"), file_slot(&["/a", "/b"], false));
-    let SlotConfig::Tpm { index, tcti, .. } = slot("kind='tpm'") else { panic!("a TPM") };
-    assert_eq!((index, tcti.as_str()), (0x0180_4C54, "device:/dev/tpmrm0"));
+    let tpm = |text: &str| match slot(text) {
+        SlotConfig::Tpm { index, tcti, rest, .. } => (index, tcti, rest.as_secs()),
+        other @ (SlotConfig::File { .. } | SlotConfig::Pkcs11 { .. }) => {
+            panic!("a TPM: {other:?}")
+        }
+    };
+    assert_eq!(tpm("kind='tpm'"), (0x0180_4C54, "device:/dev/tpmrm0".to_owned(), 30));
+    assert_eq!(tpm("kind='tpm'\nrest='0s'").2, 0);
+    assert_eq!(tpm("kind='tpm'\nrest='1h'").2, 3_600);
     let text = "kind='pkcs11'\nmodule='/m'\ntoken='t'\nname='n'\npin_from='environment'";
     let SlotConfig::Pkcs11 { place, pin, .. } = slot(text) else { panic!("a token") };
     assert_eq!((place.name.as_str(), pin), ("n", PassphraseSource::Environment));
@@ -352,6 +359,9 @@ fn slots_in_several_files_and_devices() {
         ("token='t'", "2:7", "token", "belongs to kind \"pkcs11\""),
         ("pin_fd=3", "2:8", "pin_fd", "belongs to kind \"pkcs11\""),
         ("index=1", "2:7", "index", "belongs to kind \"tpm\""),
+        ("rest='30s'", "2:6", "rest", "belongs to kind \"tpm\""),
+        ("kind='tpm'\nrest='61m'", "3:6", "rest", ""),
+        ("kind='tpm'\nrest='soon'", "3:6", "rest", ""),
         ("kind='tpm'\nindex=0x017fffff", "3:7", "index", "an NV index"),
         ("kind='tpm'\nindex=0x01bfffff", "3:7", "index", "an NV index"),
         ("kind='tpm'\naccept_filesystem=true", "3:19", "accept_filesystem", "may be copied"),

@@ -13,6 +13,7 @@
 //! [`EraseEvidence`] says which generations the lost one may still hold (decision 017).
 
 mod record;
+mod retire;
 
 use core::fmt;
 use std::io;
@@ -22,8 +23,8 @@ use std::thread;
 
 use lethe_erasure::seal::{SectorFault, SectorProblem};
 use lethe_erasure::slot::{
-    ErasableSlot, EraseEvidence, EraseMethod, ErasureClass, Loaded, SlotError, SlotImage, SlotKind,
-    sector_of,
+    ErasableSlot, EraseEvidence, EraseMethod, ErasureClass, Loaded, LostImages, Remnants,
+    SealShares, SlotError, SlotImage, SlotKind, sector_of,
 };
 use lethe_types::Entropy;
 
@@ -37,6 +38,7 @@ use crate::file_slot::FileSlot;
 use crate::filesystem::FilesystemPolicy;
 use crate::seals::Seals;
 use crate::sector::sector_number;
+use crate::shares_record::shares_of_slot;
 
 /// One slot in several files, each locked until this is dropped.
 pub struct ReplicatedSlot {
@@ -224,6 +226,24 @@ impl ErasableSlot for ReplicatedSlot {
             method: EraseMethod::RandomThenZero,
             is_read_back_clean: evidence.iter().all(|one| one.is_read_back_clean),
         })
+    }
+
+    fn remnants(&self) -> Remnants {
+        Remnants { lost: self.lost_images(), shares: self.seal_shares() }
+    }
+}
+
+impl ReplicatedSlot {
+    /// Lost replicas, if what they hold may open without a device.
+    fn lost_images(&self) -> Option<LostImages> {
+        let up_to_generation = self.lost.iter().map(|lost| lost.up_to_generation).max()?;
+        let replicas = u32::try_from(self.lost.len()).unwrap_or(u32::MAX);
+        Some(LostImages { replicas, up_to_generation })
+    }
+
+    /// Recovery shares that are recorded beside any replica.
+    pub(crate) fn seal_shares(&self) -> Option<SealShares> {
+        shares_of_slot(self.replicas.iter().map(FileSlot::path))
     }
 }
 

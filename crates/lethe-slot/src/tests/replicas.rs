@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lethe_crypto::SystemEntropy;
 use lethe_erasure::seal::SectorProblem;
-use lethe_erasure::slot::{ErasableSlot, SlotError, SlotImage};
+use lethe_erasure::slot::{ErasableSlot, LostImages, Remnants, SlotError, SlotImage};
 use lethe_types::{Entropy, Secret, TreeId};
 
 use super::medium::{Fault, TestMedium};
@@ -122,6 +122,9 @@ fn losing_any_one_replica_is_harmless_and_not_forgotten() {
         assert_eq!(slot.notices().len(), 2, "{:?}", slot.notices());
         assert_eq!(slot.lost().len(), 1);
         assert_eq!(slot.lost()[0].up_to_generation, 2);
+        let told = slot.remnants();
+        assert_eq!(told.lost, Some(LostImages { replicas: 1, up_to_generation: 2 }));
+        assert_eq!(told.shares, None);
         assert_eq!(recover(&mut slot), 2);
         slot.put_new(&image(3)).unwrap();
         let evidence = slot.erase_all_but(3).unwrap();
@@ -166,6 +169,32 @@ fn a_replica_that_is_no_longer_configured_counts_as_lost() {
     assert_eq!(recover(&mut slot), 2);
     drop(slot);
     assert_eq!(disks.generations("b"), [2]);
+}
+
+#[test]
+fn a_replica_that_goes_on_purpose_is_erased_and_not_lost() {
+    let disks = Disks::new();
+    let mut slot = disks.create(&["a", "b", "c"]);
+    advance(&mut slot, 1);
+    assert!(matches!(slot.retire(&[]), Err(ReplicaError::Number(0))));
+    assert!(slot.retire(&disks.paths(&["a", "b", "c"])).unwrap().is_empty());
+    assert_eq!(slot.retire(&disks.paths(&["c"])).unwrap(), disks.paths(&["a", "b"]));
+    assert_eq!((slot.replicas(), generations(&slot)), (1, vec![1]));
+    for disk in ["a", "b"] {
+        let bytes = fs::read(disks.at(disk)).unwrap();
+        assert!(bytes.iter().all(|byte| *byte == 0), "{disk} is not erased");
+    }
+    advance(&mut slot, 2);
+    drop(slot);
+    let slot = disks.open(&["c"]);
+    assert!(slot.lost().is_empty() && slot.notices().is_empty(), "{:?}", slot.notices());
+    assert_eq!(slot.remnants(), Remnants::default());
+    drop(slot);
+    // Named again it is filled like a new one.
+    let mut slot = disks.open(&["c", "a"]);
+    assert_eq!(recover(&mut slot), 2);
+    drop(slot);
+    assert_eq!(disks.generations("a"), [2]);
 }
 
 #[test]

@@ -1,12 +1,16 @@
+use std::fs;
 use std::sync::Arc;
 
 use lethe_crypto::SystemEntropy;
 use lethe_erasure::seal::{Seal, SealKind, SecretSeal};
-use lethe_erasure::slot::ErasableSlot;
-use lethe_types::{Secret, SecretVec};
+use lethe_erasure::slot::{ErasableSlot, SealShares};
+use lethe_types::{Secret, SecretVec, UnixMillis};
 
 use super::{Folder, NoEntropy, create, image, open, seal};
-use crate::{SHARES_MAX, ShareError, join_shares, salt_of_slot_file, split_seal};
+use crate::{
+    SHARES_MAX, ShareError, join_shares, salt_of_slot_file, shares_line, shares_of_slot,
+    shares_record, split_seal,
+};
 
 const SALT: [u8; 16] = [5; 16];
 
@@ -96,5 +100,30 @@ fn a_slot_opens_with_its_shares_and_no_other() {
         let wrong = Arc::new(join_shares(&copies(&texts, &[0, 1])).unwrap());
         let loaded = open(&folder, wrong).unwrap().load().unwrap();
         assert_eq!((loaded.images.len(), loaded.faults.len()), (0, 1));
+    }
+}
+
+#[test]
+fn the_set_of_which_the_fewest_are_needed_is_told() {
+    let made = |time| Some(UnixMillis(time));
+    let known = |needed, number, made| Some(SealShares { needed, number, made });
+    let unknown = known(0, 0, None);
+    for (record, expected) in [
+        (shares_line(3, 5, UnixMillis(7)), known(3, 5, made(7))),
+        ("3 of 5\n".to_owned(), known(3, 5, None)),
+        (format!("3 of 5\n{}", shares_line(2, 3, UnixMillis(8))), known(2, 3, made(8))),
+        (String::new(), unknown),
+        ("3 of 5 made then\n".to_owned(), unknown),
+        ("1 of 5\n".to_owned(), unknown),
+        ("6 of 5\n".to_owned(), unknown),
+        ("3 of 200\n".to_owned(), unknown),
+        ("3 of 5\nrubbish\n".to_owned(), unknown),
+    ] {
+        let folder = Folder::new();
+        let [first, second] = ["a.slot", "b.slot"].map(|name| folder.0.join(name));
+        fs::write(shares_record(&second), &record).unwrap();
+        let slots = [first.as_path(), second.as_path()];
+        assert_eq!(shares_of_slot(slots.into_iter()), expected, "{record:?}");
+        assert_eq!(shares_of_slot(slots[..1].iter().copied()), None);
     }
 }

@@ -108,6 +108,8 @@ pub(super) fn parts() -> Parts {
             irrecoverable_since: UnixMillis(1_790_000_000_009),
             slot,
             recoverable_from_backups_until: None,
+            lost_replicas: None,
+            recovery_shares: None,
         },
     }
 }
@@ -167,6 +169,17 @@ impl Person {
         self.scheme
     }
 
+    /// The order of a passkey: client data in a browser's form, and these authenticator data.
+    pub(super) fn sign_as_passkey(&self, statement: &str, data: &[u8]) -> SignedStatement {
+        let scheme = Some(self.scheme.parse().unwrap());
+        let message = lethe_log::signed_bytes(statement, Some(data));
+        SignedStatement {
+            signature: self.key.sign(scheme, &message).unwrap(),
+            authenticator_data: Some(data.to_vec()),
+            ..self.sign(ROLE_REQUESTER, statement)
+        }
+    }
+
     pub(super) fn sign(&self, role: &str, statement: &str) -> SignedStatement {
         let scheme = Some(self.scheme.parse().unwrap());
         SignedStatement {
@@ -175,6 +188,7 @@ impl Person {
             scheme: self.scheme.to_owned(),
             statement: statement.to_owned(),
             request: None,
+            authenticator_data: None,
             public_key_der: self.key.public_key().unwrap().spki_der().to_vec(),
             signature: self.key.sign(scheme, statement.as_bytes()).unwrap(),
         }

@@ -3,8 +3,8 @@
 
 use lethe_log::{
     Checkpoint, CheckpointError, Commitment, EntryType, ErasureNoteError, Hash, Json, LogTree,
-    Note, NoteError, NoteSignature, ProofError, Prover, RECEIPT_BYTES_MAX, Receipt, ReceiptError,
-    Salt, Subject, leaf_hash,
+    LostReplicas, Note, NoteError, NoteSignature, ProofError, Prover, RECEIPT_BYTES_MAX, Receipt,
+    ReceiptError, RecoveryShares, Salt, Subject, leaf_hash,
 };
 use lethe_types::{KeyId, RealmId, TreeId, UnixMillis};
 
@@ -54,6 +54,36 @@ fn an_honest_receipt_holds_and_is_explained() {
             assert!(text.contains(words), "{words} in {text}");
         }
     }
+}
+
+#[test]
+fn lost_replicas_and_recovery_shares_are_told() {
+    let explained = |parts: &Parts| {
+        let receipt = issue(parts, &signer(1));
+        verify(receipt.to_json().unwrap().as_bytes(), &log_key()).unwrap().explain()
+    };
+    let plain = explained(&parts());
+    assert!(!plain.contains("replica") && !plain.contains("shares"), "{plain}");
+    let mut lost = parts();
+    lost.note.lost_replicas = Some(LostReplicas { count: 2, up_to_generation: 39 });
+    let text = explained(&lost);
+    assert!(text.contains("But 2 replicas of the slot were lost before that"), "{text}");
+    assert!(text.contains("up to generation 39"), "{text}");
+    let made = Some(UnixMillis(1_790_000_000_000));
+    let shares = RecoveryShares { needed: 3, number: 5, made };
+    let mut shared = parts();
+    shared.note.recovery_shares = Some(shares);
+    let text = explained(&shared);
+    assert!(text.contains("any 3 of 5, made at 2026-09-21T14:13:20.000Z."), "{text}");
+    assert!(
+        text.contains("only one that was made before the erasure still has the root"),
+        "{text}"
+    );
+    shared.note.slot.kind = "pkcs11".parse().unwrap();
+    let text = explained(&shared);
+    assert!(text.contains("without the device's key, which was destroyed"), "{text}");
+    shared.note.recovery_shares = Some(RecoveryShares { needed: 0, number: 0, made: None });
+    assert!(explained(&shared).contains("how many is not known"), "{}", explained(&shared));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Orders that were signed as a challenge: whose, for what, and every part of them altered.
 
-use lethe_log::{ChallengedRequest, ROLE_APPROVER, ROLE_REQUESTER, SignedStatement};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lethe_log::{ChallengedRequest, ClientKey, ROLE_APPROVER, ROLE_REQUESTER, SignedStatement};
 use lethe_types::{CredentialId, PrincipalId, RealmId, UnixMillis};
 
 use super::fixture::{Person, approval_text, issue, log_key, parts, signer};
@@ -171,4 +173,69 @@ fn an_approval_has_no_request_beside_it() {
     let mut parts = parts();
     parts.detail.evidence = vec![SignedStatement { request: Some(order().to_text()), ..plain }];
     assert!(parts.detail.to_json().is_err());
+}
+
+/// Authenticator data with these flags: the hash of a relying party, flags, a counter.
+fn authenticator_data(flags: u8) -> Vec<u8> {
+    [[0x5a; 32].as_slice(), &[flags, 0, 0, 0, 9]].concat()
+}
+
+fn by_passkey(person: &Person, kind: &str, challenge: &str, data: &[u8]) -> SignedStatement {
+    let statement = format!(
+        r#"{{"type":"{kind}","challenge":"{challenge}","origin":"http://localhost:1","crossOrigin":false}}"#,
+    );
+    let signed = person.sign_as_passkey(&statement, data);
+    SignedStatement { request: Some(order().to_text()), ..signed }
+}
+
+#[test]
+fn an_order_is_proven_by_a_passkey() {
+    let challenge = order().challenge();
+    let again = URL_SAFE_NO_PAD.encode(&challenge);
+    for person in
+        [Person::new(1, "ed25519", "ed25519"), Person::new(1, "ecdsa-p256", "ecdsa-sha256")]
+    {
+        for challenge in [&challenge, &again] {
+            let evidence =
+                by_passkey(&person, "webauthn.get", challenge, &authenticator_data(0x05));
+            let verified = verdict(evidence).unwrap();
+            assert_eq!(verified.requests[0].ordered, Some(order()));
+            assert_eq!(verified.requests[0].kind, ClientKey::Passkey);
+            assert!(verified.explain().contains("signed with a passkey, while a person was"));
+        }
+    }
+}
+
+#[test]
+fn what_a_passkey_signed_differently_is_refused() {
+    let person = Person::new(1, "ed25519", "ed25519");
+    let challenge = order().challenge();
+    let again = URL_SAFE_NO_PAD.encode(&challenge);
+    let data = authenticator_data(0x05);
+    let good = by_passkey(&person, "webauthn.get", &again, &data);
+    for (kind, challenge) in [
+        ("webauthn.create", again.as_str()),
+        ("key.get", &again),
+        ("key.get", &challenge),
+        ("webauthn.get", &URL_SAFE_NO_PAD.encode(&again)),
+        ("webauthn.get", &again[1..]),
+        ("webauthn.get", ""),
+    ] {
+        refused(by_passkey(&person, kind, challenge, &data), EvidenceFault::Challenge);
+    }
+    // Nobody was there, or the data are none.
+    for data in [authenticator_data(0x04), authenticator_data(0), data[..36].to_vec()] {
+        let evidence = by_passkey(&person, "webauthn.get", &again, &data);
+        refused(evidence, EvidenceFault::Authenticator);
+    }
+    let mut altered = data.clone();
+    altered[36] ^= 1;
+    for authenticator_data in [Some(altered), None] {
+        let evidence = SignedStatement { authenticator_data, ..good.clone() };
+        refused(evidence, EvidenceFault::Signature);
+    }
+    // What a plain key signed is nothing that a passkey signed.
+    let plain = signed(&person, &order());
+    let evidence = SignedStatement { authenticator_data: Some(data), ..plain };
+    refused(evidence, EvidenceFault::Signature);
 }

@@ -1,12 +1,16 @@
 //! `lethe backup`: copies of an installation, taken while it serves.
 
+mod follow;
+
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use lethe_log::VerifierKey;
 use lethe_server::ServeOptions;
-use lethe_server::backup::{BackupFailure, BackupOptions, Chain, SegmentFile, forget, kept, take};
+use lethe_server::backup::{
+    BackupFailure, BackupOptions, Chain, FollowOptions, SegmentFile, followers, forget, kept, take,
+};
 use lethe_server::clock::parse_duration;
 use lethe_types::{BackupId, UnixMillis};
 use serde_json::{Value, json};
@@ -33,11 +37,20 @@ struct Take {
     destination: Option<PathBuf>,
     /// How long it can be restored, and with it what is destroyed meanwhile; 0 until the next
     /// destruction
-    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = window)]
+    #[arg(long, value_name = "TIME", value_parser = window, default_value = "7d")]
+    #[arg(default_value_if("follow", "true", "0"))]
     window: Window,
     /// Take everything, and not only what changed since the newest backup in the directory
     #[arg(long)]
     full: bool,
+    /// Go on with everything that is changed, until interrupted: no change is answered that is not
+    /// in the copy. Such a copy has no window
+    #[arg(long)]
+    follow: bool,
+    /// With --follow: begin anew with everything, beside the copy that goes on, once the changes
+    /// since the last segment have more bytes
+    #[arg(long, value_name = "BYTES", default_value_t = RENEW_BYTES_DEFAULT, requires = "follow")]
+    renew_bytes: u64,
     #[command(flatten)]
     place: Place,
 }
@@ -71,6 +84,9 @@ struct Forget {
     #[command(flatten)]
     place: Place,
 }
+
+/// A restore reads as much in a few seconds.
+const RENEW_BYTES_DEFAULT: u64 = 1_073_741_824;
 
 /// Which installation, running or not.
 #[derive(Args, Debug)]
@@ -124,6 +140,15 @@ fn take_one(wanted: Take, output: &mut Output) -> Result<(), Failure> {
     let destination = wanted.destination;
     let destination =
         destination.ok_or_else(|| Failure::Usage("where is the backup to go?".to_owned()))?;
+    if wanted.follow {
+        if wanted.window.0.is_some() {
+            let why = "a copy that follows has no window: leave --window out".to_owned();
+            return Err(Failure::Usage(why));
+        }
+        let serve = wanted.place.options();
+        let (full, renew_bytes) = (wanted.full, wanted.renew_bytes);
+        return follow::run(FollowOptions { serve, destination, full, renew_bytes }, output);
+    }
     let options = BackupOptions {
         serve: wanted.place.options(),
         destination,
@@ -181,11 +206,26 @@ fn verify(wanted: &Verify, output: &mut Output) -> Result<(), Failure> {
     } else {
         "Signatures were not checked: give --vkey or --data."
     })?;
+    if let Some(cut) = cut_of(newest) {
+        output.line(&cut)?;
+    }
     output.fields(&fields(newest))
 }
 
+/// What there is to say about the end of a copy that follows.
+fn cut_of(segment: &SegmentFile) -> Option<String> {
+    let cut = segment.followed.filter(|followed| followed.cut_bytes > 0)?;
+    Some(format!(
+        "Its last {} bytes are of a commit that did not come whole and was never acknowledged: \
+         they count for nothing.",
+        cut.cut_bytes
+    ))
+}
+
 fn list(place: Place, output: &mut Output) -> Result<(), Failure> {
-    let roots = kept(&place.options()).map_err(failure)?;
+    let options = place.options();
+    let roots = kept(&options).map_err(failure)?;
+    let following = followers(&options).map_err(failure)?;
     if output.is_json() {
         let roots: Vec<Value> = roots
             .iter()
@@ -197,7 +237,18 @@ fn list(place: Place, output: &mut Output) -> Result<(), Failure> {
                 })
             })
             .collect();
-        return output.json(&json!({ "backups": roots }));
+        let following = following.map(|now| {
+            json!({
+                "live": now.live,
+                "catching_up": now.catching_up,
+                "lost": now.lost,
+                "last_lost": now.last_lost.map(|at| at.to_string()),
+            })
+        });
+        return output.json(&json!({ "backups": roots, "following": following }));
+    }
+    if let Some(now) = following {
+        follow::say_standing(&now, output)?;
     }
     if roots.is_empty() {
         return output
@@ -233,6 +284,8 @@ fn described(segment: &SegmentFile) -> Value {
         "bytes": note.bytes,
         "log_size": note.log_size,
         "epoch": note.epoch,
+        "follows": segment.followed.is_some(),
+        "cut_bytes": segment.followed.map_or(0, |followed| followed.cut_bytes),
     })
 }
 
@@ -266,7 +319,10 @@ pub(crate) fn failure(error: BackupFailure) -> Failure {
     }
     match error {
         BackupFailure::Serve(error) => Failure::Serve(error),
-        BackupFailure::Refused(_) | BackupFailure::Engine(_) => Failure::Failed(text),
+        BackupFailure::BaseRefused(_)
+        | BackupFailure::Gone(_)
+        | BackupFailure::Refused(_)
+        | BackupFailure::Engine(_) => Failure::Failed(text),
         BackupFailure::Damaged { .. }
         | BackupFailure::File { .. }
         | BackupFailure::Note(_)

@@ -20,4 +20,5 @@ pub(crate) mod receipt;
 pub(crate) mod restore;
 pub(crate) mod seal;
 pub(crate) mod serve;
+pub(crate) mod slot;
 pub(crate) mod vault;

@@ -31,7 +31,7 @@ enum Command {
 
 /// Where the slot is.
 #[derive(Args, Debug)]
-struct Place {
+pub(super) struct Place {
     /// Configuration file of the server, which names the slot and its present seal
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -44,7 +44,12 @@ struct Place {
 }
 
 impl Place {
-    fn config(&self) -> Result<Config, Failure> {
+    /// As the server takes any file system for trials: only without a configuration file.
+    pub(super) fn any_filesystem(&self) -> bool {
+        self.config.is_none()
+    }
+
+    pub(super) fn config(&self) -> Result<Config, Failure> {
         let options = ServeOptions {
             config: self.config.clone(),
             data: self.data.clone(),
@@ -184,10 +189,15 @@ fn migrate(wanted: &MigrateArguments, output: &mut Output) -> Result<(), Failure
     ])?;
     output.line("Now put this into the configuration, in place of its [seal]:")?;
     output.line("[seal]")?;
-    wanted.to.iter().try_for_each(|setting| {
+    say_settings(&wanted.to, output)
+}
+
+/// Settings as they stand in a configuration file.
+pub(super) fn say_settings(settings: &[String], output: &mut Output) -> Result<(), Failure> {
+    settings.iter().try_for_each(|setting| {
         let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
         let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        let value = if is_number || value.starts_with(['"', '\'']) {
+        let value = if is_number || value.starts_with(['"', '\'', '[']) {
             value.to_owned()
         } else {
             format!("\"{value}\"")

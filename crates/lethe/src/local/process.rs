@@ -32,25 +32,35 @@ impl NotReady {
     }
 }
 
+/// A command that runs this executable.
+pub(super) fn this_program() -> Result<Command, String> {
+    let program = std::env::current_exe();
+    program.map(Command::new).map_err(|error| format!("where is this program? {error}"))
+}
+
+/// What a process did that has ended by itself.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// Its exit code; `None` for a signal.
+    pub(crate) exit_code: Option<i32>,
+    /// What it said on its standard error.
+    pub(crate) said: String,
+}
+
+/// Runs a command to its end.
+pub(super) fn finish(mut command: Command) -> Result<Finished, String> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("cannot start this program: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+    Ok(Finished { exit_code: output.status.code(), said })
+}
+
 /// All children, so that they can be ended together.
 #[derive(Debug, Default)]
 pub(super) struct Children(Mutex<Vec<Arc<Mutex<Child>>>>);
 
 impl Children {
-    /// Starts this executable and waits for a line of its output that begins with `ready`.
-    pub(super) fn start(
-        &self,
-        arguments: &[&str],
-        ready: &str,
-        within: Duration,
-    ) -> Result<(ChildProcess, String), NotReady> {
-        let program = std::env::current_exe()
-            .map_err(|error| NotReady::because(&format!("where is this program? {error}")))?;
-        let mut command = Command::new(program);
-        command.args(arguments);
-        self.start_command(command, ready, within)
-    }
-
+    /// Starts a command and waits for a line of its output that begins with `ready`.
     pub(super) fn start_command(
         &self,
         mut command: Command,
@@ -114,11 +124,20 @@ impl ChildProcess {
 
     /// Asks it to end and waits until it has.
     pub(crate) fn terminate(self) -> Ended {
+        self.end_by(Signal::TERM)
+    }
+
+    /// Lets it die as of a fault of its own, which leaves a core file if it may.
+    pub(crate) fn abort(self) -> Ended {
+        self.end_by(Signal::ABORT)
+    }
+
+    fn end_by(self, signal: Signal) -> Ended {
         let number = i32::try_from(self.id).ok().and_then(Pid::from_raw);
         if let Some(process) = number {
             // A child stays known until it is waited for, which is below, so that the number is
             // still its own; a signal to one that has ended does nothing.
-            let _ = kill_process(process, Signal::TERM);
+            let _ = kill_process(process, signal);
         }
         let ended_in_time = self.wait_for_end(END_WITHIN);
         if !ended_in_time {

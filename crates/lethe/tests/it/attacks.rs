@@ -1,65 +1,28 @@
 //! Attacks on a real server by somebody who holds everything: its memory, its files, old copies of
 //! them, the current root. Each has a control that succeeds, so that it could fail.
 
-use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::fs;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use memchr::memmem;
-use serde_json::json;
+use lethe_attack::{Hoard, ProcessMemory};
+use serde_json::{Value, json};
 
 use crate::keys::encrypt;
-use crate::process::{Folder, Server};
-
-/// Bytes that are read at once from the memory of a process.
-const PIECE_BYTES: usize = 4 * 1_048_576;
+use crate::process::{Folder, Server, run_cli_with};
 
 /// Whether some writable memory of the process contains `needle`.
 fn memory_holds(process: u32, needle: &[u8]) -> bool {
-    let maps = fs::read_to_string(format!("/proc/{process}/maps")).expect("its maps");
-    let mut memory = File::open(format!("/proc/{process}/mem")).expect("its memory");
-    let mut buffer = vec![0; PIECE_BYTES];
-    for line in maps.lines() {
-        let mut words = line.split(' ');
-        let (range, flags) = (words.next().expect("a range"), words.next().expect("flags"));
-        if !flags.starts_with("rw") {
-            continue;
-        }
-        let (start, end) = range.split_once('-').expect("a range");
-        let address = |text: &str| u64::from_str_radix(text, 16).expect("an address");
-        let (mut at, end) = (address(start), address(end));
-        while at < end {
-            let wanted = usize::try_from(end - at).expect("fits").min(PIECE_BYTES);
-            let read =
-                memory.seek(SeekFrom::Start(at)).and_then(|_| memory.read(&mut buffer[..wanted]));
-            // Some mappings of the kernel cannot be read; they hold nothing of the process.
-            let Ok(read) = read else { break };
-            if memmem::find(&buffer[..read], needle).is_some() {
-                return true;
-            }
-            if read <= needle.len() || at + u64::try_from(read).expect("fits") >= end {
-                break;
-            }
-            // What lies across two pieces is in the second one.
-            at += u64::try_from(read - needle.len()).expect("fits");
-        }
-    }
-    false
+    let memory = ProcessMemory::open(process).expect("its memory");
+    memory.find(&[needle]).expect("readable").iter().any(|places| !places.is_empty())
 }
 
 /// Whether some file below `folder` contains `needle`.
 fn files_hold(folder: &Path, needle: &[u8]) -> bool {
-    fs::read_dir(folder).expect("a folder").any(|entry| {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            return files_hold(&path, needle);
-        }
-        // A socket has no bytes of its own.
-        let bytes = fs::read(&path).unwrap_or_default();
-        memmem::find(&bytes, needle).is_some()
-    })
+    let mut hoard = Hoard::new();
+    hoard.add_folder(folder).expect("a folder");
+    hoard.holds(needle)
 }
 
 /// Material that is found nowhere by chance.
@@ -69,6 +32,89 @@ fn material(seed: u8) -> [u8; 32] {
         *byte = number.wrapping_mul(167).wrapping_add(seed.wrapping_mul(59)) ^ 0x5C;
     }
     bytes
+}
+
+/// Makes these attacks by the command that people use, in a folder of the test: each fails on Lethe
+/// as it is, and each of its controls succeeds.
+#[track_caller]
+fn attack(names: &[&str], controls: usize) {
+    let folder = Folder::new();
+    let temporary = folder.path().to_str().expect("UTF-8");
+    let mut words = vec!["--json", "demo", "--attack"];
+    words.extend(names.iter().flat_map(|name| ["--only", name]));
+    let output = run_cli_with(&words, &[("TMPDIR", temporary)], b"");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}{}", String::from_utf8_lossy(&output.stdout));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let rows = report["attacks"].as_array().expect("a list");
+    let made: Vec<&str> = rows.iter().filter_map(|row| row["attack"].as_str()).collect();
+    assert_eq!(made, names, "every one of them was made");
+    let mut won = 0;
+    for row in rows {
+        assert_eq!(row["result"], "held", "{row:#}");
+        for control in row["controls"].as_array().expect("a list") {
+            assert_eq!(control["result"], "broken", "{row:#}");
+            won += 1;
+        }
+    }
+    assert_eq!(won, controls, "{report:#}");
+    assert!(fs::read_dir(folder.path()).expect("a folder").next().is_none(), "nothing is left");
+}
+
+#[test]
+fn old_copies_and_the_root_of_today_open_nothing_that_was_destroyed() {
+    attack(&["every-old-copy", "old-backup-new-slot"], 4);
+}
+
+#[test]
+fn neither_free_pages_nor_memory_hold_what_was_destroyed() {
+    attack(&["free-pages", "memory"], 4);
+}
+
+#[test]
+fn data_and_slot_of_different_days_are_refused() {
+    attack(&["old-slot-new-data", "old-data-new-slot"], 4);
+}
+
+#[test]
+fn an_old_store_is_noticed_although_nothing_was_destroyed_since() {
+    attack(&["unseen-roll-back"], 2);
+}
+
+#[test]
+fn a_forged_store_gives_no_key_and_brings_none_back() {
+    attack(&["exchanged-fields", "page-of-another-epoch"], 2);
+}
+
+#[test]
+fn tombstones_of_before_are_no_tombstones_for_a_restore() {
+    attack(&["replayed-tombstones"], 1);
+}
+
+#[test]
+fn keys_in_use_are_kept_out_of_swap_and_core_files() {
+    attack(&["swap", "core-file"], 2);
+}
+
+#[test]
+fn no_attack_is_left_out_of_these_tests() {
+    let output = run_cli_with(&["demo", "--help"], &[], b"");
+    let help = String::from_utf8(output.stdout).expect("UTF-8");
+    let values = help.split("possible values:").nth(1).expect("the names of attacks");
+    let named = values.split(']').next().unwrap_or_default().split(',').count();
+    assert_eq!(named, 12, "{help}");
+}
+
+#[test]
+fn a_defence_that_does_not_exist_starts_no_server() {
+    let folder = Folder::new();
+    let environment = [("LETHE_DEFENCES_OFF", "rekey,hope")];
+    let refused = Server::try_start_dev(&folder.join("data"), &[], &environment);
+    assert!(format!("{refused:?}").contains("there is no defence `hope`"), "{refused:?}");
+    // And it says so if one is off.
+    let environment = [("LETHE_DEFENCES_OFF", "rekey"), ("LETHE_CRASH_AT", "nowhere")];
+    let refused = Server::try_start_dev(&folder.join("data"), &[], &environment);
+    assert!(format!("{refused:?}").contains("THIS IS A TEST WITHOUT DEFENCE"), "{refused:?}");
 }
 
 #[test]

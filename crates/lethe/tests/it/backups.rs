@@ -10,15 +10,15 @@ use crate::keys::{create, decrypt, encrypt, opens, problem, try_destroy};
 use crate::process::{Folder, Server, run_cli, run_cli_with};
 
 /// An installation whose slot and seal lie apart from its data.
-struct Site {
-    folder: Folder,
-    data: PathBuf,
-    backups: PathBuf,
+pub(crate) struct Site {
+    pub(crate) folder: Folder,
+    pub(crate) data: PathBuf,
+    pub(crate) backups: PathBuf,
     set: [String; 2],
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = Folder::new();
         let (data, backups) = (folder.join("data"), folder.join("backups"));
         let set = [("slot.path", "root.slot"), ("seal.path", "root.key")]
@@ -26,22 +26,22 @@ impl Site {
         Self { folder, data, backups, set }
     }
 
-    fn start(&self) -> Server {
+    pub(crate) fn start(&self) -> Server {
         Server::start_dev(&self.data, &["--set", &self.set[0], "--set", &self.set[1]], &[])
     }
 
-    fn start_in(&self, environment: &[(&str, &str)]) -> Server {
+    pub(crate) fn start_in(&self, environment: &[(&str, &str)]) -> Server {
         let words = ["--set", &self.set[0], "--set", &self.set[1]];
         Server::start_dev(&self.data, &words, environment)
     }
 
     /// `lethe backup WORDS` with JSON; what it answers.
     #[track_caller]
-    fn backup(&self, words: &[&str]) -> Value {
+    pub(crate) fn backup(&self, words: &[&str]) -> Value {
         said(&self.words("backup", words), &[])
     }
 
-    fn words(&self, command: &str, words: &[&str]) -> Vec<String> {
+    pub(crate) fn words(&self, command: &str, words: &[&str]) -> Vec<String> {
         let mut all: Vec<String> = ["--json", command].map(str::to_owned).to_vec();
         all.extend(words.iter().map(|word| (*word).to_owned()));
         all.extend(["--data".to_owned(), text(&self.data)]);
@@ -52,7 +52,7 @@ impl Site {
     }
 
     #[track_caller]
-    fn take(&self, words: &[&str]) -> Value {
+    pub(crate) fn take(&self, words: &[&str]) -> Value {
         let backups = text(&self.backups);
         let mut all = vec![backups.as_str()];
         all.extend(words);
@@ -60,18 +60,18 @@ impl Site {
     }
 
     /// The data is gone: the store, the audit trail, everything but slot and backup.
-    fn lose(&self) {
+    pub(crate) fn lose(&self) {
         fs::remove_dir_all(&self.data).expect("the data was there");
     }
 
     #[track_caller]
-    fn restore(&self) -> Value {
+    pub(crate) fn restore(&self) -> Value {
         said(&self.words("restore", &[&text(&self.backups)]), &[])
     }
 
     /// What a restore says that is refused.
     #[track_caller]
-    fn refused(&self) -> String {
+    pub(crate) fn refused(&self) -> String {
         let words = self.words("restore", &[&text(&self.backups)]);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let output = run_cli(&words);
@@ -80,7 +80,7 @@ impl Site {
         String::from_utf8(output.stderr).expect("UTF-8")
     }
 
-    fn segments(&self) -> Vec<PathBuf> {
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
         let listing = fs::read_dir(&self.backups).expect("the backup is there");
         let mut paths: Vec<PathBuf> =
             listing.map(|entry| entry.expect("an entry").path()).collect();
@@ -89,12 +89,12 @@ impl Site {
     }
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.to_str().expect("UTF-8").to_owned()
 }
 
 #[track_caller]
-fn said(words: &[String], environment: &[(&str, &str)]) -> Value {
+pub(crate) fn said(words: &[String], environment: &[(&str, &str)]) -> Value {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let output = run_cli_with(&words, environment, b"");
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -103,12 +103,12 @@ fn said(words: &[String], environment: &[(&str, &str)]) -> Value {
 }
 
 #[track_caller]
-fn destroy(server: &Server, key: &str) -> Value {
+pub(crate) fn destroy(server: &Server, key: &str) -> Value {
     try_destroy(&server.native(), key).expect("an answer").expect(200).json()
 }
 
 #[track_caller]
-fn gone(server: &Server, key: &str, ciphertext: &str) {
+pub(crate) fn gone(server: &Server, key: &str, ciphertext: &str) {
     let client = server.native();
     let refused = decrypt(&client, key, ciphertext).expect(410);
     assert_eq!(problem(&refused), "object-destroyed");
@@ -300,9 +300,22 @@ fn a_forgotten_backup_and_one_whose_window_ended_restore_nothing() {
     assert!(refusal.contains("Nobody can restore it any more"), "{refusal}");
 }
 
+/// The points of a running server at which a backup is cut short here.
+pub(crate) const BACKUP_POINTS: [&str; 4] =
+    ["backup.journal_begun", "slot.image_put", "slot.image_replaced", "backup.root_kept"];
+
+/// The points of a restore after which there is no installation yet.
+pub(crate) const RESTORE_POINTS: [&str; 5] = [
+    "restore.destroyed_again",
+    "restore.journaled",
+    "restore.root_written",
+    "restore.old_root_erased",
+    "restore.settled",
+];
+
 #[test]
 fn a_kill_at_every_point_of_a_backup_or_restore_loses_nothing() {
-    let points = ["backup.journal_begun", "slot.image_put", "backup.root_kept"];
+    let points = BACKUP_POINTS;
     let site = Site::new();
     let mut server = site.start();
     let client = server.native();
@@ -327,7 +340,7 @@ fn a_kill_at_every_point_of_a_backup_or_restore_loses_nothing() {
     destroy(&server, &dies);
     drop(server);
     site.lose();
-    for point in ["restore.destroyed_again", "restore.journaled", "restore.root_written"] {
+    for point in RESTORE_POINTS {
         let words = site.words("restore", &[&text(&site.backups)]);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let output = run_cli_with(&words, &[("LETHE_CRASH_AT", point)], b"");

@@ -1,6 +1,9 @@
 //! `kill -9` at every named point of create and destroy, and at random: every acknowledged create
 //! works, every acknowledged destroy is final, and nothing else is lost.
 
+mod points;
+mod power;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;

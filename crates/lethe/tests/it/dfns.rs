@@ -2,6 +2,7 @@
 //! numbers, and what outlives a kill. What each case leaves out is in the door's own tests.
 
 mod account;
+mod crash;
 mod vectors;
 
 use std::fs;

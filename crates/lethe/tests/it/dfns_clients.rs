@@ -40,7 +40,7 @@ fn the_client_of_npm_works() {
     let modules = root().join("target/compat/dfns/node_modules");
     let mut client = child("node");
     client.arg(root().join("compat/dfns/client.js")).env("NODE_PATH", &modules);
-    check(client, &modules.join("@dfns/sdk"), 159);
+    check(client, &modules.join("@dfns/sdk"), 160);
 }
 
 /// The PyPI package `dfns-sdk`.

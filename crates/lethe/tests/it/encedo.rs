@@ -527,7 +527,7 @@ fn clients_of_the_recorded_wire_work() {
     first.arg(script("client.py")).arg(dev(0));
     let mut second = child("node");
     second.arg(script("client.mjs")).arg(dev(1));
-    let running = [(first, 59), (second, 21)].map(|(one, least)| (Process::start(one), least));
+    let running = [(first, 75), (second, 21)].map(|(one, least)| (Process::start(one), least));
     for (mut process, least) in running {
         let line = process.next_line(CLIENT_WITHIN).unwrap_or_default();
         let status = process.wait_for_exit(CLIENT_WITHIN);

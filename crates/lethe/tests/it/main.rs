@@ -16,6 +16,7 @@ mod dfns_clients;
 mod encedo;
 mod events;
 mod floods;
+mod follow;
 mod harness;
 mod keylife;
 mod keys;

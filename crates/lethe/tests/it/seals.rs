@@ -184,6 +184,13 @@ fn recovery_shares_open_the_slot_until_the_seal_is_migrated() {
     refused(&make("2", "3"), 4, "never written over");
     let told = done(&cli(&["seal", "show", "--data", at], &[]));
     assert!(told.contains("recovery shares of the seal: 2 of 3"), "{told}");
+    let mut server = Server::start_dev(&data, &PASSPHRASE, &[OLD]);
+    let second = create(&server.native(), "aes256-gcm");
+    let receipt = server.native().delete(&format!("/v1/keys/{second}")).expect(200).json();
+    let shares = &receipt["statement"]["recovery_shares"];
+    assert_eq!((shares["needed"].as_u64(), shares["number"].as_u64()), (Some(2), Some(3)));
+    assert!(shares["made"].is_string(), "{shares}");
+    assert!(server.terminate().success());
     let share = |number| format!("{}/share-{number}.txt", out.display());
     let (one, three) = (share(1), share(3));
     // The passphrase is forgotten.
@@ -210,16 +217,21 @@ fn recovery_shares_open_the_slot_until_the_seal_is_migrated() {
     serves(&data, &[], &[], &key);
 }
 
+/// Points of a migration, which seal is tried then, and why it fails if it must.
+pub(crate) const MIGRATION_POINTS: [(&str, &str, Option<&str>); 5] = [
+    ("seal.key_made", "old", None),
+    ("seal.image_written", "old", None),
+    ("seal.image_written", "new", None),
+    ("seal.old_erased", "old", Some(OLD_FAILS)),
+    ("seal.old_erased", "again", None),
+];
+
+const OLD_FAILS: &str = "sealed with a passphrase";
+
 #[test]
 fn a_kill_at_every_point_of_a_migration_leaves_a_seal_that_opens() {
-    let old_fails = "sealed with a passphrase";
-    for (point, then, fails) in [
-        ("seal.key_made", "old", None),
-        ("seal.image_written", "old", None),
-        ("seal.image_written", "new", None),
-        ("seal.old_erased", "old", Some(old_fails)),
-        ("seal.old_erased", "again", None),
-    ] {
+    let old_fails = OLD_FAILS;
+    for (point, then, fails) in MIGRATION_POINTS {
         let folder = Folder::new();
         let data = folder.join("data");
         let (_, _, replicas) = replicas(&folder);
@@ -265,7 +277,14 @@ fn any_one_replica_can_be_lost_and_what_it_held_is_remembered() {
         let server = Server::start_dev(&data, &slot, &[]);
         assert!(opens(&server.native(), &key.0, &key.1));
         let second = create(&server.native(), "aes256-gcm");
-        server.native().delete(&format!("/v1/keys/{second}")).expect(200);
+        let receipt = server.native().delete(&format!("/v1/keys/{second}")).expect(200);
+        assert!(receipt.json()["statement"]["lost_replicas"]["count"].is_u64(), "{receipt:?}");
+        let file = folder.join("receipt");
+        fs::write(&file, &receipt.body).expect("written");
+        let at = data.to_str().expect("UTF-8");
+        let verify = ["receipt", "verify", file.to_str().expect("UTF-8"), "--data", at];
+        let told = done(&cli(&verify, &[]));
+        assert!(told.contains("lost before that and not erased"), "{told}");
         drop(server);
         let at = data.to_str().expect("UTF-8");
         let shown = done(&cli(&["seal", "show", "--data", at, "--set", &setting], &[]));

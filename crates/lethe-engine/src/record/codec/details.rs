@@ -140,6 +140,8 @@ pub(super) struct StoredEvidence {
     signature: ByteVec,
     #[n(6)]
     request: Option<String>,
+    #[n(7)]
+    authenticator_data: Option<ByteVec>,
 }
 
 pub(super) fn details_to_stored(details: &KeyDetails) -> StoredDetails {
@@ -324,6 +326,7 @@ pub(super) fn evidence_to_stored(evidence: &Evidence) -> StoredEvidence {
         public_key_der: evidence.public_key_der.to_vec().into(),
         signature: evidence.signature.to_vec().into(),
         request: evidence.request.as_deref().map(str::to_owned),
+        authenticator_data: evidence.authenticator_data.as_ref().map(|data| data.to_vec().into()),
     }
 }
 
@@ -340,5 +343,6 @@ pub(super) fn evidence_from_stored(stored: StoredEvidence) -> Result<Evidence, U
         public_key_der: Vec::from(stored.public_key_der).into(),
         signature: Vec::from(stored.signature).into(),
         request: stored.request.map(Into::into),
+        authenticator_data: stored.authenticator_data.map(|data| Vec::from(data).into()),
     })
 }

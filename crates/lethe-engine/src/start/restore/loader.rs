@@ -1,9 +1,9 @@
 //! Puts the rows of a backup into an empty store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_store::limits::{BATCH_OPS_MAX, PAGE_ROWS_MAX};
-use lethe_store::{Batch, Space, Store, StoreError, StoreKey};
+use lethe_store::{Batch, Space, Store, StoreError, StoreKey, Write};
 
 use super::super::FORMAT_RESTORING;
 use crate::keys;
@@ -26,6 +26,8 @@ pub struct RestoreLoader<'a> {
     bytes: usize,
     /// The keys that a continuing segment names, of spaces from which rows may be removed.
     named: Option<BTreeSet<StoreKey>>,
+    /// What followed, and is not in `batch` yet.
+    followed: BTreeMap<StoreKey, Write>,
 }
 
 impl<'a> RestoreLoader<'a> {
@@ -39,7 +41,14 @@ impl<'a> RestoreLoader<'a> {
             return Err(StoreError::Conflict { key: mark });
         }
         store.commit(Batch::new().put(mark, FORMAT_RESTORING.to_vec()))?;
-        Ok(Self { store, batch: Batch::new(), rows: 0, bytes: 0, named: None })
+        Ok(Self {
+            store,
+            batch: Batch::new(),
+            rows: 0,
+            bytes: 0,
+            named: None,
+            followed: BTreeMap::new(),
+        })
     }
 
     /// A segment begins; `continues` if it holds only what changed since the one before.
@@ -66,6 +75,22 @@ impl<'a> RestoreLoader<'a> {
         self.bytes += key.bytes().len() + value.len();
         self.batch = std::mem::take(&mut self.batch).put(key, value.to_vec());
         if self.rows >= ROWS_AT_ONCE || self.bytes >= BYTES_AT_ONCE {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// What followed a segment: the changes of a commit, of which any number may come together.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn follow(&mut self, change: Write) -> Result<(), StoreError> {
+        if *change.key() == keys::meta("format") {
+            return Ok(());
+        }
+        self.bytes += change.bytes();
+        self.followed.insert(change.key().clone(), change);
+        if self.followed.len() >= ROWS_AT_ONCE || self.bytes >= BYTES_AT_ONCE {
             self.flush()?;
         }
         Ok(())
@@ -102,6 +127,11 @@ impl<'a> RestoreLoader<'a> {
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
+        // Of one row the newest change counts.
+        for change in std::mem::take(&mut self.followed).into_values() {
+            self.rows += 1;
+            self.batch.push(change);
+        }
         if self.rows > 0 {
             self.store.commit(std::mem::take(&mut self.batch))?;
         }

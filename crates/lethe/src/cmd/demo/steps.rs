@@ -1,23 +1,21 @@
 //! The steps of the demo, in the order in which a newcomer asks the questions.
 
 use core::time::Duration;
-use std::borrow::Cow;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use lethe_types::SecretVec;
 use lethe_verify::verify;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::screen::{Screen, short};
+use super::told::{decrypt, end, expect, last_line, not_ready, unexpected};
 use crate::client::{Client, Member, object};
 use crate::cmd::receipt::{log_key_of, reasons};
 use crate::failure::Failure;
-use crate::files::{NewFile, PUBLIC_MODE, from_base64};
-use crate::local::{ChildProcess, Ended, LocalServer, NotReady, Sandbox};
+use crate::files::{NewFile, PUBLIC_MODE};
+use crate::local::{ChildProcess, LocalServer, Sandbox};
 use crate::output::{member, thousands};
 
 /// The exit code of a server whose store and slot do not belong together.
@@ -181,7 +179,7 @@ fn use_all(client: &Client, customers: &[Customer], screen: &mut Screen) -> Resu
     screen.begin("Everybody decrypts their record again")?;
     for (index, customer) in customers.iter().enumerate() {
         let name = customer.name;
-        let told = match decrypt(client, customer) {
+        let told = match decrypt(client, &customer.key, &customer.ciphertext) {
             Ok(text) => {
                 expect("B's key must not decrypt any more", index != LEAVER)?;
                 expect("the text is the one that was encrypted", text == customer.record)?;
@@ -219,7 +217,7 @@ fn restore(
         }
         Ok(server) => {
             let client = Client::new(server.dev.settings()?)?;
-            match decrypt(&client, leaver) {
+            match decrypt(&client, &leaver.key, &leaver.ciphertext) {
                 Ok(_) => return Err(unexpected("the restored backup decrypts B's record")),
                 Err(Failure::Refused(problem)) => {
                     let why = problem.detail().unwrap_or_default();
@@ -247,7 +245,7 @@ fn control(
         .serve(&places.control)
         .map_err(|refused| not_ready("the control: the backup with its own root", &refused))?;
     let client = Client::new(server.dev.settings()?)?;
-    let text = decrypt(&client, leaver)?;
+    let text = decrypt(&client, &leaver.key, &leaver.ciphertext)?;
     expect("the control decrypts B's record", text == leaver.record)?;
     end(server.process, "the control")?;
     screen.tell(
@@ -284,21 +282,6 @@ fn check_receipt(
     }
 }
 
-#[derive(Deserialize)]
-struct Decrypted<'a> {
-    #[serde(borrow)]
-    plaintext: Cow<'a, str>,
-}
-
-fn decrypt(client: &Client, customer: &Customer) -> Result<String, Failure> {
-    let ciphertext = from_base64("the ciphertext", customer.ciphertext.as_bytes())?;
-    let body = object(&[("ciphertext", Member::Bytes(ciphertext.expose()))]);
-    let answer = client.post(&format!("/v1/keys/{}/decrypt", customer.key), &body)?;
-    let decrypted: Decrypted<'_> = answer.parse()?;
-    let text: SecretVec = from_base64("the plaintext", decrypted.plaintext.as_bytes())?;
-    Ok(String::from_utf8_lossy(text.expose()).into_owned())
-}
-
 /// Copies the files of a directory as somebody with a shell would; returns how many, and how many
 /// bytes. What only serves running processes stays: the lock, and memory that they share.
 fn copy_files(from: &Path, to: &Path) -> Result<(u64, u64), Failure> {
@@ -319,33 +302,6 @@ fn copy_files(from: &Path, to: &Path) -> Result<(u64, u64), Failure> {
     Ok((files, bytes))
 }
 
-fn end(process: ChildProcess, what: &str) -> Result<(), Failure> {
-    match process.terminate() {
-        Ended::Well => Ok(()),
-        how @ (Ended::Badly(_) | Ended::Late) => {
-            Err(unexpected(&format!("{what} did not end well: {how:?}")))
-        }
-    }
-}
-
-fn not_ready(what: &str, refused: &NotReady) -> Failure {
-    unexpected(&format!("{what} did not start: {}", last_line(&refused.said)))
-}
-
-/// What a process said last, without its own name before it.
-fn last_line(said: &str) -> &str {
-    let line = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
-    line.strip_prefix("lethe: ").unwrap_or(line)
-}
-
-fn expect(what: &str, holds: bool) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(unexpected(&format!("not so: {what}"))) }
-}
-
-fn unexpected(what: &str) -> Failure {
-    Failure::Failed(what.to_owned())
-}
-
 fn milliseconds(time: Duration) -> String {
     format!("{} ms", time.as_millis())
 }
@@ -354,19 +310,6 @@ fn milliseconds(time: Duration) -> String {
 mod tests {
     use super::*;
     use crate::local::Scratch;
-
-    #[test]
-    fn the_last_line_is_the_reason() {
-        #[track_caller]
-        fn check(said: &str, expected: &str) {
-            assert_eq!(last_line(said), expected);
-        }
-        check("", "nothing");
-        check("\n \n", "nothing");
-        check("lethe: no slot\n", "no slot");
-        check("warning\nlethe: no slot\n\n", "no slot");
-        check("no name", "no name");
-    }
 
     #[test]
     fn copies_leave_out_what_serves_running_processes() {
@@ -381,15 +324,5 @@ mod tests {
         assert_eq!(fs::read(to.join("store.sqlite-wal")).unwrap(), b"store.sqlite-wal");
         assert!(!to.join("lock").exists());
         assert!(copy_files(&scratch.path().join("none"), &to).is_err());
-    }
-
-    #[test]
-    fn a_step_that_goes_otherwise_is_a_failure() {
-        assert!(expect("a", true).is_ok());
-        let failure = expect("b", false).unwrap_err();
-        assert_eq!((failure.exit_code(), failure.text().as_deref()), (1, Some("not so: b")));
-        let refused = NotReady { exit_code: Some(4), said: "lethe: why\n".to_owned() };
-        let text = not_ready("it", &refused).text().unwrap();
-        assert_eq!(text, "it did not start: why");
     }
 }

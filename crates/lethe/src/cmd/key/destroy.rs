@@ -141,9 +141,18 @@ fn fields(wanted: &Destroy, receipt: &Value) -> Vec<(&'static str, String)> {
         ("unusable since", text("unusable_since")),
         ("erased", text("irrecoverable_since")),
         ("recoverable from backups until", text("recoverable_from_backups_until")),
+        ("replicas not erased", lost_replicas(statement)),
         ("log entry", format!("{} of {}", text("log_index"), text("log_origin"))),
         ("receipt", kept),
     ]
+}
+
+/// Replicas of the slot that were lost before, if any: they are not reached.
+fn lost_replicas(statement: &Value) -> String {
+    match statement["lost_replicas"]["count"].as_u64() {
+        Some(count) => format!("{count}, lost before: see the receipt"),
+        None => String::new(),
+    }
 }
 
 fn confirm(client: &Client, wanted: &Destroy) -> Result<(), Failure> {

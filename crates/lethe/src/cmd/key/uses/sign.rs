@@ -21,7 +21,7 @@ struct SignOptions {
     /// The file is the hash of the message, by the hash of the scheme
     #[arg(long)]
     digest: bool,
-    /// A file with the context of Ed25519ctx and its like, or with the Merkle root of taproot
+    /// A file with the context of Ed25519ctx, ML-DSA or the like, or the Merkle root of taproot
     #[arg(long, value_name = "FILE")]
     context_file: Option<PathBuf>,
     /// Bytes of the salt of RSASSA-PSS; without it as many as the hash has
