@@ -118,29 +118,32 @@ fn bodies_without_end_are_refused_and_not_kept() {
     assert!(grown < GROWTH_KIB_MAX, "{grown} KiB more for a flood of bodies");
 }
 
-/// Bodies that their operation takes are long for destructions of many keys; but not from anybody.
+/// A destruction of many keys has a long body; but from a stranger only the start of one is taken.
 #[test]
-fn a_stranger_is_refused_before_the_body() {
-    const CLIENTS: usize = 32;
+fn a_stranger_is_refused_before_the_rest_of_the_body() {
+    const CLIENTS: usize = 8;
+    /// More than a server takes from anybody before it looks who it is, and than what it reads of
+    /// a refused body so that its answer is seen, in bytes.
+    const START_BYTES: usize = 400_000;
     let folder = Folder::new();
     let server = Server::start_dev(&folder.join("data"), &[], &[]);
     let client = client_of(&server);
     let key = create(&client, "aes256-gcm");
     let token = server.door("native", "token").to_owned();
-    let field = "Content-Length: 39000000";
-    for path in ["/v1/destructions".to_owned(), format!("/v1/keys/{key}/encrypt")] {
-        let known = post(&server, &path, field);
-        let mut stranger = known.replace(&token, &token.replace("lethe_", "lethe_x"));
-        for _ in 0..CLIENTS {
-            let mut rude = Rude::connect(&server);
-            assert!(rude.say(stranger.as_bytes()));
-            let status = rude.status();
-            assert!(matches!(status, Some(401 | 413)), "{path}: {status:?} before the body");
+    let other = format!("{}{}", &token[..token.len() - 8], "AAAAAAAA");
+    let uses = format!("/v1/keys/{key}/encrypt");
+    for (path, bytes) in [("/v1/destructions", 39_000_000), (uses.as_str(), 1_400_000)] {
+        let known = post(&server, path, &format!("Content-Length: {bytes}"));
+        for stranger in [known.replace(&token, &other), known.replace("Authorization", "X-No")] {
+            for _ in 0..CLIENTS {
+                let mut rude = Rude::connect(&server);
+                assert!(rude.say(stranger.as_bytes()));
+                let is_heard = rude.say(&vec![b' '; START_BYTES]);
+                // Who says more than that may lose the answer with the connection.
+                let status = rude.status();
+                assert!(matches!(status, Some(401) | None), "{path}: {status:?}, {is_heard}");
+            }
         }
-        stranger = stranger.replace("Authorization", "X-Nothing");
-        let mut nobody = Rude::connect(&server);
-        assert!(nobody.say(stranger.as_bytes()));
-        assert!(matches!(nobody.status(), Some(401 | 413)), "{path}: nobody");
     }
     serves(&client, &key);
 }
