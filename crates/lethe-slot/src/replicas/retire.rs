@@ -9,7 +9,8 @@ use crate::file_slot::FileSlot;
 
 impl ReplicatedSlot {
     /// Erases every replica whose path is not among `keep` and lets it go: it is no longer one of
-    /// the slot's, and not lost. Gives their paths; the files stay, empty.
+    /// the slot's, and not lost. Gives their paths; the files stay, empty, and what lies beside
+    /// them, both for the caller to remove: until then they are refused as foreign.
     ///
     /// To be called once the others hold what is to stay, and may be repeated.
     ///

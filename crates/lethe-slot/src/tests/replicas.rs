@@ -190,7 +190,11 @@ fn a_replica_that_goes_on_purpose_is_erased_and_not_lost() {
     assert!(slot.lost().is_empty() && slot.notices().is_empty(), "{:?}", slot.notices());
     assert_eq!(slot.remnants(), Remnants::default());
     drop(slot);
-    // Named again it is filled like a new one.
+    // What lies beside it still says that it is one of a slot that knows it no more.
+    let refused = disks.try_open(&["c", "a"]).unwrap_err();
+    assert!(matches!(refused, ReplicaError::Foreign(path) if path == disks.at("a")));
+    // Without that, and named again, it is filled like a new one.
+    fs::remove_file(crate::replicas::place_of(&disks.at("a"))).unwrap();
     let mut slot = disks.open(&["c", "a"]);
     assert_eq!(recover(&mut slot), 2);
     drop(slot);
