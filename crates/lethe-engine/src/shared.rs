@@ -119,18 +119,19 @@ impl Shared {
         record: &crate::record::KeyRecord,
         version: &KeyVersion,
     ) -> Result<lethe_types::SecretVec, EngineError> {
-        let gone = || self.why_not_open(record.id, version);
         let record_key = self
             .tree
             .read()
             .record_key(version.leaf)
             .map_err(|_| EngineError::Internal("the erasure tree does not open"))?
-            .ok_or_else(gone)?;
-        crate::seal::open_version(self.tree_id, record, version, &record_key).ok_or_else(gone)
+            // The tree knows a moment before the catalogue does, also of versions that are retired.
+            .ok_or(EngineError::ObjectDestroyed(record.id))?;
+        crate::seal::open_version(self.tree_id, record, version, &record_key)
+            .ok_or_else(|| self.why_not_open(record.id, version))
     }
 
-    /// Why a version did not open: it was destroyed after its record was read, or the store is not
-    /// what was written. Nobody is told that a key is destroyed which is not.
+    /// Why a version did not open although its leaf holds a key: the leaf is another's by now, or
+    /// the store is not what was written. Nobody is told that a key is destroyed which is not.
     fn why_not_open(&self, key: lethe_types::KeyId, version: &KeyVersion) -> EngineError {
         let is_live = self.catalogue.key(key).is_some_and(|entry| {
             let has_it = entry.record().versions.iter().any(|one| one.leaf == version.leaf);

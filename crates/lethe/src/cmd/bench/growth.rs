@@ -6,7 +6,9 @@ mod report;
 
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -210,10 +212,14 @@ fn backup(sandbox: &Sandbox, data: &Path, size: u64) -> Result<Copied, Failure> 
     Ok(Copied { elapsed: monotonic().saturating_sub(begin), bytes: taken.segment.note.bytes })
 }
 
-/// As after the loss of everything but backup, slot and seal.
+/// As after the loss of everything but backup, slot and seal: from copies of these, since a restore
+/// takes the slot over, and the data that it belonged to would open nowhere any more.
 fn restore_all(sandbox: &Sandbox, data: &Path, size: u64) -> Result<Copied, Failure> {
+    let safe = sandbox.path().join("safe");
+    copy_folder(&data.join("slot"), &safe)
+        .map_err(|error| Failure::Failed(format!("cannot copy the slot: {error}")))?;
     let set = |name: &str, file: &str| {
-        let path = data.join("slot").join(file);
+        let path = safe.join(file);
         format!("{name}={}", serde_json::Value::from(path.to_string_lossy()))
     };
     let restored = sandbox.path().join("restored");
@@ -231,6 +237,21 @@ fn restore_all(sandbox: &Sandbox, data: &Path, size: u64) -> Result<Copied, Fail
     restore(&options, &mut |_| ()).map_err(failure)?;
     let elapsed = monotonic().saturating_sub(begin);
     Ok(Copied { elapsed, bytes: disk_bytes(&restored.join("store")) })
+}
+
+/// With all that is in it, and for nobody else.
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), &to)?;
+        }
+    }
+    Ok(())
 }
 
 /// Bytes that a process has had written to storage so far (proc(5), `write_bytes`).
@@ -256,6 +277,17 @@ mod tests {
         }
         assert!(written_bytes(std::process::id()).is_some());
         assert_eq!(written_bytes(0), None);
+    }
+
+    #[test]
+    fn a_folder_is_copied_with_its_folders() {
+        let scratch = crate::local::Scratch::new(None).unwrap();
+        let [from, to] = ["from", "to"].map(|name| scratch.path().join(name));
+        fs::create_dir_all(from.join("inner")).unwrap();
+        fs::write(from.join("inner/file"), b"bytes").unwrap();
+        copy_folder(&from, &to).unwrap();
+        assert_eq!(fs::read(to.join("inner/file")).unwrap(), b"bytes");
+        assert!(copy_folder(&from, &to).is_err(), "nothing is overwritten");
     }
 
     #[test]
