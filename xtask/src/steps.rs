@@ -75,13 +75,13 @@ fn run_tests(in_ci: bool) -> bool {
 
 /// What is built only with a feature, since it links a library of the system.
 fn run_tpm(in_ci: bool) -> bool {
-    const WITH: [&str; 5] = ["--package", "lethe-slot", "--package", "lethe-server", "--features"];
-    let features = "lethe-slot/tpm,lethe-server/tpm";
+    let with = ["lethe-slot", "lethe-server", "lethe"].map(|name| ["--package", name]);
+    let features = "lethe-slot/tpm,lethe-server/tpm,lethe/tpm";
     let mut lints = cargo(&["clippy", "--all-targets"]);
-    lints.args(WITH).arg(features);
+    lints.args(with.as_flattened()).args(["--features", features]);
     lock(&mut lints, in_ci).args(["--", "-D", "warnings"]);
     let mut tests = cargo(&["nextest", "run"]);
-    tests.args(WITH).args([features, "-E", "test(tpm)"]);
+    tests.args(with.as_flattened()).args(["--features", features, "-E", "test(tpm)"]);
     lock(&mut tests, in_ci);
     succeeds(lints) && succeeds(tests)
 }

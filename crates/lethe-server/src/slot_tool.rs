@@ -130,12 +130,13 @@ pub fn migrate(
     })
 }
 
-/// Refuses a place that the slot was moved away from.
+/// Refuses a place that the slot was moved away from, also if somebody put an old file back: what
+/// would be destroyed there would live on at the new place.
 ///
 /// # Errors
 /// [`ServeError::SlotMoved`].
 pub(crate) fn check_not_moved(slot: &SlotConfig) -> Result<(), ServeError> {
-    for path in slot.paths().iter().filter(|path| !path.exists()) {
+    for path in slot.paths() {
         if let Some(to) = read_note(&beside(path, "moved"))? {
             return Err(ServeError::SlotMoved { path: path.clone(), to });
         }

@@ -399,7 +399,7 @@ fn with_parent<T>(
         .execute_with_session(Some(AuthSession::Password), |context| {
             context.create_primary(Hierarchy::Owner, public, None, None, None, None)
         })
-        .map_err(failed("derive its storage key"))?
+        .map_err(refused_to_owner)?
         .key_handle;
     let session = context
         .start_auth_session(
@@ -491,6 +491,17 @@ fn define(
             context.nv_define_space(Provision::Owner, None, public)
         })
         .map_err(failed(doing))
+}
+
+/// The first command that needs the owner's authorisation tells whether there is one.
+fn refused_to_owner(error: LibraryError) -> DeviceError {
+    match failed("derive its storage key")(error) {
+        DeviceError::Pin => DeviceError::Unusable(
+            "the TPM's owner has an authorisation: it must be empty (`tpm2 changeauth -c owner`)"
+                .to_owned(),
+        ),
+        other => other,
+    }
 }
 
 fn failed(doing: &'static str) -> impl Fn(LibraryError) -> DeviceError {

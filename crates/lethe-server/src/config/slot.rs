@@ -40,10 +40,11 @@ pub enum SlotConfig {
         paths: Vec<PathBuf>,
         /// How the TPM is reached. Default `device:/dev/tpmrm0`.
         tcti: String,
-        /// The first of the two indices. Default 0x01804c54.
+        /// The first of the two indices: even, so that two slots have both or none in common.
+        /// Default 0x01804c54.
         index: u32,
         /// How long the root stays at least before it is changed again: the memory wears out.
-        /// Default 30 s; 0 for no limit.
+        /// Default 25 s; 0 for no limit.
         rest: Duration,
     },
 }
@@ -73,9 +74,10 @@ impl SlotConfig {
 /// How a TPM is reached if nothing else is said: the kernel's resource manager.
 pub(super) const TCTI_DEFAULT: &str = "device:/dev/tpmrm0";
 
-/// At two writes a change, a memory that stands 100,000 of them lasts more than two weeks of
-/// nothing but destructions, and years of what people do.
-const REST_DEFAULT: Duration = Duration::from_secs(30);
+/// At two writes a change, a memory that stands 100,000 of them lasts two weeks of nothing but
+/// destructions, and years of what people do. The doors answer within 30 s, so that whoever comes
+/// just after a change hears of the next one.
+const REST_DEFAULT: Duration = Duration::from_secs(25);
 /// Longer than any client waits.
 const REST_MAX: Duration = Duration::from_secs(3_600);
 
@@ -215,8 +217,8 @@ fn tpm_index(written: &Spanned<i64>) -> Result<u32, Invalid> {
     let index = *written.get_ref();
     u32::try_from(index)
         .ok()
-        .filter(|_| (INDEX_MIN..=INDEX_MAX).contains(&index))
-        .ok_or_else(|| Invalid::new(written, "an NV index from 0x01800000 to 0x01BFFFFE"))
+        .filter(|_| (INDEX_MIN..=INDEX_MAX).contains(&index) && index % 2 == 0)
+        .ok_or_else(|| Invalid::new(written, "an even NV index from 0x01800000 to 0x01BFFFFE"))
 }
 
 fn replicas(written: Spanned<Vec<Spanned<String>>>) -> Result<Vec<PathBuf>, Invalid> {

@@ -344,7 +344,7 @@ fn slots_in_several_files_and_devices() {
             panic!("a TPM: {other:?}")
         }
     };
-    assert_eq!(tpm("kind='tpm'"), (0x0180_4C54, "device:/dev/tpmrm0".to_owned(), 30));
+    assert_eq!(tpm("kind='tpm'"), (0x0180_4C54, "device:/dev/tpmrm0".to_owned(), 25));
     assert_eq!(tpm("kind='tpm'\nrest='0s'").2, 0);
     assert_eq!(tpm("kind='tpm'\nrest='1h'").2, 3_600);
     let text = "kind='pkcs11'\nmodule='/m'\ntoken='t'\nname='n'\npin_from='environment'";
@@ -362,8 +362,9 @@ fn slots_in_several_files_and_devices() {
         ("rest='30s'", "2:6", "rest", "belongs to kind \"tpm\""),
         ("kind='tpm'\nrest='61m'", "3:6", "rest", ""),
         ("kind='tpm'\nrest='soon'", "3:6", "rest", ""),
-        ("kind='tpm'\nindex=0x017fffff", "3:7", "index", "an NV index"),
-        ("kind='tpm'\nindex=0x01bfffff", "3:7", "index", "an NV index"),
+        ("kind='tpm'\nindex=0x017fffff", "3:7", "index", "an even NV index"),
+        ("kind='tpm'\nindex=0x01bfffff", "3:7", "index", "an even NV index"),
+        ("kind='tpm'\nindex=0x01804c55", "3:7", "index", "an even NV index"),
         ("kind='tpm'\naccept_filesystem=true", "3:19", "accept_filesystem", "may be copied"),
         ("kind='pkcs11'", "2:6", "kind", "set `module` beside it"),
         ("kind='pkcs11'\nmodule='/m'\ntoken='t'", "2:6", "kind", "set `pin_from` beside it"),

@@ -28,4 +28,6 @@ mod process;
 mod seals;
 mod storedsafe;
 mod tokens;
+#[cfg(feature = "tpm")]
+mod tpm;
 mod uses;

@@ -56,7 +56,12 @@ fn borrowed(settings: &[String]) -> Vec<&str> {
 }
 
 #[track_caller]
-fn does_not_serve(data: &Path, arguments: &[&str], environment: &[(&str, &str)], words: &str) {
+pub(crate) fn does_not_serve(
+    data: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    words: &str,
+) {
     match Server::try_start_dev(data, arguments, environment) {
         Err(NotReady::Ended { status, stderr }) => {
             assert_eq!(status.code(), Some(4), "{stderr}");
@@ -170,7 +175,7 @@ fn a_seal_migrates_to_a_token_and_back() {
 }
 
 /// `lethe slot migrate` from where `arguments` say to where `to` says.
-fn migrate_slot(
+pub(crate) fn migrate_slot(
     data: &Path,
     arguments: &[&str],
     to: &[&str],
@@ -184,7 +189,7 @@ fn migrate_slot(
 }
 
 #[track_caller]
-fn moved(output: &std::process::Output) {
+pub(crate) fn moved(output: &std::process::Output) {
     let said = String::from_utf8_lossy(&output.stdout);
     let wrong = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}{wrong}");
@@ -261,8 +266,15 @@ fn a_slot_moves_into_a_token_and_out_to_other_disks() {
     assert_eq!(same.status.code(), Some(3), "{same:?}");
     // Fewer disks, on purpose: the one that goes is erased and not lost.
     let only_a = format!("path={:?}", a.display());
+    let of_b = fs::read(&b).expect("readable");
     moved(&migrate_slot(&data, &["--set", &slot], &[&only_a], &[]));
     assert!(!b.exists());
+    // A copy that was put back, with the configuration of before, holds the same root.
+    fs::write(&b, &of_b).expect("written");
+    let only_b = format!("slot.path={:?}", b.display());
+    does_not_serve(&data, &["--set", &only_b], &[], "the slot was moved away");
+    does_not_serve(&data, &["--set", &slot], &[], "the slot was moved away");
+    fs::remove_file(&b).expect("removed");
     let server = Server::start_dev(&data, &["--set", &format!("slot.{only_a}")], &[]);
     let last = create(&server.native(), "aes256-gcm");
     let receipt = try_destroy(&server.native(), &last).expect("an answer").expect(200).json();
