@@ -61,6 +61,8 @@ pub enum FollowEvent {
     Ended(String),
     /// The changes have become large: everything is copied anew beside them.
     Renewing,
+    /// That failed; the copy goes on as it is. Says why.
+    NotRenewed(String),
     /// The new copy goes on; the files of the one before are removed.
     Renewed,
 }

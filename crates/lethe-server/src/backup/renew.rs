@@ -12,12 +12,14 @@ use lethe_types::BackupId;
 
 use super::BackupFailure;
 use super::chain::{Chain, SegmentFile, sync_directory};
+use super::control::told;
 use super::follow::{FollowEvent, FollowOptions, Stop, follow_plainly};
 use crate::ServeError;
 
 /// Keeps the copy up to date until `stop` is told to, and begins it anew whenever the changes since
 /// the last segment have more than [`FollowOptions::renew_bytes`]. Files that only served the copy
-/// before are removed then. A server that is away is waited for.
+/// before are removed then. If there is no room for that, the copy goes on as it is, and tries
+/// again once as much has changed. A server that is away is waited for.
 ///
 /// # Errors
 /// [`BackupFailure`]: of the directory, which holds then what it held, or a server that refuses for
@@ -44,12 +46,19 @@ fn go_on(
     let mut successor: Option<Runner> = None;
     // The segment that the successor wrote last.
     let mut begun_with: Option<BackupId> = None;
+    let mut renew_at = runners.options.renew_bytes;
+    let mut held_bytes = 0;
     // Every runner says when it ends, so that there is always something to come.
-    while let Ok((number, told)) = events.recv() {
+    while let Ok((number, what)) = events.recv() {
         let is_active = number == active.number;
-        match told {
+        match what {
             Told::Event(FollowEvent::Held(note)) if is_active => {
-                if note.bytes > runners.options.renew_bytes && successor.is_none() {
+                if note.bytes < held_bytes {
+                    // A connection that began with another segment.
+                    renew_at = runners.options.renew_bytes;
+                }
+                held_bytes = note.bytes;
+                if held_bytes > renew_at && successor.is_none() {
                     successor = Some(runners.start(number + 1, true)?);
                     tell(FollowEvent::Renewing);
                 }
@@ -62,6 +71,8 @@ fn go_on(
                 active.stop.stop();
                 core::mem::replace(&mut active, next).join()?;
                 remove_superseded(&runners.options.destination, first)?;
+                renew_at = runners.options.renew_bytes;
+                held_bytes = 0;
                 tell(FollowEvent::Renewed);
             }
             // The one that goes on speaks for the copy.
@@ -75,9 +86,12 @@ fn go_on(
             }
             Told::End => {
                 // It failed: the directory is full, or the server takes no more copies.
-                if let Some(next) = successor.take_if(|next| next.number == number) {
-                    active.stop.stop();
-                    next.join()?;
+                if let Some(next) = successor.take_if(|next| next.number == number)
+                    && let Err(error) = next.join()
+                {
+                    begun_with = None;
+                    renew_at = held_bytes.saturating_add(runners.options.renew_bytes);
+                    tell(FollowEvent::NotRenewed(told(&error)));
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! Copies that follow a real server: whatever is killed and whenever the machine is lost, the copy
 //! and the slot give back what was answered.
 
+mod full;
+
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
 use std::time::Duration;

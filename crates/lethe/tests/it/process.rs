@@ -283,6 +283,11 @@ impl Process {
         Self { child, lines, stdout, stderr, reading }
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line of the standard output, without its end.
     ///
     /// # Errors

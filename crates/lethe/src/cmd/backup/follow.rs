@@ -118,6 +118,14 @@ impl Lines {
                 "The changes have become large: everything is copied anew beside them.",
                 &json!({ "event": "renewing" }),
             ),
+            FollowEvent::NotRenewed(why) => self.say(
+                output,
+                &format!(
+                    "It could not be copied anew: {}. The copy goes on as it is.",
+                    printable(&why)
+                ),
+                &json!({ "event": "not_renewed", "why": why }),
+            ),
             FollowEvent::Renewed => self.say(
                 output,
                 "The new copy has caught up; the files of the one before are removed.",
