@@ -2,15 +2,16 @@
 //!
 //! A backup is a directory of segments, one file each: a full one, then what changed since the one
 //! before. A copy that follows is a segment and a file that grows with every commit: `frames.rs`
-//! is that file, `feed.rs` the server's end, `follow.rs` and `renew.rs` the other. `segment.rs` is
-//! a segment, `chain.rs` the directory, `control.rs` how the command line asks a running server,
-//! `take.rs` what it asks for, `restore.rs` the way back.
+//! is that file, `feed.rs` the server's end, `follow.rs` and `renew.rs` the other, `messages.rs`
+//! what they say. `segment.rs` is a segment, `chain.rs` the directory, `control.rs` how the command
+//! line asks a running server, `take.rs` what it asks for, `restore.rs` the way back.
 
 mod chain;
 mod control;
 mod feed;
 mod follow;
 mod frames;
+mod messages;
 mod renew;
 mod restore;
 mod segment;

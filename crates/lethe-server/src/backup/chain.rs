@@ -1,8 +1,9 @@
 //! A directory of segments: which is the newest, what it continues, and whether all is there.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +16,7 @@ use super::frames::{Followed, read_followed};
 use super::segment::read_segment;
 use crate::ServeError;
 use crate::crash_points;
-use crate::private_files::create_missing;
+use crate::private_files::{PRIVATE_FILE_MODE, create_missing};
 
 /// Ending of the names of segments.
 const ENDING: &str = "lethe-backup";
@@ -224,7 +225,9 @@ impl NewSegment {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!("{}-{number}.{ENDING_NEW}", std::process::id()));
-        let file = File::create(&path).map_err(BackupFailure::file("create", &path))?;
+        let mut open = OpenOptions::new();
+        let open = open.create(true).truncate(true).write(true).mode(PRIVATE_FILE_MODE);
+        let file = open.open(&path).map_err(BackupFailure::file("create", &path))?;
         Ok((Self { directory: directory.to_owned(), path, is_finished: false }, file))
     }
 

@@ -1,8 +1,7 @@
 //! The server's end of a copy that follows: the segment, then every commit, each acknowledged.
 //!
-//! After the line that answers come messages: one byte that says what, four that say how long, and
-//! that many bytes. The other end answers each but [`SEGMENT`] with the eight bytes of the revision
-//! that it holds durably.
+//! After the line that answers come messages (`messages.rs`). The other end answers each but
+//! [`SEGMENT`] with the eight bytes of the revision that it holds durably.
 
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -17,20 +16,8 @@ use lethe_types::limits::FOLLOWER_WAIT_MAX;
 use super::BackupFailure;
 use super::control::{answer, told};
 use super::frames::FrameWriter;
+use super::messages::{END, FRAME, IDLE, PIECE_BYTES, SEGMENT, SEGMENT_END, write_message};
 use super::take::{Answer, begin, write_segment};
-
-/// A piece of the segment; nothing is answered.
-pub(super) const SEGMENT: u8 = 1;
-/// The segment is through.
-pub(super) const SEGMENT_END: u8 = 2;
-/// A frame.
-pub(super) const FRAME: u8 = 3;
-/// Nothing was committed; one byte says whether changes wait for this copy.
-pub(super) const IDLE: u8 = 4;
-/// The end, and why; nothing is answered.
-pub(super) const END: u8 = 5;
-/// Bytes before what a message says.
-pub(super) const MESSAGE_HEAD_BYTES: usize = 5;
 
 /// How long nothing is committed before the other end is told so.
 const IDLE_AFTER: Duration = Duration::from_millis(500);
@@ -38,8 +25,6 @@ const IDLE_AFTER: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long an end that catches up may take to answer.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(600);
-/// Bytes of one piece of the segment.
-const PIECE_BYTES: usize = 256 * 1_024;
 
 /// Serves a copy that follows, until it ends, is dropped, or the server stops.
 pub(super) fn serve(
@@ -144,17 +129,7 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn message(&self, kind: u8, bytes: &[u8]) -> io::Result<()> {
-        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-        let mut stream = self.stream;
-        let mut head = vec![kind];
-        head.extend_from_slice(&length.to_be_bytes());
-        if bytes.len() <= PIECE_BYTES {
-            // One call for what is small.
-            head.extend_from_slice(bytes);
-            return stream.write_all(&head);
-        }
-        stream.write_all(&head)?;
-        stream.write_all(bytes)
+        write_message(&mut &*self.stream, kind, bytes)
     }
 
     fn end(&self, why: &str) -> io::Result<()> {

@@ -17,8 +17,8 @@ use lethe_types::UnixMillis;
 use parking_lot::{Condvar, Mutex};
 
 use super::chain::{Chain, FOLLOWED_ENDING, NewSegment, SegmentFile, name_of, sync_directory};
-use super::feed::{END, FRAME, IDLE, MESSAGE_HEAD_BYTES, SEGMENT, SEGMENT_END};
-use super::frames::{CHANGES_BYTES_MAX, header};
+use super::frames::{header, note_of};
+use super::messages::{END, FRAME, IDLE, SEGMENT, SEGMENT_END, read_message};
 use super::take::{Ask, ask};
 use super::{BackupFailure, control};
 use crate::ServeOptions;
@@ -225,7 +225,7 @@ impl Session<'_> {
         let mut held = revision;
         let mut acknowledged = answers.write_all(&held.to_be_bytes());
         while acknowledged.is_ok() {
-            let (kind, bytes) = match message(&mut input) {
+            let (kind, bytes) = match read_message(&mut input) {
                 Ok(message) => message,
                 Err(error) => return Ok(gone(&error)),
             };
@@ -255,7 +255,7 @@ impl Session<'_> {
         let mut out = BufWriter::new(&file);
         let mut copied = 0_u64;
         loop {
-            match message(input) {
+            match read_message(input) {
                 Ok((SEGMENT, bytes)) => {
                     if let Err(error) = out.write_all(&bytes) {
                         return Err(failed(error));
@@ -323,32 +323,6 @@ fn begin(
     file.write_all(header).map_err(BackupFailure::file("write", &path))?;
     sync_directory(destination)?;
     Ok((file, path))
-}
-
-/// The signed note at the end of a frame.
-fn note_of(frame: &[u8]) -> Option<String> {
-    let length = |bytes: &[u8]| {
-        let length = bytes.first_chunk::<4>().map(|length| u32::from_be_bytes(*length))?;
-        usize::try_from(length).ok()
-    };
-    let rest = frame.get(4_usize.checked_add(length(frame)?)?..)?;
-    let note = rest.get(4..)?;
-    (note.len() == length(rest)?).then(|| String::from_utf8(note.to_vec()).ok())?
-}
-
-fn message(input: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
-    /// A frame with its note.
-    const LONGEST: usize = CHANGES_BYTES_MAX + 65_536;
-    let mut head = [0; MESSAGE_HEAD_BYTES];
-    input.read_exact(&mut head)?;
-    let [kind, length @ ..] = head;
-    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > LONGEST {
-        return Err(io::Error::other("a message that is too long"));
-    }
-    let mut bytes = vec![0; length];
-    input.read_exact(&mut bytes)?;
-    Ok((kind, bytes))
 }
 
 /// How the copies of a running server stand.

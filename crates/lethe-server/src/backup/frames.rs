@@ -90,6 +90,17 @@ impl FrameWriter {
     }
 }
 
+/// The signed note at the end of a frame.
+pub(super) fn note_of(frame: &[u8]) -> Option<String> {
+    let length = |bytes: &[u8]| {
+        let length = bytes.first_chunk::<4>().map(|length| u32::from_be_bytes(*length))?;
+        usize::try_from(length).ok()
+    };
+    let rest = frame.get(4_usize.checked_add(length(frame)?)?..)?;
+    let note = rest.get(4..)?;
+    (note.len() == length(rest)?).then(|| String::from_utf8(note.to_vec()).ok())?
+}
+
 /// What a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Followed {
@@ -225,7 +236,7 @@ fn rest_is_empty(input: &mut impl Read) -> io::Result<bool> {
 }
 
 /// The changes of a frame; `None` for anything that [`FrameWriter`] does not write.
-fn parsed(mut bytes: &[u8]) -> Option<Vec<Write>> {
+pub(super) fn parsed(mut bytes: &[u8]) -> Option<Vec<Write>> {
     let mut changes = Vec::new();
     while !bytes.is_empty() {
         let tag = *take(&mut bytes, 1)?.first()?;

@@ -4,6 +4,7 @@
 //! The disk is one on which no file may have more than so many bytes (`RLIMIT_FSIZE`): a write
 //! beyond that is done in part, and fails.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use lethe_types::limits::FOLLOWER_WAIT_MAX;
@@ -162,6 +163,10 @@ fn a_copy_that_has_no_room_to_begin_or_to_catch_up_leaves_what_there_is() {
     let held = made(&server);
     follower.0.kill();
     let before = site.segments();
+    for path in &before {
+        let mode = fs::metadata(path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{path:?}");
+    }
     let later = made(&server);
     for words in [&[][..], &["--full"]] {
         limited(&site, NO_BYTES, words).complaint();
