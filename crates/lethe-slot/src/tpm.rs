@@ -495,13 +495,13 @@ fn define(
 
 /// The first command that needs the owner's authorisation tells whether there is one.
 fn refused_to_owner(error: LibraryError) -> DeviceError {
-    match failed("derive its storage key")(error) {
-        DeviceError::Pin => DeviceError::Unusable(
-            "the TPM's owner has an authorisation: it must be empty (`tpm2 changeauth -c owner`)"
-                .to_owned(),
-        ),
-        other => other,
+    let error = failed("derive its storage key")(error);
+    if matches!(error, DeviceError::Pin) {
+        let why = "the TPM's owner has an authorisation: it must be empty (`tpm2 changeauth -c \
+                   owner`)";
+        return DeviceError::Unusable(why.to_owned());
     }
+    error
 }
 
 fn failed(doing: &'static str) -> impl Fn(LibraryError) -> DeviceError {

@@ -198,8 +198,11 @@ fn a_real_file_that_is_cut_or_altered_gives_nothing_that_was_not_written() {
     }
 }
 
+type EditBody = fn(&mut Vec<u8>);
+type EditNote = fn(&mut BackupNote);
+
 /// A file of three frames, one of which was altered before it was signed.
-fn altered(frame: usize, body: fn(&mut Vec<u8>), told: fn(&mut BackupNote)) -> Vec<u8> {
+fn altered(frame: usize, body: EditBody, told: EditNote) -> Vec<u8> {
     let mut frames = FrameWriter::new(Hash([6; 32]));
     let mut file = header(Hash([6; 32]));
     for number in 0..3 {
@@ -217,11 +220,11 @@ fn altered(frame: usize, body: fn(&mut Vec<u8>), told: fn(&mut BackupNote)) -> V
     file
 }
 
-const AS_IT_IS: fn(&mut Vec<u8>) = |_| {};
+const AS_IT_IS: EditBody = |_| {};
 
 /// Changes that no writer writes, under a note that speaks of them. They were `01 03 "key" 0001 "a"
 /// 00000003 "one"`.
-const BODIES: [(&str, fn(&mut Vec<u8>)); 18] = [
+const BODIES: [(&str, EditBody); 18] = [
     ("nothing", |body| body.clear()),
     ("a kind that there is not", |body| body[0] = 0),
     ("the kind of a segment alone", |body| body[0] = 2),
@@ -236,14 +239,14 @@ const BODIES: [(&str, fn(&mut Vec<u8>)); 18] = [
     ("a longer value than there is", |body| body[11] = 4),
     ("a shorter value", |body| body[11] = 2),
     ("a value of four thousand million bytes", |body| body[8] = 0xFF),
-    ("a byte too few", |body| drop(body.pop())),
+    ("a byte too few", |body| body.truncate(body.len() - 1)),
     ("a byte too many", |body| body.push(1)),
     ("a removal with a value", |body| body[0] = 3),
     ("zeros", |body| body.fill(0)),
 ];
 
 /// Notes that do not continue the frame before, or speak of other changes.
-const NOTES: [(&str, fn(&mut BackupNote)); 13] = [
+const NOTES: [(&str, EditNote); 13] = [
     ("of another backup", |note| note.backup = BackupId([1; 16])),
     ("of another base", |note| note.base = Some(BackupId([1; 16]))),
     ("of another base's revision", |note| note.base_revision = 2),

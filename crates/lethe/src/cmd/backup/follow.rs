@@ -184,7 +184,7 @@ pub(super) fn say_standing(now: &FollowersNow, output: &mut Output) -> Result<()
         && let Some(at) = now.last_lost
     {
         output.line(&format!(
-            "A copy that followed was lost at {at}: the next destruction ends it."
+            "A copy that followed was lost at {at}: the first destruction after that ends it."
         ))?;
     }
     Ok(())
