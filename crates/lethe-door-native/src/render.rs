@@ -13,10 +13,19 @@ use zeroize::Zeroizing;
 use crate::answer::base64_bytes;
 use crate::headers::{JSON, NO_STORE};
 
+/// Bytes that most answers have at most: a key.
+const JSON_BYTES_ABOUT: usize = 1_024;
+
 /// A response with `value` as JSON.
 pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
-    let bytes = serde_json::to_vec(value).expect("wire types are JSON");
-    with_body(status, JSON, bytes)
+    json_of(status, value, JSON_BYTES_ABOUT)
+}
+
+/// [`json`] where the text is known to have about `bytes`.
+pub(crate) fn json_of<T: Serialize>(status: StatusCode, value: &T, bytes: usize) -> Response {
+    let mut text = Vec::with_capacity(bytes);
+    serde_json::to_writer(&mut text, value).expect("wire types are JSON");
+    with_body(status, JSON, text)
 }
 
 /// [`json`] for what was made, and where it is now.

@@ -16,12 +16,17 @@ mod policy;
 mod preview;
 mod principal;
 mod span;
+mod text;
 mod uses;
 mod view;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use lethe_crypto::registry::Uses;
+use lethe_engine::KeyEntry;
+use lethe_types::{LabelName, LabelValue};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -50,6 +55,7 @@ pub use principal::{
 #[cfg(test)]
 pub(crate) use span::span_text;
 pub(crate) use span::{SPAN_RULE, parse_span};
+pub use text::ShortText;
 pub use uses::{
     Agree, AgreeHashed, Agreed, AgreedPoint, Authenticated, DataKey, DataKeyMade, Decapsulate,
     Decrypt, Decrypted, Encapsulate, Encapsulated, Encrypt, Encrypted, ForeignVerify, Hash, Hashed,
@@ -107,25 +113,28 @@ pub struct ChangeVault<'a> {
 
 /// A key, or what remains of one that is destroyed.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Key {
+pub struct Key<'a> {
     /// 32 hexadecimal digits.
-    pub id: String,
+    #[schema(value_type = String)]
+    pub id: ShortText,
     /// Its label.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: &'a str,
     /// Name of its algorithm.
     #[schema(example = "aes256-gcm")]
     pub algorithm: &'static str,
     /// Id of its vault.
-    pub vault: String,
+    #[schema(value_type = String)]
+    pub vault: ShortText,
     /// `active`, or `destroyed`, or another state of its life.
     #[schema(example = "active")]
     pub state: &'static str,
     /// When it was made.
-    #[schema(format = DateTime)]
-    pub created: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub created: ShortText,
     /// When it changed last.
-    #[schema(format = DateTime)]
-    pub changed: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub changed: ShortText,
     /// The version that protects new data, the newest enabled one; `null` when destroyed.
     #[schema(required)]
     pub current_version: Option<u32>,
@@ -135,7 +144,9 @@ pub struct Key {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub destroyed_versions: Vec<DestroyedVersion>,
     /// What it may be used for.
-    pub allowed_uses: Vec<&'static str>,
+    #[serde(serialize_with = "view::uses")]
+    #[schema(value_type = Vec<String>)]
+    pub allowed_uses: Uses,
     /// Its next version comes by itself, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -157,13 +168,15 @@ pub struct Key {
     /// Uses since it was made. After a crash those of the last second may be missing.
     pub uses: u64,
     /// Its last use; `null` if there was none.
-    #[schema(format = DateTime, required)]
-    pub last_used: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    pub last_used: Option<ShortText>,
     /// Id of the principal that used it last; `null` if none did.
-    #[schema(required)]
-    pub last_used_by: Option<String>,
+    #[schema(value_type = Option<String>, required)]
+    pub last_used_by: Option<ShortText>,
     /// For people and selectors.
-    pub labels: BTreeMap<String, String>,
+    #[serde(serialize_with = "view::labels")]
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub labels: &'a BTreeMap<LabelName, LabelValue>,
     /// Refused for destruction until this is taken back.
     pub protected: bool,
     /// What blocks its destruction. One past its `expires` blocks nothing.
@@ -236,11 +249,11 @@ pub struct KeyVersion {
     #[schema(example = "enabled")]
     pub state: &'static str,
     /// Since when.
-    #[schema(format = DateTime)]
-    pub since: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub since: ShortText,
     /// When it was made.
-    #[schema(format = DateTime)]
-    pub created: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub created: ShortText,
     /// SubjectPublicKeyInfo in PEM, for key pairs.
     #[schema(required)]
     pub public_key: Option<String>,
@@ -268,9 +281,11 @@ pub struct Destruction {
 
 /// One page of keys. May have fewer than asked for, even none, before the last page.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Keys {
+pub struct Keys<'a> {
     /// The keys.
-    pub keys: Vec<Key>,
+    #[serde(serialize_with = "view::keys")]
+    #[schema(value_type = Vec<Key>)]
+    pub keys: &'a [Arc<KeyEntry>],
     /// `cursor` of the next page; `null` after the last, and only then.
     #[schema(required)]
     pub next: Option<String>,

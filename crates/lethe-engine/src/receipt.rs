@@ -89,7 +89,7 @@ impl Engine {
         let head = self.shared.head.load_full();
         let tree = self.shared.log.read().clone();
         let reader = crate::log_view::StoredTiles(&*self.shared.store);
-        let inclusion = Prover::new(&tree, &reader)
+        let inclusion = Prover::with_tiles(&tree, &reader, &self.shared.proof_tiles)
             .inclusion(index, head.size)
             .map_err(|_| EngineError::StorageUnavailable)?;
         Ok((inclusion, head.text.to_string()))

@@ -9,7 +9,7 @@ use lethe_crypto::registry::UsableKey;
 use lethe_crypto::token::Pepper;
 use lethe_erasure::slot::SlotImage;
 use lethe_erasure::tree::Tree;
-use lethe_log::LogTree;
+use lethe_log::{LogTree, ProofTiles};
 use lethe_store::Store;
 use lethe_types::{Clock, Entropy, TreeId, UnixMillis};
 use parking_lot::{Mutex, RwLock};
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) tree_id: TreeId,
     pub(crate) log: RwLock<LogTree>,
     pub(crate) head: ArcSwap<SignedHead>,
+    /// Of the log, for proofs that are asked for after the destruction.
+    pub(crate) proof_tiles: ProofTiles,
     /// Erasure notes that are not in the store yet, by the epoch that the erasure led to.
     pub(crate) unsettled_notes: Mutex<BTreeMap<u64, Arc<str>>>,
     /// What was changed lately, for whoever follows it.

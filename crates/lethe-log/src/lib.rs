@@ -64,8 +64,8 @@ pub use tile::{
     decode_bundle, encode_bundle, tile_counts,
 };
 pub use tree::{
-    FullTile, LOG_ENTRIES_MAX, LogTree, PROOF_HASHES_MAX, PROVER_TILES_MAX, ProofError, Prover,
-    ReadError, StagedAppend, StaleStage, TILE_BYTES, TILE_HASHES, TileReader, tile_hashes,
+    FullTile, LOG_ENTRIES_MAX, LogTree, PROOF_HASHES_MAX, PROVER_TILES_MAX, ProofError, ProofTiles,
+    Prover, ReadError, StagedAppend, StaleStage, TILE_BYTES, TILE_HASHES, TileReader, tile_hashes,
     verify_consistency, verify_inclusion,
 };
 pub use word::{InvalidWord, WORD_BYTES_MAX, Word};

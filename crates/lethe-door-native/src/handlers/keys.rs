@@ -25,6 +25,10 @@ use crate::{auth, body, render, reply, wire};
 
 /// Keys on a page whose request does not say how many.
 const PAGE_KEYS_DEFAULT: usize = 100;
+/// So long is a key on a page, about, in bytes: one with a few labels.
+const KEY_BYTES_ABOUT: usize = 768;
+/// What a page has beside its keys, in bytes: a cursor, mostly.
+const PAGE_BYTES_MORE: usize = 512;
 
 pub(crate) fn create(state: &Arc<State>, request: Request) -> Result<Reply, Refusal> {
     let caller = auth::caller(state, &request.head)?;
@@ -218,11 +222,9 @@ fn list_now(state: &State, caller: &Caller, request: &Request) -> Result<Respons
         derived_from: optional("derived_from", parent)?,
     };
     let page = state.engine.list_keys(caller, &filter, cursor.as_deref(), limit)?;
-    let answer = wire::Keys {
-        keys: page.keys.iter().map(|entry| wire::Key::of(entry)).collect(),
-        next: page.next,
-    };
-    Ok(render::json(StatusCode::OK, &answer))
+    let bytes = page.keys.len() * KEY_BYTES_ABOUT + PAGE_BYTES_MORE;
+    let answer = wire::Keys { keys: &page.keys, next: page.next };
+    Ok(render::json_of(StatusCode::OK, &answer, bytes))
 }
 
 fn optional<T: FromStr<Err: Display>>(

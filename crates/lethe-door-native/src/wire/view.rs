@@ -1,37 +1,47 @@
 //! The engine's values in the words of the wire.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use lethe_crypto::registry::{Algorithm, SignatureScheme, Use};
+use lethe_crypto::registry::{Algorithm, SignatureScheme, Use, Uses};
 use lethe_engine::KeyEntry;
 use lethe_engine::record::{self, KeyRecord, VaultRecord};
-use lethe_types::{LabelName, LabelValue};
+use lethe_types::{LabelName, LabelValue, UnixMillis};
+use serde::Serializer;
 
 use super::{
     AlgorithmView, Alias, DerivedFrom, DestroyedVersion, Destruction, Hold, Key, KeyVersion,
-    Policy, Rotation, StateChange, Vault, spki_pem,
+    Policy, Rotation, ShortText, StateChange, Vault, spki_pem,
 };
 
-impl Key {
+impl<'a> Key<'a> {
     /// The key as `entry` holds it.
     #[must_use]
-    pub fn of(entry: &KeyEntry) -> Self {
+    pub fn of(entry: &'a KeyEntry) -> Self {
         let record = entry.record();
         let used = entry.used();
         let details = record.details();
+        // Most moments of most keys are that of their creation: it is written once.
+        let created = ShortText::of(record.created);
+        let moment =
+            |at: UnixMillis| if at == record.created { created } else { ShortText::of(at) };
         let pending = details.pending.as_ref();
         Self {
-            id: record.id.to_string(),
-            name: record.name.to_string(),
+            id: ShortText::of(record.id),
+            name: record.name.as_str(),
             algorithm: record.algorithm.name(),
-            vault: record.vault.to_string(),
+            vault: ShortText::of(record.vault),
             state: record.state.as_str(),
-            created: record.created.to_string(),
-            changed: record.changed.to_string(),
+            created,
+            changed: moment(record.changed),
             current_version: record.current_version().map(|version| version.number),
-            versions: record.versions.iter().map(|one| KeyVersion::of(record, one)).collect(),
+            versions: record
+                .versions
+                .iter()
+                .map(|one| KeyVersion::of(record, one, moment))
+                .collect(),
             destroyed_versions: DestroyedVersion::all_of(record),
-            allowed_uses: record.uses().iter().map(Use::as_str).collect(),
+            allowed_uses: record.uses(),
             rotation: Rotation::of(record),
             protect_from_version: record.life().protect_from,
             process_from_version: record.life().process_from,
@@ -40,9 +50,9 @@ impl Key {
             exported: record.exported,
             exported_at: record.life().first_export.map(|first| first.at.to_string()),
             uses: used.map_or(0, |used| used.count),
-            last_used: used.map(|used| used.last.to_string()),
-            last_used_by: used.map(|used| used.by.to_string()),
-            labels: labels(&details.labels),
+            last_used: used.map(|used| ShortText::of(used.last)),
+            last_used_by: used.map(|used| ShortText::of(used.by)),
+            labels: &details.labels,
             protected: details.protected,
             holds: details.holds.iter().map(Hold::of).collect(),
             due: record.state.due().map(|time| time.to_string()),
@@ -56,7 +66,28 @@ impl Key {
     }
 }
 
-fn labels(labels: &BTreeMap<LabelName, LabelValue>) -> BTreeMap<String, String> {
+/// As JSON, one by one: a page of them is large.
+pub(super) fn keys<S: Serializer>(
+    entries: &&[Arc<KeyEntry>],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(entries.iter().map(|entry| Key::of(entry)))
+}
+
+/// As a JSON object.
+pub(super) fn labels<S: Serializer>(
+    labels: &&BTreeMap<LabelName, LabelValue>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+}
+
+/// As a JSON array of their names.
+pub(super) fn uses<S: Serializer>(uses: &Uses, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(uses.iter().map(Use::as_str))
+}
+
+fn texts(labels: &BTreeMap<LabelName, LabelValue>) -> BTreeMap<String, String> {
     labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
@@ -84,13 +115,17 @@ impl StateChange {
 }
 
 impl KeyVersion {
-    fn of(record: &KeyRecord, version: &record::KeyVersion) -> Self {
+    fn of(
+        record: &KeyRecord,
+        version: &record::KeyVersion,
+        moment: impl Fn(UnixMillis) -> ShortText,
+    ) -> Self {
         let since = record.version_state_since(version.number).unwrap_or(version.created);
         Self {
             version: version.number,
             state: version.state.as_str(),
-            since: since.to_string(),
-            created: version.created.to_string(),
+            since: moment(since),
+            created: moment(version.created),
             public_key: version.public_key_der.as_deref().map(spki_pem),
         }
     }
@@ -139,7 +174,7 @@ impl Vault {
             changed: record.changed.to_string(),
             policy: Policy::of(&record.policy),
             names: record.names.as_str(),
-            labels: labels(&record.labels),
+            labels: texts(&record.labels),
             removed: record.removed.map(|time| time.to_string()),
         }
     }

@@ -117,6 +117,11 @@ impl Catalogue {
     /// Takes all keys that the store holds, at the start: before that there was none. Whether no
     /// key came twice.
     pub(crate) fn load_keys(&self, entries: Vec<Arc<KeyEntry>>) -> bool {
+        let mut of_shard = [0; SHARDS];
+        entries.iter().for_each(|entry| of_shard[usize::from(entry.record().id.0[0])] += 1);
+        for (shard, keys) in self.keys.iter().zip(of_shard) {
+            shard.write().reserve(keys);
+        }
         for entry in &entries {
             if self.place(entry.clone()).is_some() {
                 return false;

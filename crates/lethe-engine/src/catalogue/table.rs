@@ -36,6 +36,14 @@ impl Table {
         previous
     }
 
+    /// Makes room for `more` keys at once.
+    pub(super) fn reserve(&mut self, more: usize) {
+        let places = (self.taken + more + 1).div_ceil(3) * 4;
+        if places > self.places.len() {
+            self.move_to(places);
+        }
+    }
+
     /// Where the key is or would be. Ends, since there are free places.
     fn place(&self, key: KeyId) -> Option<usize> {
         // The first byte chose the shard. Identifiers are random: four bytes of one are a hash.
@@ -53,7 +61,10 @@ impl Table {
 
     /// By a quarter: all shards grow at the same time, so that doubling would be felt.
     fn grow(&mut self) {
-        let places = (self.places.len() + self.places.len() / 4).max(PLACES_MIN);
+        self.move_to((self.places.len() + self.places.len() / 4).max(PLACES_MIN));
+    }
+
+    fn move_to(&mut self, places: usize) {
         let mut larger = Vec::with_capacity(places);
         larger.resize_with(places, || None);
         for entry in std::mem::replace(&mut self.places, larger).into_iter().flatten() {

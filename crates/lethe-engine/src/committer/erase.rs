@@ -304,7 +304,7 @@ impl Committer {
     /// Inclusion proofs for the destructions of the batch that somebody waits for.
     fn prove(&self, batch: &Batch, append: &StagedAppend) -> Result<Vec<Vec<Hash>>, EngineError> {
         let reader = StoredTiles(&*self.shared.store);
-        let mut prover = Prover::new(append.tree(), &reader);
+        let mut prover = Prover::with_tiles(append.tree(), &reader, &self.proof_tiles);
         append.full_tiles.iter().for_each(|tile| prover.remember(tile));
         (append.first_index..)
             .zip(batch.drafts().filter(|draft| draft.entry.is_some()))

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use lethe_erasure::allocator::Allocator;
 use lethe_erasure::slot::{ErasableSlot, SlotImage};
-use lethe_log::LogSigner;
+use lethe_log::{LogSigner, ProofTiles};
 use lethe_store::Revision;
 use lethe_types::UnixMillis;
 use lethe_types::limits::{COMMIT_BATCH_PLANS_MAX, COMMIT_QUEUE_PLANS_MAX};
@@ -102,6 +102,8 @@ pub(crate) struct Committer {
     hidden_head: Option<Arc<SignedHead>>,
     /// What waits for a slot that wears out.
     pace: Pace,
+    /// Of the log with what is about to be appended, from batch to batch.
+    proof_tiles: ProofTiles,
     /// No erasure note says an earlier time than the log entries before it.
     last_entry_time: UnixMillis,
 }
@@ -217,6 +219,7 @@ impl Committer {
             journal,
             hidden_head: None,
             pace: Pace::default(),
+            proof_tiles: ProofTiles::default(),
             last_entry_time: UnixMillis(0),
         }
     }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 
 use lethe_erasure::tree::Tree;
 use lethe_log::{Entry, LogTree, leaf_hash};
-use lethe_store::{Space, Store, Versioned};
+use lethe_store::{Page, Space, Store, StoreError, Versioned};
 use lethe_types::limits::SHARED_TEXTS_ENTRIES_MAX;
 use lethe_types::{KeyId, LabelName, LabelValue, RealmId, Secret, UnixMillis};
 
@@ -23,6 +25,8 @@ use crate::{PrincipalEntry, keys, system};
 
 /// Rows that are read at once.
 const PAGE_ROWS: u32 = 4_096;
+/// Pages that are read before they are asked for.
+const PAGES_AHEAD: usize = 1;
 
 /// What the store holds.
 pub(super) struct Loaded {
@@ -215,21 +219,34 @@ fn damaged(what: &'static str) -> StartError {
     StartError::Damaged(what)
 }
 
-/// Calls `visit` for every row of `space`, in key order.
+/// Calls `visit` for every row of `space`, in key order. The next rows are read while it works.
 pub(super) fn rows(
     store: &dyn Store,
     space: Space,
     mut visit: impl FnMut(&[u8], Versioned) -> Result<(), StartError>,
 ) -> Result<(), StartError> {
-    let mut from = Vec::new();
-    loop {
-        let page = store.range(space, &from, PAGE_ROWS)?;
-        for row in page.rows {
-            visit(row.key.bytes(), row.versioned)?;
+    thread::scope(|scope| {
+        let (sender, pages) = mpsc::sync_channel(PAGES_AHEAD);
+        let reader = thread::Builder::new().name("lethe-load".to_owned());
+        let reader = reader.spawn_scoped(scope, move || read_pages(store, space, &sender));
+        reader.map_err(StartError::Thread)?;
+        for page in pages {
+            for row in page?.rows {
+                visit(row.key.bytes(), row.versioned)?;
+            }
         }
-        match page.next {
-            Some(next) => from = next,
-            None => return Ok(()),
+        Ok(())
+    })
+}
+
+/// Sends every page of `space`, and an error as the last; ends if nobody listens any more.
+fn read_pages(store: &dyn Store, space: Space, pages: &SyncSender<Result<Page, StoreError>>) {
+    let mut from = Some(Vec::new());
+    while let Some(key) = from {
+        let page = store.range(space, &key, PAGE_ROWS);
+        from = page.as_ref().ok().and_then(|page| page.next.clone());
+        if pages.send(page).is_err() {
+            return;
         }
     }
 }

@@ -182,6 +182,7 @@ impl Engine {
             tree_id,
             log: RwLock::new(catalogued.log),
             head: ArcSwap::from_pointee(SignedHead { size, text }),
+            proof_tiles: Default::default(),
             unsettled_notes: Mutex::default(),
             events: Arc::new(Events::new(size)),
             followers: Followers::default(),

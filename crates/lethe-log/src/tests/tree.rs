@@ -5,8 +5,8 @@ use tlog_tiles::tlog;
 
 use super::fixture::{MemoryTiles, grow};
 use crate::{
-    Hash, LogTree, Prover, ReadError, StaleStage, TILE_BYTES, TileReader, empty_root, leaf_hash,
-    node_hash, tile_hashes, verify_consistency, verify_inclusion,
+    Hash, LogTree, ProofTiles, Prover, ReadError, StaleStage, TILE_BYTES, TILE_HASHES, TileReader,
+    empty_root, leaf_hash, node_hash, tile_hashes, verify_consistency, verify_inclusion,
 };
 
 fn leaves(count: u64) -> Vec<Hash> {
@@ -188,6 +188,53 @@ fn proofs_that_cannot_be_are_refused() {
     let missing = Prover::new(&tree, &lost).inclusion(7, 300);
     assert!(matches!(missing, Err(ReadError::Missing { level: 0, index: 0 })));
     assert!(Prover::new(&tree, &lost).inclusion(299, 300).is_ok(), "needs the edge alone");
+}
+
+/// As [`MemoryTiles`], counting what is read.
+struct CountedTiles<'a>(&'a MemoryTiles, std::cell::Cell<u32>);
+
+impl TileReader for CountedTiles<'_> {
+    fn tile(&self, level: u8, index: u64) -> Result<Box<[Hash; TILE_HASHES]>, ReadError> {
+        self.1.set(self.1.get() + 1);
+        self.0.tile(level, index)
+    }
+}
+
+#[test]
+fn tiles_kept_from_proof_to_proof_give_the_same_proofs_and_are_read_once() {
+    let all = leaves(70_000);
+    let (mut tree, mut tiles, kept) =
+        (LogTree::new(), MemoryTiles::default(), ProofTiles::default());
+    for size in [1, 2, 3, 200, 255, 256, 257, 400, 512, 600, 65_535, 65_536, 65_540, 70_000] {
+        let from = usize::try_from(tree.size()).unwrap();
+        grow(&mut tree, &mut tiles, &all[from..size]);
+        let size = tree.size();
+        for index in [0, size / 2, size - 1] {
+            let fresh = Prover::new(&tree, &tiles).inclusion(index, size).unwrap();
+            let proof = Prover::with_tiles(&tree, &tiles, &kept).inclusion(index, size).unwrap();
+            assert!(proof == fresh, "inclusion of {index} in {size}");
+            let counted = CountedTiles(&tiles, Default::default());
+            let again = Prover::with_tiles(&tree, &counted, &kept).inclusion(index, size).unwrap();
+            assert!(again == fresh && counted.1.get() == 0, "again: {index} in {size}");
+        }
+    }
+}
+
+#[test]
+fn an_edge_that_was_taken_back_leaves_nothing_in_the_tiles_that_are_kept() {
+    let (kept, nothing) = (ProofTiles::default(), MemoryTiles::default());
+    let mut tree = LogTree::new();
+    tree.apply(tree.stage(&leaves(100))).unwrap();
+    let others: Vec<Hash> = leaves(60).iter().map(flipped).collect();
+    for appended in [&leaves(160)[100..], &others, &others[..30]] {
+        let staged = tree.stage(appended);
+        let size = staged.new_size();
+        for index in [99, 100, size - 1] {
+            let fresh = Prover::new(staged.tree(), &nothing).inclusion(index, size).unwrap();
+            let mut prover = Prover::with_tiles(staged.tree(), &nothing, &kept);
+            assert!(prover.inclusion(index, size).unwrap() == fresh, "{index} of {size}");
+        }
+    }
 }
 
 /// One tree grown to 70,000 entries, looked at around every size where a tile fills.

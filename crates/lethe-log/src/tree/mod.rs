@@ -13,7 +13,7 @@ mod verify;
 
 use core::fmt;
 
-pub use prover::{PROVER_TILES_MAX, Prover};
+pub use prover::{PROVER_TILES_MAX, ProofTiles, Prover};
 pub use verify::{PROOF_HASHES_MAX, ProofError, verify_consistency, verify_inclusion};
 
 use crate::hash::{HASH_BYTES, Hash, empty_root, node_hash};

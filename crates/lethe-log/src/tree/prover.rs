@@ -1,21 +1,53 @@
 //! Inclusion and consistency proofs, from the edge in memory and stored full tiles.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{FullTile, LogTree, ReadError, TILE_HEIGHT, TileReader};
+use super::{FullTile, LogTree, ReadError, TILE_HASHES, TILE_HEIGHT, TileReader};
 use crate::hash::{Hash, node_hash};
 
-/// Most tiles whose inner nodes a [`Prover`] keeps: 16 KiB each. Over it, it starts afresh.
+/// Most tiles whose inner nodes [`ProofTiles`] keeps: 16 KiB each. Over it, it starts afresh.
 pub const PROVER_TILES_MAX: usize = 128;
+
+/// Inner nodes of tiles, which cost 255 hashes a tile, kept from proof to proof.
+///
+/// To be used with one log only. What it keeps of a full tile is taken for true for ever, so a
+/// tile that may yet be taken back must not come here; of the edge it keeps nothing that is not
+/// compared with the edge of the tree in question.
+#[derive(Default)]
+pub struct ProofTiles(Mutex<BTreeMap<(u8, u64), Arc<TileNodes>>>);
+
+impl core::fmt::Debug for ProofTiles {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("ProofTiles(..)")
+    }
+}
+
+impl ProofTiles {
+    fn get(&self, key: (u8, u64)) -> Option<Arc<TileNodes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    fn keep(&self, key: (u8, u64), nodes: Arc<TileNodes>) {
+        let mut tiles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tiles.len() >= PROVER_TILES_MAX && !tiles.contains_key(&key) {
+            tiles.clear();
+        }
+        tiles.insert(key, nodes);
+    }
+}
 
 /// Makes proofs about one state of the tree.
 ///
-/// The inner nodes of a tile are computed once and kept while the prover lives: the proofs of a
-/// batch of neighbouring entries cost a few hashes each instead of a whole tile each.
+/// The inner nodes of a tile are computed once and kept while the prover lives, or longer if they
+/// are [`ProofTiles`] of the caller: the proofs of neighbouring entries cost a few hashes each
+/// instead of a whole tile each.
 pub struct Prover<'a> {
     tree: &'a LogTree,
     reader: &'a dyn TileReader,
-    tiles: BTreeMap<(u8, u64), TileNodes>,
+    /// What this prover has used. What it took from `kept` was compared with the tree.
+    tiles: BTreeMap<(u8, u64), Arc<TileNodes>>,
+    kept: Option<&'a ProofTiles>,
 }
 
 impl core::fmt::Debug for Prover<'_> {
@@ -28,12 +60,19 @@ impl<'a> Prover<'a> {
     /// A prover for `tree`; full tiles come from `reader`.
     #[must_use]
     pub fn new(tree: &'a LogTree, reader: &'a dyn TileReader) -> Self {
-        Self { tree, reader, tiles: BTreeMap::new() }
+        Self { tree, reader, tiles: BTreeMap::new(), kept: None }
     }
 
-    /// Takes over a tile that was just completed, so that it need not be read back.
+    /// The same, which looks for tiles in `kept` first and leaves there what it computes.
+    #[must_use]
+    pub fn with_tiles(tree: &'a LogTree, reader: &'a dyn TileReader, kept: &'a ProofTiles) -> Self {
+        Self { kept: Some(kept), ..Self::new(tree, reader) }
+    }
+
+    /// Takes over a tile that was just completed, so that it need not be read back. Not for others:
+    /// it may yet be taken back.
     pub fn remember(&mut self, tile: &FullTile) {
-        self.keep((tile.level, tile.index), TileNodes::of(tile.hashes.as_slice()));
+        self.keep((tile.level, tile.index), TileNodes::of(tile.hashes.as_slice()).into());
     }
 
     /// The hashes from the sibling of leaf `index` up to a child of the root, in the tree of the
@@ -122,16 +161,31 @@ impl<'a> Prover<'a> {
         nodes.ok_or(ReadError::Malformed)
     }
 
-    fn load(&self, (level, index): (u8, u64)) -> Result<TileNodes, ReadError> {
+    fn load(&self, key: (u8, u64)) -> Result<Arc<TileNodes>, ReadError> {
+        let (level, index) = key;
         let full_tiles = self.tree.size >> (TILE_HEIGHT * (u32::from(level) + 1)).min(63);
-        if index < full_tiles {
-            Ok(TileNodes::of(self.reader.tile(level, index)?.as_slice()))
+        let known = self.kept.and_then(|kept| kept.get(key));
+        let nodes = if index < full_tiles {
+            match known {
+                Some(known) if known.hashes().len() == TILE_HASHES => return Ok(known),
+                Some(_) | None => TileNodes::of(self.reader.tile(level, index)?.as_slice()),
+            }
         } else {
-            Ok(TileNodes::of(self.tree.edge(level)))
+            let edge = self.tree.edge(level);
+            match known {
+                Some(known) if known.hashes() == edge => return Ok(known),
+                Some(known) if edge.starts_with(known.hashes()) => known.extended(edge),
+                Some(_) | None => TileNodes::of(edge),
+            }
+        };
+        let nodes = Arc::new(nodes);
+        if let Some(kept) = self.kept {
+            kept.keep(key, nodes.clone());
         }
+        Ok(nodes)
     }
 
-    fn keep(&mut self, key: (u8, u64), nodes: TileNodes) {
+    fn keep(&mut self, key: (u8, u64), nodes: Arc<TileNodes>) {
         if self.tiles.len() >= PROVER_TILES_MAX {
             self.tiles.clear();
         }
@@ -145,17 +199,38 @@ fn split(size: u64) -> u64 {
 }
 
 /// The complete subtrees of a tile: row 0 its hashes, each further row half as many.
+#[derive(Clone, Default)]
 struct TileNodes(Vec<Vec<Hash>>);
 
 impl TileNodes {
     fn of(hashes: &[Hash]) -> Self {
-        let mut rows = vec![hashes.to_vec()];
-        while let Some(below) = rows.last().filter(|row| row.len() > 1) {
+        Self::default().extended(hashes)
+    }
+
+    /// The tile that has become `hashes`, which begin with those that it has.
+    fn extended(&self, hashes: &[Hash]) -> Self {
+        let mut rows = self.0.clone();
+        let mut below = hashes.to_vec();
+        let mut height = 0;
+        loop {
             let (pairs, _) = below.as_chunks::<2>();
-            let row = pairs.iter().map(|[left, right]| node_hash(left, right)).collect();
-            rows.push(row);
+            let known = rows.get(height + 1).map_or(&[][..], Vec::as_slice);
+            let new = pairs.iter().skip(known.len()).map(|[left, right]| node_hash(left, right));
+            let above: Vec<Hash> = known.iter().copied().chain(new).collect();
+            match rows.get_mut(height) {
+                Some(row) => *row = below,
+                None => rows.push(below),
+            }
+            if above.is_empty() {
+                return Self(rows);
+            }
+            below = above;
+            height += 1;
         }
-        Self(rows)
+    }
+
+    fn hashes(&self) -> &[Hash] {
+        self.0.first().map_or(&[], Vec::as_slice)
     }
 
     fn get(&self, row: u32, column: u64) -> Option<Hash> {
