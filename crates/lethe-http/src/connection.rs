@@ -127,6 +127,8 @@ async fn drive<C: GracefulConnection>(
 ) {
     let mut connection = pin!(connection);
     let mut phase = state.listener.phase.clone();
+    let mut crowd = state.listener.crowd.subscribe();
+    let mut is_crowded = false;
     let mut ticks = interval(watchdog.tick());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let start = ticks.tick().await;
@@ -139,6 +141,11 @@ async fn drive<C: GracefulConnection>(
                     _ = phase.changed(), if !is_closing => None,
                     () = state.close.notified(), if !is_closing => None,
                     now = ticks.tick() => Some(now),
+                    Ok(()) = crowd.changed() => {
+                        is_crowded = true;
+                        ticks.reset_immediately();
+                        Some(ticks.tick().await)
+                    }
                 }
             });
             tokio::select! {
@@ -149,7 +156,8 @@ async fn drive<C: GracefulConnection>(
             }
         };
         let age = now.map(|now| now.duration_since(start));
-        match age.map(|age| watchdog.examine(age, state.activity.snapshot())) {
+        let is_crowded = core::mem::take(&mut is_crowded);
+        match age.map(|age| watchdog.examine(age, state.activity.snapshot(), is_crowded)) {
             Some(Verdict::Cut) => return,
             Some(Verdict::Keep) => {}
             Some(Verdict::Close) | None => {

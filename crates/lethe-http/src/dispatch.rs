@@ -59,6 +59,8 @@ pub(crate) struct ListenerState {
     pub(crate) metrics: Arc<ListenerMetrics>,
     pub(crate) detached: Arc<Tracker>,
     pub(crate) phase: watch::Receiver<Phase>,
+    /// Counts on while a client waits because all connections are taken.
+    pub(crate) crowd: watch::Sender<u64>,
 }
 
 /// Where the server stands.

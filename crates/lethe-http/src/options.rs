@@ -24,7 +24,9 @@ pub struct ListenerOptions {
     /// Whether a connection serves more than one request. Default: yes. Else every answer says
     /// `Connection: close`.
     pub keep_alive: bool,
-    /// Most open connections; more wait in the queue of the system. Default 10,000.
+    /// Most open connections; one more is accepted and waits, others wait in the queue of the
+    /// system. While one waits, connections that have rested for a second, or sent no whole head
+    /// for as long, are closed. Default 10,000.
     pub connections_max: usize,
     /// Most requests that are worked on at once, detached work included; for more the answer is
     /// `Fallback::Overloaded`. Default 4,096.

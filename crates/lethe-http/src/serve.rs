@@ -1,6 +1,7 @@
 //! Listeners: bind, accept, and shut down so that nothing that began is lost.
 
 use core::fmt;
+use core::pin::pin;
 use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::connection::watchdog::CROWD_REST_TIME;
 use crate::connection::{ConnectionState, Socket, serve_connection};
 use crate::detached::Tracker;
 use crate::dispatch::{ListenerState, Phase, Site, SiteError};
@@ -173,6 +175,7 @@ pub async fn serve(
             metrics,
             detached: Arc::clone(&detached),
             phase: phase_seen.clone(),
+            crowd: watch::Sender::default(),
         };
         let acceptor = Acceptor {
             socket,
@@ -283,18 +286,32 @@ impl Acceptor {
     async fn accept_all(&self, slots: &Arc<Semaphore>, connections: &mut JoinSet<()>) {
         let mut pause = Duration::ZERO;
         loop {
-            let Ok(slot) = Arc::clone(slots).acquire_owned().await else { return };
             // Finished tasks stay in the set until asked for.
             while connections.try_join_next().is_some() {}
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
                     pause = Duration::ZERO;
+                    let Some(slot) = self.slot(slots).await else { return };
                     self.start(stream, peer, slot, connections);
                 }
                 Err(error) => {
                     self.state.metrics.count_accept_error();
                     pause = pause_after(&error, pause);
                     sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// A place for a connection. While none is free those that say nothing are asked to go.
+    async fn slot(&self, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let mut free = pin!(Arc::clone(slots).acquire_owned());
+        loop {
+            tokio::select! {
+                biased;
+                slot = free.as_mut() => return slot.ok(),
+                () = sleep(CROWD_LOOK_INTERVAL) => {
+                    self.state.crowd.send_modify(|looks| *looks = looks.wrapping_add(1));
                 }
             }
         }
@@ -360,7 +377,17 @@ async fn open(stream: TcpStream, transport: Transport, state: &ListenerState) ->
             socket
         }
         _ = phase.changed() => None,
+        () = crowded_out(state) => None,
     }
+}
+
+/// Ends when a client waits for a place, and this one had [`CROWD_REST_TIME`].
+async fn crowded_out(state: &ListenerState) {
+    let mut crowd = state.crowd.subscribe();
+    sleep(CROWD_REST_TIME).await;
+    crowd.mark_unchanged();
+    // The sender lives as long as the state.
+    let _ = crowd.changed().await;
 }
 
 /// How long to wait after a failed accept. A connection that its client gave up needs none; when
@@ -376,6 +403,9 @@ pub(crate) fn pause_after(error: &io::Error, last: Duration) -> Duration {
 
 /// First byte of every TLS connection: a record of type handshake (RFC 8446 section 5.1).
 const TLS_HANDSHAKE_RECORD: u8 = 0x16;
+
+/// How often, while all connections are taken and a client waits, the others are looked at.
+const CROWD_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// First pause after accept failed for want of resources.
 pub(crate) const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(5);

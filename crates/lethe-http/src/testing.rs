@@ -68,6 +68,7 @@ impl DoorUnderTest {
             metrics: metrics.listener("test").expect("a fresh registry takes it"),
             detached: Arc::new(Tracker::default()),
             phase: phase_seen,
+            crowd: watch::Sender::default(),
         };
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));
         let connection = ConnectionState::new(Arc::new(listener), peer, is_tls, [0x5a; 12]);

@@ -113,8 +113,10 @@ impl Watchdog {
         (shortest / 2).max(TICK_MIN)
     }
 
-    /// Looks at the connection `now`, as time since it began.
-    pub(crate) fn examine(&mut self, now: Duration, seen: Snapshot) -> Verdict {
+    /// Looks at the connection `now`, as time since it began. If `is_crowded`, others wait for its
+    /// place: it may rest, or stop in a head, for [`CROWD_REST_TIME`] at most.
+    pub(crate) fn examine(&mut self, now: Duration, seen: Snapshot, is_crowded: bool) -> Verdict {
+        let at_most = if is_crowded { CROWD_REST_TIME } else { Duration::MAX };
         let last = core::mem::replace(&mut self.last, seen);
         let is_write_stuck = seen.is_write_blocked && seen.writes == last.writes;
         let write_blocked_since = self.write_blocked_since.filter(|_| is_write_stuck);
@@ -133,10 +135,10 @@ impl Watchdog {
         let start = if seen.begun == 0 { self.at_rest_since } else { now };
         let since = self.partial_head_since.unwrap_or(start);
         self.partial_head_since = has_partial_head.then_some(since);
-        if is_over(self.partial_head_since, self.header_read_timeout, now) {
+        if is_over(self.partial_head_since, self.header_read_timeout.min(at_most), now) {
             return Verdict::Cut;
         }
-        if !is_over(Some(self.at_rest_since), self.idle_timeout, now) {
+        if !is_over(Some(self.at_rest_since), self.idle_timeout.min(at_most), now) {
             return Verdict::Keep;
         }
         // What does not end when asked to is cut at the next look.
@@ -147,6 +149,9 @@ impl Watchdog {
 fn is_over(since: Option<Duration>, limit: Duration, now: Duration) -> bool {
     since.is_some_and(|since| now.saturating_sub(since) >= limit)
 }
+
+/// How long a connection may rest while others wait for its place.
+pub(crate) const CROWD_REST_TIME: Duration = Duration::from_secs(1);
 
 /// Shortest time between two looks: bounds the cost of very short timeouts.
 const TICK_MIN: Duration = Duration::from_millis(5);

@@ -178,6 +178,36 @@ async fn one_connection_past_the_limit_waits_for_another_to_end() {
     second.answer().await.check(200, "ab");
 }
 
+/// None of these would end by itself within the hour.
+#[tokio::test]
+async fn connections_that_say_nothing_make_room_for_who_waits() {
+    let hour = Duration::from_secs(3_600);
+    let options = ListenerOptions {
+        connections_max: 3,
+        header_read_timeout: hour,
+        idle_timeout: hour,
+        write_timeout: hour,
+        ..ListenerOptions::default()
+    };
+    let server = Server::start(options).await;
+    let (mut silent, mut slow, mut rested) =
+        (server.connect().await, server.connect().await, server.connect().await);
+    slow.write("GET /ping HTTP/1.1\r\nhost: a\r\nx-slow: ").await;
+    rested.get("GET", "/ping").await.check(200, "pong");
+    for _ in 0..3 {
+        server.connect().await.get("GET", "/ping").await.check(200, "pong");
+    }
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut client = server.connect().await;
+        client.get("GET", "/ping").await.check(200, "pong");
+        kept.push(client);
+    }
+    for gone in [&mut silent, &mut slow, &mut rested] {
+        assert_eq!(gone.rest().await, "");
+    }
+}
+
 #[tokio::test]
 async fn streamed_bodies_end_or_break_off_visibly() {
     let server = Server::start(ListenerOptions::default()).await;

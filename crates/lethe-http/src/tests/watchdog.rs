@@ -20,7 +20,7 @@ fn watchdog(is_http2: bool) -> Watchdog {
 fn check(is_http2: bool, looks: &[(u32, Snapshot, Verdict)]) {
     let mut watchdog = watchdog(is_http2);
     for (ms, seen, verdict) in looks {
-        assert_eq!(watchdog.examine(*ms * MS, *seen), *verdict, "at {ms} ms, {seen:?}");
+        assert_eq!(watchdog.examine(*ms * MS, *seen, false), *verdict, "at {ms} ms, {seen:?}");
     }
 }
 
@@ -60,6 +60,28 @@ fn an_idle_connection_is_closed_and_then_cut() {
     let looks =
         [(0, BUSY, Verdict::Keep), (5000, BUSY, Verdict::Keep), (5900, REST, Verdict::Keep)];
     check(false, &[looks[0], looks[1], looks[2], (6000, REST, Verdict::Close)]);
+}
+
+#[test]
+fn who_rests_or_stops_in_a_head_makes_room_while_others_wait() {
+    let options = ListenerOptions::default();
+    let examine = |looks: &[(u32, Snapshot, bool, Verdict)]| {
+        let mut watchdog = Watchdog::new(&options, false);
+        for (ms, seen, is_crowded, verdict) in looks {
+            let found = watchdog.examine(*ms * MS, *seen, *is_crowded);
+            assert_eq!(found, *verdict, "at {ms} ms, {seen:?}");
+        }
+    };
+    examine(&[(999, FRESH, true, Verdict::Keep), (1000, FRESH, true, Verdict::Cut)]);
+    examine(&[(1000, FRESH, false, Verdict::Keep), (1001, FRESH, true, Verdict::Cut)]);
+    let rested = [(500, REST, false, Verdict::Keep), (1499, REST, true, Verdict::Keep)];
+    examine(&[rested[0], rested[1], (1500, REST, true, Verdict::Close)]);
+    examine(&[rested[0], (1500, REST, true, Verdict::Close), (1750, REST, false, Verdict::Keep)]);
+    examine(&[rested[0], (1500, REST, true, Verdict::Close), (1750, REST, true, Verdict::Cut)]);
+    let stopped = [(500, PARTIAL, false, Verdict::Keep), (1000, PARTIAL, true, Verdict::Keep)];
+    examine(&[rested[0], stopped[1], (2000, PARTIAL, true, Verdict::Cut)]);
+    // Work goes on, however many wait.
+    examine(&[stopped[0], (5000, BUSY, true, Verdict::Keep), (60_000, BUSY, true, Verdict::Keep)]);
 }
 
 #[test]

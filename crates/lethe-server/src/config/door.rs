@@ -90,7 +90,8 @@ pub enum Transport {
 /// The bounds of one door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoorLimits {
-    /// `connections_max`: most open connections. Default 1,024, at most 65,536.
+    /// `connections_max`: most open connections. Default 1,024, at most 65,536. While a client
+    /// waits for one, those that have said nothing for a second are closed.
     pub connections: usize,
     /// `requests_in_flight_max`: most requests that are answered at a time, over all connections.
     /// Default 1,024, at most 65,536.

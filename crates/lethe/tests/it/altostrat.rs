@@ -13,6 +13,7 @@ use lethe_crypto::hash::sha256;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
+use crate::backups;
 use crate::client::{Answer, Client};
 use crate::events::Stream;
 use crate::process::{Folder, Process, Server, child, run_cli};
@@ -349,6 +350,31 @@ fn a_restored_store_brings_no_key_back() {
     }
     assert_eq!(site.probe(&kept.secret), (200, 200));
     site.manager.get(&format!("/api/keys/{}", made.id)).expect(404);
+}
+
+/// A backup from before the delete, and a machine that is lost with everything but the slot.
+#[test]
+fn a_restored_backup_brings_no_key_back() {
+    let installation = backups::Site::new();
+    let mut site = Site::of(installation.start());
+    let (made, kept) = (site.create(), site.create());
+    let (token, kept_token) = (site.token(&made.secret), site.token(&kept.secret));
+    installation.take(&["--window", "2d"]);
+    site.delete(&made.id).expect(204);
+    assert!(site.server.terminate().success());
+    drop(site);
+    installation.lose();
+    installation.restore();
+    let site = Site::of(installation.start());
+    for credential in [&made.secret, &token] {
+        assert_eq!(site.probe(credential), (401, 401));
+    }
+    for credential in [&kept.secret, &kept_token] {
+        assert_eq!(site.probe(credential), (200, 200));
+    }
+    site.exchange(&made.secret).expect(403);
+    site.manager.get(&format!("/api/keys/{}", made.id)).expect(404);
+    site.manager.delete(&format!("/api/keys/{}", made.id)).expect(404);
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn one_request_too_many_is_shed_at_once() {
 }
 
 /// Connections are bounded too, and those on which nothing is said, or never enough, are cut, so
-/// that the next ones get their turn. This waits for the time that the server grants them.
+/// that the next ones get their turn: at once if these wait. A head may take ten seconds otherwise.
 #[test]
 fn silent_and_slow_clients_are_cut_and_others_get_their_turn() {
     let folder = Folder::new();

@@ -104,7 +104,8 @@ fn number(value: u64) -> f64 {
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 60.0;
-const RIGHT: f64 = 20.0;
+/// Room for half of the last number under the axis.
+const RIGHT: f64 = 32.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 40.0;
 const COLORS: [&str; 3] = ["#1f6feb", "#c9341c", "#2da44e"];
