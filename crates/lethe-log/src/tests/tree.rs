@@ -5,8 +5,9 @@ use tlog_tiles::tlog;
 
 use super::fixture::{MemoryTiles, grow};
 use crate::{
-    Hash, LogTree, ProofTiles, Prover, ReadError, StaleStage, TILE_BYTES, TILE_HASHES, TileReader,
-    empty_root, leaf_hash, node_hash, tile_hashes, verify_consistency, verify_inclusion,
+    Hash, LogTree, PROVER_TILES_MAX, ProofTiles, Prover, ReadError, StaleStage, TILE_BYTES,
+    TILE_HASHES, TileReader, empty_root, leaf_hash, node_hash, tile_hashes, verify_consistency,
+    verify_inclusion,
 };
 
 fn leaves(count: u64) -> Vec<Hash> {
@@ -218,6 +219,26 @@ fn tiles_kept_from_proof_to_proof_give_the_same_proofs_and_are_read_once() {
             assert!(again == fresh && counted.1.get() == 0, "again: {index} in {size}");
         }
     }
+}
+
+#[test]
+fn no_more_tiles_are_kept_than_the_bound() {
+    let (tree, tiles) = tree_of(&leaves(256 * (u64::try_from(PROVER_TILES_MAX).unwrap() + 8)));
+    let kept = ProofTiles::default();
+    let (mut most, mut before) = (0, 0);
+    let mut has_begun_afresh = false;
+    for index in (0..tree.size()).step_by(256) {
+        let fresh = Prover::new(&tree, &tiles).inclusion(index, tree.size()).unwrap();
+        let mut prover = Prover::with_tiles(&tree, &tiles, &kept);
+        assert!(prover.inclusion(index, tree.size()).unwrap() == fresh, "inclusion of {index}");
+        let text = format!("{kept:?}");
+        let held: usize = text["ProofTiles(".len()..].split(' ').next().unwrap().parse().unwrap();
+        has_begun_afresh |= held < before;
+        most = most.max(held);
+        before = held;
+    }
+    assert_eq!(most, PROVER_TILES_MAX);
+    assert!(has_begun_afresh);
 }
 
 #[test]

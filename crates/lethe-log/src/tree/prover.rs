@@ -19,7 +19,8 @@ pub struct ProofTiles(Mutex<BTreeMap<(u8, u64), Arc<TileNodes>>>);
 
 impl core::fmt::Debug for ProofTiles {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("ProofTiles(..)")
+        let tiles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        write!(f, "ProofTiles({} tiles)", tiles.len())
     }
 }
 
