@@ -113,12 +113,7 @@ fn a_lost_machine_comes_back_with_everything_that_was_answered() {
     let restored = site.restore();
     assert_eq!(restored["destroyed_again"], 0, "{restored}");
     let server = site.start();
-    for (key, ciphertext) in [&keeps, &late, &last] {
-        assert!(opens(&server.native(), key, ciphertext), "a live key was lost");
-    }
-    for (key, ciphertext) in [&dies, &short] {
-        gone(&server, key, ciphertext);
-    }
+    came_back(&server, [&keeps, &late, &last], [&dies, &short]);
     // The directory goes on with the restored data, from a full copy.
     let mut follower = Follower::start(&site);
     assert_eq!(follower.until("copied")["full"], true);
@@ -173,6 +168,21 @@ fn the_server_may_die_at_any_point_of_a_change() {
     }
 }
 
+/// After a restore: what lives opens what it closed, and what was destroyed is gone.
+#[track_caller]
+fn came_back<'a>(
+    server: &Server,
+    live: impl IntoIterator<Item = &'a Made>,
+    destroyed: impl IntoIterator<Item = &'a Made>,
+) {
+    for (key, ciphertext) in live {
+        assert!(opens(&server.native(), key, ciphertext), "a live key was lost");
+    }
+    for (key, ciphertext) in destroyed {
+        gone(server, key, ciphertext);
+    }
+}
+
 #[test]
 fn a_copy_and_a_server_that_were_away_find_each_other_again() {
     let site = Site::new();
@@ -197,12 +207,7 @@ fn a_copy_and_a_server_that_were_away_find_each_other_again() {
     site.lose();
     site.restore();
     let server = site.start();
-    for (key, ciphertext) in [&between, &last] {
-        assert!(opens(&server.native(), key, ciphertext), "a live key was lost");
-    }
-    for (key, ciphertext) in &dies {
-        gone(&server, key, ciphertext);
-    }
+    came_back(&server, [&between, &last], &dies);
 }
 
 #[test]
@@ -242,10 +247,7 @@ fn a_copy_that_hangs_is_dropped_and_destructions_go_on() {
     site.lose();
     site.restore();
     let server = site.start();
-    for (key, ciphertext) in [&keeps, &last] {
-        assert!(opens(&server.native(), key, ciphertext), "a live key was lost");
-    }
-    gone(&server, &dies.0, &dies.1);
+    came_back(&server, [&keeps, &last], [&dies]);
 }
 
 #[test]
@@ -298,8 +300,5 @@ fn a_copy_begins_anew_beside_itself_and_leaves_what_has_a_window() {
     site.lose();
     site.restore();
     let server = site.start();
-    for (key, ciphertext) in &keys {
-        assert!(opens(&server.native(), key, ciphertext), "a live key was lost");
-    }
-    gone(&server, &dies.0, &dies.1);
+    came_back(&server, &keys, [&dies]);
 }

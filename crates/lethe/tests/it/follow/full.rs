@@ -116,12 +116,7 @@ fn a_full_disk_of_the_copy_holds_nobody_up_and_is_told() {
     let restored = site.restore();
     assert_eq!(restored["destroyed_again"], 0, "{restored}");
     let server = site.start();
-    for (key, ciphertext) in [&keeps, &between, &last] {
-        assert!(opens(&server.native(), key, ciphertext), "a live key was lost");
-    }
-    for (key, ciphertext) in &gone_keys {
-        gone(&server, key, ciphertext);
-    }
+    came_back(&server, [&keeps, &between, &last], &gone_keys);
 }
 
 #[test]
@@ -179,9 +174,7 @@ fn a_copy_that_has_no_room_to_begin_or_to_catch_up_leaves_what_there_is() {
     site.lose();
     site.restore();
     let server = site.start();
-    for (key, ciphertext) in [&keeps, &held, &later] {
-        assert!(opens(&server.native(), key, ciphertext), "a live key was lost");
-    }
+    came_back(&server, [&keeps, &held, &later], []);
 }
 
 #[test]
@@ -211,8 +204,5 @@ fn a_copy_that_has_no_room_to_begin_anew_goes_on_as_it_is() {
     site.lose();
     site.restore();
     let server = site.start();
-    for (key, ciphertext) in &keys {
-        assert!(opens(&server.native(), key, ciphertext), "a live key was lost");
-    }
-    gone(&server, &dies.0, &dies.1);
+    came_back(&server, &keys, [&dies]);
 }
