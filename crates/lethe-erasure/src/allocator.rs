@@ -96,6 +96,14 @@ impl Allocator {
         self.taken
     }
 
+    /// The taken leaves, the lowest first.
+    pub fn taken_leaves(&self) -> impl Iterator<Item = u64> {
+        self.blocks.iter().flat_map(|(number, block)| {
+            let leaves = number * BLOCK_LEAVES..(number + 1) * BLOCK_LEAVES;
+            leaves.filter(|leaf| block.is_taken(Place::of(*leaf)))
+        })
+    }
+
     /// Whether `leaf` is taken, by any tenant.
     #[must_use]
     pub fn is_taken(&self, leaf: u64) -> bool {

@@ -12,20 +12,31 @@ use lethe_types::{LabelName, RealmId};
 use super::entry::KeyEntry;
 use super::indexes::{Apart, Entries, Held, Indexes, Ordinal, due, next_rotation, positions};
 use super::ordered::Ordered;
+use crate::record::KeyRecord;
 
-/// So much of a text is copied.
-const PREFIX_BYTES: usize = 32;
+/// So much of a text is copied: with its length and the member that makes 32 bytes for a key.
+const PREFIX_BYTES: usize = 27;
 
-/// A member to be sorted.
-struct Sortable<T> {
-    prefix: [u8; PREFIX_BYTES],
-    /// Bytes of the text, if they all are in `prefix`; one more otherwise.
-    length: usize,
-    member: T,
+/// How a text begins. In the order of the texts, as far as it tells them apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Prefix {
+    bytes: [u8; PREFIX_BYTES],
+    /// Bytes of the text, if they all are in `bytes`; one more otherwise.
+    length: u8,
+}
+
+impl Prefix {
+    fn of(text: &[u8]) -> Self {
+        let mut bytes = [0; PREFIX_BYTES];
+        let copied = text.len().min(PREFIX_BYTES);
+        bytes[..copied].copy_from_slice(&text[..copied]);
+        let length = text.len().min(PREFIX_BYTES + 1);
+        Self { bytes, length: u8::try_from(length).expect("a prefix is shorter than 255 bytes") }
+    }
 }
 
 /// The members of one index, to be sorted when all are there.
-struct Unsorted<T>(Vec<Sortable<T>>);
+struct Unsorted<T>(Vec<T>);
 
 impl<T> Default for Unsorted<T> {
     fn default() -> Self {
@@ -34,21 +45,25 @@ impl<T> Default for Unsorted<T> {
 }
 
 impl<T: Copy + PartialEq> Unsorted<T> {
-    fn push(&mut self, text: &[u8], member: T) {
-        let mut prefix = [0; PREFIX_BYTES];
-        let length = text.len().min(PREFIX_BYTES);
-        prefix[..length].copy_from_slice(&text[..length]);
-        self.0.push(Sortable { prefix, length: text.len().min(PREFIX_BYTES + 1), member });
+    fn push(&mut self, member: T) {
+        self.0.push(member);
     }
 
-    /// By text; `compare` decides between members whose texts are not known to differ.
-    fn sorted(mut self, compare: impl Fn(T, T) -> Ordering) -> Ordered<T> {
-        self.0.sort_unstable_by(|one, other| {
-            let texts = one.prefix.cmp(&other.prefix).then(one.length.cmp(&other.length));
-            texts.then_with(|| compare(one.member, other.member))
+    /// By text; `compare` decides between members whose texts are not known to differ. The
+    /// beginnings of one index's texts are in memory at a time, and no longer than it takes.
+    fn sorted(
+        mut self,
+        prefix: impl Fn(T) -> Prefix,
+        compare: impl Fn(T, T) -> Ordering,
+    ) -> Ordered<T> {
+        let mut sortable: Vec<(Prefix, T)> =
+            self.0.iter().map(|&member| (prefix(member), member)).collect();
+        sortable.sort_unstable_by(|(prefix, member), (other_prefix, other)| {
+            prefix.cmp(other_prefix).then_with(|| compare(*member, *other))
         });
-        let members: Vec<T> = self.0.into_iter().map(|sortable| sortable.member).collect();
-        Ordered::of_sorted(&members)
+        self.0.clear();
+        self.0.extend(sortable.into_iter().map(|(_, member)| member));
+        Ordered::of_sorted(&self.0)
     }
 }
 
@@ -60,14 +75,21 @@ struct UnsortedApart {
 }
 
 impl UnsortedApart {
-    fn push(&mut self, entry: &KeyEntry, text: &[u8], key: Ordinal) {
-        let destroyed = entry.record().state.is_destroyed();
+    fn push(&mut self, record: &KeyRecord, key: Ordinal) {
+        let destroyed = record.state.is_destroyed();
         let side = if destroyed { &mut self.destroyed } else { &mut self.live };
-        side.push(text, key);
+        side.push(key);
     }
 
-    fn sorted(self, compare: impl Fn(Ordinal, Ordinal) -> Ordering) -> Apart {
-        Apart { live: self.live.sorted(&compare), destroyed: self.destroyed.sorted(&compare) }
+    fn sorted(
+        self,
+        prefix: impl Fn(Ordinal) -> Prefix,
+        compare: impl Fn(Ordinal, Ordinal) -> Ordering,
+    ) -> Apart {
+        Apart {
+            live: self.live.sorted(&prefix, &compare),
+            destroyed: self.destroyed.sorted(&prefix, &compare),
+        }
     }
 }
 
@@ -103,31 +125,40 @@ impl Indexes {
                 due_dates.insert((due, record.id));
             }
             rotations.extend(next_rotation(record).map(|next| (next, record.id)));
-            texts.entry(record.realm).or_default().push(entry, key);
-            if let Some(derivation) = &record.details().derivation {
-                children.push(entry, derivation.parent.as_bytes(), key);
-                paths.push(derivation.parent.as_bytes(), key);
+            texts.entry(record.realm).or_default().push(record, key);
+            if record.details().derivation.is_some() {
+                children.push(record, key);
+                paths.push(key);
             }
         }
         let entries = &indexes.entries;
         for (realm, texts) in texts {
             let Some(realm) = indexes.realms.get_mut(&realm) else { continue };
             let compare = |one, other| entries.name(one).cmp(&entries.name(other));
-            realm.names = texts.names.sorted(compare);
+            let prefix = |key| Prefix::of(entries.name(key).0.as_bytes());
+            realm.names = texts.names.sorted(prefix, compare);
             for (name, label) in texts.labels {
                 let compare = |one, other| compare_labels(entries, &name, one, other);
-                let sorted = label.sorted(compare);
+                let prefix = |key| Prefix::of(entries.label(key, &name).0.as_bytes());
+                let sorted = label.sorted(prefix, compare);
                 realm.labels.insert(name, sorted);
             }
             for (door, aliases) in texts.aliases {
                 let compare = |one, other| entries.alias(one).cmp(&entries.alias(other));
-                realm.aliases.insert(door, aliases.sorted(compare));
+                let prefix = |held| Prefix::of(entries.alias(held).0.as_bytes());
+                realm.aliases.insert(door, aliases.sorted(prefix, compare));
             }
             let compare = |one, other| entries.fingerprint(one).cmp(&entries.fingerprint(other));
-            realm.fingerprints = texts.fingerprints.sorted(compare);
+            let prefix = |held| Prefix::of(&entries.fingerprint(held).0);
+            realm.fingerprints = texts.fingerprints.sorted(prefix, compare);
         }
-        indexes.children = children.sorted(Ordinal::cmp_by_age);
-        indexes.paths = paths.sorted(|one, other| entries.path(one).cmp(&entries.path(other)));
+        let parent = |key| match entries.parent(key).0 {
+            Some(parent) => Prefix::of(parent.as_bytes()),
+            None => Prefix::of(&[]),
+        };
+        indexes.children = children.sorted(parent, Ordinal::cmp_by_age);
+        let compare = |one, other| entries.path(one).cmp(&entries.path(other));
+        indexes.paths = paths.sorted(parent, compare);
         indexes
     }
 }
@@ -149,27 +180,24 @@ fn compare_labels(entries: &Entries, name: &LabelName, one: Ordinal, other: Ordi
 }
 
 impl Texts {
-    fn push(&mut self, entry: &KeyEntry, key: Ordinal) {
-        let record = entry.record();
-        self.names.push(entry, record.name.as_str().as_bytes(), key);
-        for (name, value) in &record.details().labels {
+    fn push(&mut self, record: &KeyRecord, key: Ordinal) {
+        self.names.push(record, key);
+        for name in record.details().labels.keys() {
             let label = match self.labels.get_mut(name) {
                 Some(label) => label,
                 None => self.labels.entry(name.clone()).or_default(),
             };
-            label.push(entry, value.as_str().as_bytes(), key);
+            label.push(record, key);
         }
         for (alias, position) in record.aliases.iter().zip(positions(record.aliases.len())) {
             let door = match self.aliases.get_mut(&*alias.door) {
                 Some(door) => door,
                 None => self.aliases.entry(alias.door.as_str().into()).or_default(),
             };
-            door.push(alias.text.as_bytes(), Held { key, position });
+            door.push(Held { key, position });
         }
-        for (digest, position) in
-            record.details().fingerprints.iter().zip(positions(record.details().fingerprints.len()))
-        {
-            self.fingerprints.push(digest, Held { key, position });
+        for position in positions(record.details().fingerprints.len()) {
+            self.fingerprints.push(Held { key, position });
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
+use lethe_erasure::allocator::Allocator;
 use lethe_erasure::tree::Tree;
 use lethe_log::{Entry, LogTree, leaf_hash};
 use lethe_store::{Page, Space, Store, StoreError, Versioned};
@@ -38,10 +39,9 @@ pub(super) struct Loaded {
     pub(super) origin: String,
     /// Time of the newest log entry.
     pub(super) newest_entry: UnixMillis,
-    /// Leaves of live versions and of the secrets of keys and principals, with their tenant.
-    pub(super) live_leaves: Vec<(RealmId, u64)>,
-    /// Leaves of Lethe's own secrets.
-    pub(super) system_leaves: Vec<(RealmId, u64)>,
+    /// What live versions, the secrets of keys and principals, and Lethe's own secrets claim. Bits,
+    /// not a list: of ten million leaves that would be 240 MB.
+    pub(super) leaves: Allocator,
     /// Epoch and leaves of every destruction.
     pub(super) destructions: Vec<(u64, Vec<u64>)>,
 }
@@ -59,10 +59,10 @@ pub(super) fn load(parts: &Parts, tree: &Tree) -> Result<Loaded, StartError> {
         pepper,
         origin: origin.map_err(|_| StartError::Damaged("the log's name"))?,
         newest_entry,
-        live_leaves: Vec::new(),
-        system_leaves: vec![(system::REALM, seed_leaf), (system::REALM, pepper_leaf)],
+        leaves: Allocator::new(),
         destructions: Vec::new(),
     };
+    claim(&mut loaded.leaves, system::REALM, [seed_leaf, pepper_leaf])?;
     load_owners(&*parts.store, &mut loaded)?;
     load_work(&*parts.store, &mut loaded)?;
     load_keys(&*parts.store, &mut loaded)?;
@@ -72,10 +72,10 @@ pub(super) fn load(parts: &Parts, tree: &Tree) -> Result<Loaded, StartError> {
 
 /// Import keys, requests for approval, bulk destructions, and cuts that no tombstone lists.
 fn load_work(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
-    let Loaded { catalogue, destructions, live_leaves, .. } = loaded;
+    let Loaded { catalogue, destructions, leaves, .. } = loaded;
     rows(store, keys::IMPORT_KEY, |_, row| {
         let record = decode_import_key(&row.value).map_err(|_| damaged("an import key"))?;
-        live_leaves.push((record.realm, record.secret.leaf));
+        claim(leaves, record.realm, [record.secret.leaf])?;
         catalogue.publish_import_key(record);
         Ok(())
     })?;
@@ -99,7 +99,7 @@ fn load_work(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
 }
 
 fn load_owners(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
-    let Loaded { catalogue, live_leaves, .. } = loaded;
+    let Loaded { catalogue, leaves, .. } = loaded;
     rows(store, keys::REALM, |_, row| {
         catalogue.publish_realm(decode_realm(&row.value).map_err(|_| damaged("a realm"))?);
         Ok(())
@@ -110,19 +110,19 @@ fn load_owners(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError>
     })?;
     rows(store, keys::PRINCIPAL, |_, row| {
         let record = decode_principal(&row.value).map_err(|_| damaged("a principal"))?;
-        live_leaves.extend(record.leaves().map(|leaf| (record.realm, leaf)));
+        claim(leaves, record.realm, record.leaves())?;
         catalogue.publish_principal(Arc::new(PrincipalEntry::new(record, row.revision)));
         Ok(())
     })
 }
 
 fn load_keys(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
-    let Loaded { catalogue, live_leaves, destructions, .. } = loaded;
+    let Loaded { catalogue, leaves: claimed, destructions, .. } = loaded;
     let mut usage = load_usage(store)?;
     let (mut entries, mut texts) = (Vec::new(), SharedTexts::default());
     rows(store, keys::KEY, |_, row| {
         let mut record = decode_key(&row.value).map_err(|Undecodable(what)| damaged(what))?;
-        live_leaves.extend(record.leaves().map(|leaf| (record.realm, leaf)));
+        claim(claimed, record.realm, record.leaves())?;
         if let Some(destruction) = &mut record.destruction {
             // Only recovery needs the leaves, and only receipts the detail, which they read back.
             destructions.push((destruction.epoch, std::mem::take(&mut destruction.leaves)));
@@ -137,6 +137,17 @@ fn load_keys(store: &dyn Store, loaded: &mut Loaded) -> Result<(), StartError> {
         return Err(damaged("a key that is there twice"));
     }
     Ok(())
+}
+
+/// Marks the leaves of one record.
+fn claim(
+    claimed: &mut Allocator,
+    realm: RealmId,
+    leaves: impl IntoIterator<Item = u64>,
+) -> Result<(), StartError> {
+    let mut leaves = leaves.into_iter();
+    let claimed = leaves.try_for_each(|leaf| claimed.claim(realm, leaf));
+    claimed.map_err(|_| damaged("two keys with one record key"))
 }
 
 /// Uses by key. A row without a key means nothing: keys and their uses are written apart.

@@ -6,7 +6,7 @@ use lethe_erasure::slot::SlotImage;
 use lethe_erasure::tree::{Committed, NodeAddress, StoredNodes, Tree};
 use lethe_log::{ErasureNote, LogSigner, LogTree, SlotFact, Word};
 use lethe_store::Batch;
-use lethe_types::{BatchId, RealmId, Secret, TreeId, UnixMillis};
+use lethe_types::{BatchId, Secret, TreeId, UnixMillis};
 
 use super::load::{Loaded, rows};
 use super::{Parts, StartError};
@@ -86,25 +86,11 @@ pub(super) fn complete(
     if tree.epoch() > 1 && parts.store.get(&keys::erased(tree.epoch()))?.is_none() {
         store_note(parts, &tree, &image, loaded.newest_entry, signer)?;
     }
-    let mut allocator = Allocator::new();
-    let claims = loaded.live_leaves.iter().chain(&loaded.system_leaves);
-    for &(realm, leaf) in claims {
-        claim(&mut allocator, &tree, realm, leaf)?;
-    }
-    let Loaded { catalogue, idempotency, log, pepper, .. } = loaded;
-    Ok(Catalogued { tree, image, log, catalogue, idempotency, allocator, pepper })
-}
-
-fn claim(
-    allocator: &mut Allocator,
-    tree: &Tree,
-    realm: RealmId,
-    leaf: u64,
-) -> Result<(), StartError> {
-    if !tree.is_taken(leaf) {
+    if !loaded.leaves.taken_leaves().all(|leaf| tree.is_taken(leaf)) {
         return Err(StartError::Damaged("a live key whose record key is gone"));
     }
-    allocator.claim(realm, leaf).map_err(|_| StartError::Damaged("two keys with one record key"))
+    let Loaded { catalogue, idempotency, log, pepper, leaves: allocator, .. } = loaded;
+    Ok(Catalogued { tree, image, log, catalogue, idempotency, allocator, pepper })
 }
 
 /// The batch once more: T1, L1, L2, T2. Its log entries are in the log already.

@@ -53,6 +53,9 @@ fn claims_leave_gaps_that_are_filled_first() {
     assert_eq!(leaves.reserve(A), Ok(5 * BLOCK_LEAVES));
     assert_eq!(leaves.reserve(RealmId([3; 16])), Ok(BLOCK_LEAVES));
     leaves.claim(A, LEAVES_MAX - 1).unwrap();
+    let taken: Vec<u64> = leaves.taken_leaves().collect();
+    let fifth = 5 * BLOCK_LEAVES;
+    assert_eq!(taken, [0, BLOCK_LEAVES, fifth, fifth + 3, LEAVES_MAX - 1]);
 }
 
 #[test]
