@@ -11,6 +11,7 @@
 //! Must not know: files, sockets, clocks, stores. It hands out bytes to write and keys to remove.
 
 pub mod allocator;
+pub mod erased;
 pub mod recovery;
 pub mod seal;
 pub mod slot;

@@ -21,6 +21,7 @@ use lethe_crypto::kdf::{Argon2Params, argon2id, hkdf_sha256};
 use lethe_types::{Entropy, EntropyError, Secret, SecretVec};
 use zeroize::Zeroizing;
 
+use crate::erased::holds_nothing;
 use crate::slot::{ImageFault, SLOT_IMAGE_BYTES, SlotError, SlotImage};
 
 /// What the key of a seal comes from.
@@ -410,7 +411,7 @@ pub fn decode_sector(
     sector: u8,
     seal: &dyn Seal,
 ) -> Result<Option<SlotImage>, SectorFault> {
-    if bytes.iter().all(|byte| *byte == 0) {
+    if holds_nothing(bytes) {
         return Ok(None);
     }
     match open_sector(bytes, sector, seal) {

@@ -1,9 +1,9 @@
 //! Two sectors of 4,096 bytes in a file that never grows, shrinks or moves.
 //!
 //! Image `g` lies in sector `g mod 2`. The file stays open and locked; every change is one
-//! `pwrite` and one `fdatasync`, and an erasure is two of them, random bytes and then zeros, and a
-//! read back. What the sectors hold is remembered ([`Sector`]), not read again: a batch costs three
-//! syncs, one read and no decryption, and a read after a failed sync cannot deceive.
+//! `pwrite` and one `fdatasync`; an erasure writes random bytes (decision 027) and reads them back.
+//! What the sectors hold is remembered ([`Sector`]), not read again: a batch costs two syncs, one
+//! read and no decryption, and a read after a failed sync cannot deceive.
 
 use core::fmt;
 use std::fs::{File, TryLockError};
@@ -12,6 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lethe_erasure::erased::erased_sector;
 use lethe_erasure::seal::{SEAL_SALT_BYTES, SectorFault, SectorProblem, encode_sector, salt_of};
 use lethe_erasure::slot::{
     ErasableSlot, EraseEvidence, EraseMethod, ErasureClass, Loaded, SLOT_IMAGE_BYTES, SlotError,
@@ -215,17 +216,15 @@ impl FileSlot {
         Ok(())
     }
 
-    /// Random bytes, then zeros, each synced; whether it then reads as zeros. A crash within leaves
-    /// what was there, or something that does not open: the next start erases it.
+    /// Random bytes, synced, and whether they come back from the medium. A crash within leaves what
+    /// was there, or something that does not open: the next start erases it.
     fn wipe(&mut self, sector: usize) -> Result<bool, SlotError> {
-        let mut noise = Box::new([0; SLOT_IMAGE_BYTES]);
-        self.entropy.fill(&mut *noise).map_err(|_| SlotError::Entropy)?;
+        let erased = erased_sector(&*self.entropy).map_err(|_| SlotError::Entropy)?;
         let may_hold = self.contents.sectors[sector].may_hold();
-        self.write(sector, &noise, may_hold)?;
-        self.write(sector, &[0; SLOT_IMAGE_BYTES], may_hold)?;
+        self.write(sector, &erased, may_hold)?;
         self.medium.forget_cache().map_err(|error| self.broken(error))?;
         let read_back = read(&*self.medium, sector).map_err(|error| self.broken(error))?;
-        let is_clean = read_back.expose().iter().all(|byte| *byte == 0);
+        let is_clean = *read_back.expose() == *erased;
         if is_clean {
             self.contents.sectors[sector] = Sector::Empty;
         }
@@ -315,7 +314,7 @@ impl ErasableSlot for FileSlot {
             class: self.class(),
             device_id: self.device_id.clone(),
             generation_erased,
-            method: EraseMethod::RandomThenZero,
+            method: EraseMethod::Random,
             is_read_back_clean,
         })
     }

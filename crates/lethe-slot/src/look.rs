@@ -3,6 +3,7 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use lethe_erasure::erased::holds_nothing;
 use lethe_erasure::seal::{SEAL_SALT_BYTES, SealDevice, SealKind, salt_of, sealed_with};
 use lethe_erasure::slot::SLOT_IMAGE_BYTES;
 
@@ -13,9 +14,9 @@ use crate::replicas::{LostReplica, recorded_lost};
 /// What a sector looks like from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SectorLook {
-    /// Neither zeros nor a sealed sector.
+    /// Neither empty nor a sealed sector.
     Damaged,
-    /// Zeros.
+    /// Zeros, or what an erasure leaves.
     Empty,
     /// A sealed sector; nobody knows yet whether it opens.
     Sealed {
@@ -43,7 +44,7 @@ pub fn look_at_slot_file(path: &Path) -> io::Result<[SectorLook; 2]> {
         file.read_exact(&mut *bytes)?;
         *look = match sealed_with(&bytes) {
             Some((device, seal)) => SectorLook::Sealed { device, seal },
-            None if bytes.iter().all(|byte| *byte == 0) => SectorLook::Empty,
+            None if holds_nothing(&bytes) => SectorLook::Empty,
             None => SectorLook::Damaged,
         };
     }

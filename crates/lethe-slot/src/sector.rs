@@ -13,7 +13,7 @@ use crate::seals::Seals;
 /// What one sector holds for certain.
 #[derive(Debug)]
 pub(crate) enum Sector {
-    /// Zeros.
+    /// Zeros, or what an erasure leaves.
     Empty,
     /// The image that was read at start, with its bytes. A process before this one may have failed
     /// to sync them, so they are written again before anything is erased for their sake.

@@ -135,8 +135,8 @@ impl ErasureClass {
 pub enum EraseMethod {
     /// An object of a token was destroyed.
     ObjectDestroyed,
-    /// Random bytes, then zeros, each made durable.
-    RandomThenZero,
+    /// Random bytes, made durable.
+    Random,
     /// Zeros.
     Zero,
 }
@@ -147,7 +147,7 @@ impl EraseMethod {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ObjectDestroyed => "object_destroyed",
-            Self::RandomThenZero => "random_then_zero",
+            Self::Random => "random",
             Self::Zero => "zero",
         }
     }

@@ -149,7 +149,7 @@ impl ErasableSlot for DiskSlot {
             class: self.class(),
             device_id: String::new(),
             generation_erased: None,
-            method: EraseMethod::RandomThenZero,
+            method: EraseMethod::Random,
             is_read_back_clean: true,
         })
     }

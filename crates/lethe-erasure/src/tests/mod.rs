@@ -3,6 +3,7 @@
 mod allocator;
 mod crash;
 mod disclosure;
+mod erased;
 mod image;
 mod model;
 mod node;

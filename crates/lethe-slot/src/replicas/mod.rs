@@ -223,7 +223,7 @@ impl ErasableSlot for ReplicatedSlot {
             class: self.class(),
             device_id,
             generation_erased: evidence.iter().filter_map(|one| one.generation_erased).max(),
-            method: EraseMethod::RandomThenZero,
+            method: EraseMethod::Random,
             is_read_back_clean: evidence.iter().all(|one| one.is_read_back_clean),
         })
     }

@@ -11,7 +11,7 @@ use lethe_erasure::slot::{ErasableSlot, EraseMethod, ErasureClass, SlotError, Sl
 use lethe_types::{Entropy, Secret};
 
 use super::medium::{SECTOR, TestMedium};
-use super::{image, seals};
+use super::{image, is_erased, seals};
 use crate::{DeviceError, DeviceSlot, FileSlot, KeyDevice, ReplicatedSlot, SharedDevice};
 
 /// When a call fails: before it does anything, or after.
@@ -250,5 +250,5 @@ fn an_old_key_in_the_way_is_not_written_over() {
     assert!(matches!(refused, Err(SlotError::SectorInUse { generation: 1 })), "{refused:?}");
     assert_eq!(keys(&device), [1]);
     let durable = media[0].with(|world| world.durable);
-    assert!(durable[..SECTOR].iter().all(|byte| *byte == 0));
+    assert!(is_erased(&durable[..SECTOR]));
 }

@@ -18,8 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use lethe_crypto::SystemEntropy;
+use lethe_erasure::erased::holds_nothing;
 use lethe_erasure::seal::{KeyFileSeal, Seal};
-use lethe_erasure::slot::{SlotEntry, SlotImage};
+use lethe_erasure::slot::{SLOT_IMAGE_BYTES, SlotEntry, SlotImage};
 use lethe_types::{Entropy, EntropyError, Secret, TreeId};
 
 use crate::{FileSlot, FileSlotError, FilesystemPolicy, Seals};
@@ -59,6 +60,13 @@ impl Entropy for NoEntropy {
     fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
         Err(EntropyError)
     }
+}
+
+/// Whether no sector of `bytes` holds anything of an image.
+fn is_erased(bytes: &[u8]) -> bool {
+    let (sectors, rest) = bytes.as_chunks::<SLOT_IMAGE_BYTES>();
+    assert!(!sectors.is_empty() && rest.is_empty(), "whole sectors");
+    sectors.iter().all(holds_nothing)
 }
 
 fn seal(byte: u8) -> Arc<dyn Seal> {

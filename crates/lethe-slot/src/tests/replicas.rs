@@ -13,7 +13,7 @@ use lethe_erasure::slot::{ErasableSlot, LostImages, Remnants, SlotError, SlotIma
 use lethe_types::{Entropy, Secret, TreeId};
 
 use super::medium::{Fault, TestMedium};
-use super::{Folder, image, seals};
+use super::{Folder, image, is_erased, seals};
 use crate::{FileSlot, FileSlotError, FilesystemPolicy, ReplicaError, ReplicatedSlot};
 
 const SECTOR: usize = 4_096;
@@ -100,7 +100,7 @@ fn every_replica_has_the_new_image_and_none_the_old_one() {
     for disk in ["a", "b", "c"] {
         assert_eq!(disks.generations(disk), [2]);
         let bytes = fs::read(disks.at(disk)).unwrap();
-        assert!(bytes[SECTOR..].iter().all(|byte| *byte == 0), "{disk}");
+        assert!(is_erased(&bytes[SECTOR..]), "{disk}");
     }
     let slot = disks.open(&["a", "b", "c"]);
     assert!(slot.notices().is_empty() && slot.lost().is_empty());
@@ -182,7 +182,7 @@ fn a_replica_that_goes_on_purpose_is_erased_and_not_lost() {
     assert_eq!((slot.replicas(), generations(&slot)), (1, vec![1]));
     for disk in ["a", "b"] {
         let bytes = fs::read(disks.at(disk)).unwrap();
-        assert!(bytes.iter().all(|byte| *byte == 0), "{disk} is not erased");
+        assert!(is_erased(&bytes), "{disk} is not erased");
     }
     advance(&mut slot, 2);
     drop(slot);
@@ -450,7 +450,7 @@ fn check_batch(broken: usize, at: usize, fault: Fault, is_power_lost: bool) {
     for medium in &media {
         medium.lose_power();
         assert_eq!(generations(&over(medium, "x")), [2], "{case}");
-        let is_clean = medium.with(|world| world.durable[SECTOR..].iter().all(|byte| *byte == 0));
+        let is_clean = medium.with(|world| is_erased(&world.durable[SECTOR..]));
         assert!(is_clean, "{case}");
     }
 }
@@ -459,7 +459,7 @@ fn check_batch(broken: usize, at: usize, fault: Fault, is_power_lost: bool) {
 fn no_fault_of_one_replica_loses_the_root_or_leaves_the_old_one() {
     for broken in [0, 1] {
         for fault in [Fault::AfterSync, Fault::Fails, Fault::Torn(0), Fault::Torn(512)] {
-            for at in 0..8 {
+            for at in 0..6 {
                 check_batch(broken, at, fault, false);
                 check_batch(broken, at, fault, true);
             }
