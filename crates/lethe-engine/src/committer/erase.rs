@@ -7,7 +7,8 @@ use lethe_erasure::tree::{
     Committed, Erased, NewRoot, RootAhead, RootWritten, RootWrittenAhead, Staged,
 };
 use lethe_log::{
-    ErasureNote, FullTile, Hash, LostReplicas, Prover, RecoveryShares, StagedAppend, leaf_hash,
+    ErasureNote, FullTile, Hash, LostReplicas, ProofTiles, Prover, ReadError, RecoveryShares,
+    StagedAppend, leaf_hash,
 };
 use lethe_store::{Batch as StoreBatch, Revision, StoreError, Write};
 use lethe_types::{BatchId, RealmId};
@@ -20,7 +21,7 @@ use super::{Committer, Step};
 use crate::catalogue::{KeyEntry, Usage};
 use crate::journal::RootChange;
 use crate::log_view::StoredTiles;
-use crate::shared::SignedHead;
+use crate::shared::{Shared, SignedHead};
 use crate::start::LogHead;
 use crate::{EngineError, failpoint, keys};
 
@@ -78,7 +79,11 @@ impl Committer {
         let forgotten = self.forget_expired(batch, &mut writes);
         writes.extend(staged_writes(&staged, &append));
         writes.extend(settled);
-        let (revision, ahead) = self.commit_beside_slot(&staged, writes, change.as_ref())?;
+        let mut proofs = None;
+        let (revision, ahead) =
+            self.commit_beside_slot(&staged, writes, change.as_ref(), |shared, tiles| {
+                proofs = prove(shared, tiles, batch, &append).ok();
+            })?;
         failpoint::hit("commit.durable");
         self.journal_committed(change.as_ref(), ahead.is_some(), told)?;
         self.wait_for_followers(staged.needs_root_change());
@@ -86,7 +91,11 @@ impl Committer {
         self.shared.idempotency.forget(&forgotten);
         let erasure_note = self.finish_tree(batch, staged, ahead, pieces_count)?;
         let head = self.sign_head(&append);
-        let proofs = self.prove(batch, &append)?;
+        let proofs = match proofs {
+            Some(proofs) => proofs,
+            None => prove(&self.shared, &self.proof_tiles, batch, &append)
+                .map_err(|_| self.halted_by("a full tile of the log does not come back"))?,
+        };
         let first_index = append.first_index;
         let applied = self.shared.log.write().apply(append);
         applied.map_err(|_| self.halted_by("the log grew beside the committer"))?;
@@ -104,14 +113,15 @@ impl Committer {
         expired
     }
 
-    /// Commits; if the root changes, the slot takes the new one at the same time. The two may come
-    /// in either order, so that one sync need not wait for the other: nothing ends before the
-    /// third.
+    /// Commits; if the root changes, the slot takes the new one at the same time, and then comes
+    /// `meanwhile`, which must change nothing. The two may come in either order, so that one sync
+    /// need not wait for the other: nothing ends before the third.
     fn commit_beside_slot(
         &mut self,
         staged: &Staged,
         writes: Vec<Write>,
         change: Option<&RootChange>,
+        meanwhile: impl FnOnce(&Shared, &ProofTiles),
     ) -> Result<(Revision, Option<RootWrittenAhead>), EngineError> {
         if !staged.needs_root_change() {
             return Ok((self.commit(writes)?, None));
@@ -123,20 +133,27 @@ impl Committer {
         let (store, slot) = (&*self.shared.store, &mut *self.slot);
         let mut journal = self.journal.as_mut();
         let mut ahead = ahead;
-        let mut written = None;
         let mut write = || {
             // What a restore must destroy again is known before the root that it needs is. If
             // journal or slot fail, both are written after the commit.
             if let (Some(journal), Some(change)) = (journal.as_deref_mut(), change) {
                 if journal.write(Some(change)).is_err() {
-                    return;
+                    return None;
                 }
                 failpoint::hit("commit.journaled");
             }
-            written = ahead.take().and_then(|ahead| ahead.write(slot).ok());
+            let written = ahead.take().and_then(|ahead| ahead.write(slot).ok());
             failpoint::hit("slot.root_ahead");
+            written
         };
-        let committed = store.commit_beside(batch_of(writes), &mut write);
+        let (mut meanwhile, mut written) = (Some(meanwhile), None);
+        let mut beside = || {
+            written = write();
+            if let Some(meanwhile) = meanwhile.take() {
+                meanwhile(&self.shared, &self.proof_tiles);
+            }
+        };
+        let committed = store.commit_beside(batch_of(writes), &mut beside);
         Ok((self.settle_outcome(committed)?, written))
     }
 
@@ -301,22 +318,6 @@ impl Committer {
         Arc::new(SignedHead { size, text })
     }
 
-    /// Inclusion proofs for the destructions of the batch that somebody waits for.
-    fn prove(&self, batch: &Batch, append: &StagedAppend) -> Result<Vec<Vec<Hash>>, EngineError> {
-        let reader = StoredTiles(&*self.shared.store);
-        let mut prover = Prover::with_tiles(append.tree(), &reader, &self.proof_tiles);
-        append.full_tiles.iter().for_each(|tile| prover.remember(tile));
-        (append.first_index..)
-            .zip(batch.drafts().filter(|draft| draft.entry.is_some()))
-            .filter(|(_, draft)| draft.told.is_some())
-            .map(|(index, _)| {
-                prover
-                    .inclusion(index, append.new_size())
-                    .map_err(|_| self.halted_by("a full tile of the log does not come back"))
-            })
-            .collect()
-    }
-
     /// Step 5: every later request sees the batch. Returns what to answer to whom.
     pub(super) fn publish(
         &self,
@@ -418,6 +419,24 @@ impl Committer {
             self.commit_paced(vec![submission]);
         }
     }
+}
+
+/// Inclusion proofs for the destructions of the batch that somebody waits for. Full tiles of the
+/// batch itself are looked for in `append`: they may not be in the store yet.
+fn prove(
+    shared: &Shared,
+    tiles: &ProofTiles,
+    batch: &Batch,
+    append: &StagedAppend,
+) -> Result<Vec<Vec<Hash>>, ReadError> {
+    let reader = StoredTiles(&*shared.store);
+    let mut prover = Prover::with_tiles(append.tree(), &reader, tiles);
+    append.full_tiles.iter().for_each(|tile| prover.remember(tile));
+    (append.first_index..)
+        .zip(batch.drafts().filter(|draft| draft.entry.is_some()))
+        .filter(|(_, draft)| draft.told.is_some())
+        .map(|(index, _)| prover.inclusion(index, append.new_size()))
+        .collect()
 }
 
 /// What an erasure note tells of what the slot could not reach.
