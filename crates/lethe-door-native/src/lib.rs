@@ -122,7 +122,11 @@ pub static ROUTES: &[Route] = &[
         .query("algorithm", "Only keys of this algorithm.")
         .query("destroyed", "`true`: destroyed keys too.")
         .query("derived_from", "Only keys that were derived from the key with this id.")
-        .gives(Gives::Json("Keys")),
+        .query(
+            "view",
+            "`names`: of each key only `id`, `name` and `state`. `full`, or nothing: all.",
+        )
+        .gives(Gives::JsonOf("Keys", "KeyNames")),
     route(Method::GET, "/v1/keys/{id}", "key.read", Read, keys::read)
         .says("See a key", "Also a destroyed one, with how it ended. Never its material.")
         .gives(Gives::Json("Key")),

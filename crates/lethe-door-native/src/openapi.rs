@@ -174,6 +174,12 @@ fn success(gives: Gives) -> (&'static str, Response) {
             ("200", answer.content("application/json", content))
         }
         Gives::Json(schema) => ("200", answer.content("application/json", reference(schema))),
+        Gives::JsonOf(one, other) => {
+            let schemas = [one, other].map(Ref::from_schema_name);
+            let either = schemas.into_iter().fold(OneOfBuilder::new(), OneOfBuilder::item);
+            let content = Content::new(Some(RefOr::T(either.build().into())));
+            ("200", answer.content("application/json", content))
+        }
         Gives::PublicKey => {
             let bytes = || {
                 ObjectBuilder::new()
@@ -279,6 +285,7 @@ fn add_requests(schemas: &mut Vec<(String, RefOr<Schema>)>) {
 fn add_answers(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     add::<wire::Key>(schemas);
     add::<wire::Keys>(schemas);
+    add::<wire::KeyNames>(schemas);
     add::<wire::Hold>(schemas);
     add::<wire::ExportedKey>(schemas);
     add::<wire::ImportKey>(schemas);

@@ -14,7 +14,7 @@ use crate::state::State;
 /// large RSA key takes seconds on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Most query parameters or headers that one operation documents.
-const PARAMETERS_MAX: usize = 10;
+const PARAMETERS_MAX: usize = 11;
 
 type Call = fn(&Arc<State>, Request) -> Result<Reply, Refusal>;
 
@@ -69,6 +69,8 @@ pub(crate) enum Gives {
     /// One of them, or a batch.
     Items(&'static str),
     Json(&'static str),
+    /// One or the other, as a parameter asks.
+    JsonOf(&'static str, &'static str),
     Receipt,
     /// A receipt, or 202 and the key that is destroyed later.
     ReceiptOrKey,

@@ -291,6 +291,30 @@ pub struct Keys<'a> {
     pub next: Option<String>,
 }
 
+/// One page of keys, of each only who it is. May have fewer than asked for, as [`Keys`].
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyNames<'a> {
+    /// The keys.
+    #[serde(serialize_with = "view::key_names")]
+    #[schema(value_type = Vec<KeyName>)]
+    pub keys: &'a [Arc<KeyEntry>],
+    /// `cursor` of the next page; `null` after the last, and only then.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// Who a key is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyName<'a> {
+    /// Its identifier.
+    #[schema(value_type = String)]
+    pub id: ShortText,
+    /// Its name.
+    pub name: &'a str,
+    /// Its state.
+    pub state: &'static str,
+}
+
 /// The evidence of one destruction.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Receipt {

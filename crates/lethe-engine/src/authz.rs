@@ -359,6 +359,12 @@ impl Caller {
         self.may(permission, entry.record())
     }
 
+    /// Whether no key of the realm is hidden from the caller.
+    #[must_use]
+    pub fn sees_all_keys(&self) -> bool {
+        self.may_in(Permission::KeysRead, None)
+    }
+
     /// Whether the caller may see the key.
     pub(crate) fn may_read(&self, record: &KeyRecord) -> bool {
         self.may(Permission::KeysRead, record)

@@ -10,8 +10,8 @@ use lethe_types::{LabelName, LabelValue, UnixMillis};
 use serde::Serializer;
 
 use super::{
-    AlgorithmView, Alias, DerivedFrom, DestroyedVersion, Destruction, Hold, Key, KeyVersion,
-    Policy, Rotation, ShortText, StateChange, Vault, spki_pem,
+    AlgorithmView, Alias, DerivedFrom, DestroyedVersion, Destruction, Hold, Key, KeyName,
+    KeyVersion, Policy, Rotation, ShortText, StateChange, Vault, spki_pem,
 };
 
 impl<'a> Key<'a> {
@@ -72,6 +72,18 @@ pub(super) fn keys<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(entries.iter().map(|entry| Key::of(entry)))
+}
+
+/// The same, of each only its name.
+pub(super) fn key_names<S: Serializer>(
+    entries: &&[Arc<KeyEntry>],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(entries.iter().map(|entry| {
+        let record = entry.record();
+        let (name, state) = (record.name.as_str(), record.state.as_str());
+        KeyName { id: ShortText::of(record.id), name, state }
+    }))
 }
 
 /// As a JSON object.

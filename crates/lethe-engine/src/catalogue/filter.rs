@@ -12,7 +12,7 @@ use crate::record::KeyRecord;
 
 /// Which keys a list shows: those that satisfy every part. The default shows all that have their
 /// material.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyFilter {
     /// Only keys of this vault.
     pub vault: Option<VaultId>,

@@ -28,7 +28,7 @@ fn every_kind_of_row_says_what_was_done_and_what_it_cost() {
     let (json, svg) = (folder.join("report.json"), folder.join("report.svg"));
     let words = [
         "--only",
-        "encrypt,decrypt-4k,encrypt-batch,sign,api-key,list,create,destroy,bulk-destroy",
+        "encrypt,decrypt-4k,encrypt-batch,sign,api-key,list,names,create,destroy,bulk-destroy",
         "--json-file",
         json.to_str().expect("UTF-8"),
         "--svg",
@@ -61,7 +61,7 @@ fn every_kind_of_row_says_what_was_done_and_what_it_cost() {
     assert_eq!(written, report);
     let picture = fs::read_to_string(&svg).expect("a file");
     assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"), "{picture}");
-    assert_eq!(picture.matches("<g ").count(), 8, "all but the bulk destruction");
+    assert_eq!(picture.matches("<g ").count(), 9, "all but the bulk destruction");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::load::{self, Load, Pace, Run};
 use super::mixed::{self, Mixed};
 use super::plan::Plan;
 use super::scale::Scale;
-use super::scenario::{self, Act, Body, FloorWork, PAGE_NAMES, Scenario};
+use super::scenario::{self, Act, Body, FloorWork, PAGE_KEYS, Scenario};
 use super::site::{BenchServer, Site};
 use super::work::{Work, id_of};
 use crate::failure::Failure;
@@ -216,9 +216,9 @@ impl Session<'_> {
                 (target, work) = self.prepare_api_keys().await?;
                 work
             }
-            Act::List => {
+            Act::List { view } => {
                 self.fill_turn().await?;
-                let path = format!("/v1/keys?limit={PAGE_NAMES}");
+                let path = format!("/v1/keys?limit={PAGE_KEYS}&view={view}");
                 Work::same(self.site.request("GET", &path, None), 200)
             }
             Act::Create | Act::Destroy | Act::BulkDestroy => return Ok(None),
@@ -285,7 +285,7 @@ impl Session<'_> {
         let is_bulk = match scenario.act {
             Act::BulkDestroy => true,
             Act::Destroy => false,
-            Act::Create | Act::Use { .. } | Act::EncryptAny | Act::ApiKey | Act::List => {
+            Act::Create | Act::Use { .. } | Act::EncryptAny | Act::ApiKey | Act::List { .. } => {
                 let request = self.site.request("POST", "/v1/keys", Some(CREATE));
                 let work = Arc::new(Work::making_keys(request));
                 let target = &self.site.target;

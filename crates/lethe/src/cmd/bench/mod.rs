@@ -78,7 +78,8 @@ pub(crate) struct Arguments {
           value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
     rate: Vec<u32>,
     /// Only this work: encrypt, decrypt, encrypt-4k, decrypt-4k, encrypt-batch, encrypt-any, sign,
-    /// sign-p256, sign-rsa-2048, sign-ml-dsa-65, api-key, list, create, destroy, bulk-destroy
+    /// sign-p256, sign-rsa-2048, sign-ml-dsa-65, api-key, list, names, create, destroy,
+    /// bulk-destroy
     #[arg(long, value_name = "WORK,…", value_delimiter = ',')]
     only: Vec<Wanted>,
     /// Keys that are made beforehand. A server of its own is then started again, and its start

@@ -86,7 +86,7 @@ impl Selection {
         if self.keys.is_some() {
             return Ok(());
         }
-        let mut query = format!("/v1/keys?limit={PAGE_KEYS}");
+        let mut query = format!("/v1/keys?view=names&limit={PAGE_KEYS}");
         if let Some(vault) = &self.vault {
             query.push_str(&format!("&vault={vault}"));
         }
