@@ -179,6 +179,9 @@ impl HttpBody for ChannelBody {
     }
 }
 
+/// After so much of a body in one piece, in bytes, other connections have their turn.
+const LARGE_PIECE_BYTES: usize = 16_384;
+
 /// Reads the body of one request.
 pub(crate) struct Reader<B> {
     body: B,
@@ -260,6 +263,11 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Reader<B> {
             match frame {
                 Some(Ok(frame)) => {
                     if let Ok(bytes) = frame.into_data() {
+                        if bytes.len() >= LARGE_PIECE_BYTES {
+                            // Others first: one client with much to send keeps none waiting for
+                            // longer than a piece takes.
+                            tokio::task::yield_now().await;
+                        }
                         return Ok(Some(bytes));
                     }
                 }

@@ -83,6 +83,10 @@ impl Socket {
     }
 }
 
+/// Most bytes that are read from a connection in one turn: others have theirs after some tens of
+/// microseconds. No less than a head can have.
+const READ_BYTES_MAX: usize = 2 * HEADER_BYTES_HARD_MAX;
+
 /// Serves requests until either side closes.
 pub(crate) async fn serve_connection(socket: Socket, state: Arc<ConnectionState>) {
     let options = &state.listener.options;
@@ -111,6 +115,7 @@ pub(crate) async fn serve_connection(socket: Socket, state: Arc<ConnectionState>
             .keep_alive(options.keep_alive)
             .title_case_headers(options.header_case == HeaderCase::Title)
             .max_header_size(HEADER_BYTES_HARD_MAX)
+            .max_buf_size(READ_BYTES_MAX)
             // The watchdog does this, with one timer a connection instead of one a request.
             .header_read_timeout(None)
             .serve_connection(io, service);

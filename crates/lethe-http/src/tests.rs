@@ -1,5 +1,6 @@
 //! What the crate promises, over real sockets where sockets matter.
 
+mod body;
 mod decode;
 mod dispatch;
 mod encrypted;

@@ -1,7 +1,8 @@
 //! Encryptions at a steady rate, alone and beside something else: what do those who behave notice?
 //!
 //! The other thing has a thread of its own, so that the clients that are measured are not held up
-//! by it on their side; it shares the machine's cores with them and with the server all the same.
+//! by it on their side. It shares the machine's cores with them and with the server, as no client
+//! elsewhere would, and gives way to both as far as the kernel lets it.
 
 use core::fmt;
 use core::str::FromStr;
@@ -24,6 +25,8 @@ use crate::local::Sandbox;
 
 /// Connections over which keys are destroyed meanwhile.
 const DESTROY_CONNECTIONS: usize = 16;
+/// Of the thread that disturbs, as `nice` has it.
+const LEAST_PRIORITY: i32 = 19;
 /// Before what is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
 
@@ -283,7 +286,11 @@ impl Disturber {
                 })
             }
         };
-        let thread = std::thread::Builder::new().spawn(work);
+        let thread = std::thread::Builder::new().spawn(move || {
+            // The programs that it starts give way with it. Where it may not, it disturbs more.
+            let _gave_way = rustix::process::setpriority_process(None, LEAST_PRIORITY);
+            work()
+        });
         let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
         Ok(Self { stop, thread: Some(thread) })
     }
