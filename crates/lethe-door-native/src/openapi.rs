@@ -15,8 +15,8 @@ use utoipa::openapi::path::{
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{
-    AdditionalProperties, ArrayBuilder, ComponentsBuilder, KnownFormat, ObjectBuilder,
-    OneOfBuilder, SchemaFormat, Type,
+    AdditionalProperties, AnyOfBuilder, ArrayBuilder, ComponentsBuilder, KnownFormat,
+    ObjectBuilder, OneOfBuilder, SchemaFormat, Type,
 };
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
@@ -176,7 +176,8 @@ fn success(gives: Gives) -> (&'static str, Response) {
         Gives::Json(schema) => ("200", answer.content("application/json", reference(schema))),
         Gives::JsonOf(one, other) => {
             let schemas = [one, other].map(Ref::from_schema_name);
-            let either = schemas.into_iter().fold(OneOfBuilder::new(), OneOfBuilder::item);
+            // A page without keys is both.
+            let either = schemas.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item);
             let content = Content::new(Some(RefOr::T(either.build().into())));
             ("200", answer.content("application/json", content))
         }

@@ -62,6 +62,7 @@ pub use uses::{
     Hkdf, Mac, MacVerify, OutputKey, Random, RandomDrawn, RawDecrypt, RawEncrypt, RawEncrypted,
     ReEncrypt, ReEncryptTo, Sign, Signed, Unwrap, Validity, Verify, Wrap, Wrapped,
 };
+pub(crate) use view::key_bytes_about;
 
 // ---------------------------------------------------------------- requests
 

@@ -28,10 +28,15 @@ pub fn erased_sector(entropy: &dyn Entropy) -> Result<Box<[u8; SLOT_IMAGE_BYTES]
     Ok(bytes)
 }
 
-/// Whether a sector holds nothing of any image: it was never written, or it was erased, wholly.
+/// Whether the bytes are, wholly, those of an erasure. Who reads them in another process than the
+/// one that wrote them does not know that they are durable.
+#[must_use]
+pub fn is_erased(bytes: &[u8; SLOT_IMAGE_BYTES]) -> bool {
+    bytes.starts_with(MAGIC) && sha256(&[&bytes[..DIGEST_FROM]]) == bytes[DIGEST_FROM..]
+}
+
+/// Whether a sector holds nothing of any image: it was never written, or it was erased.
 #[must_use]
 pub fn holds_nothing(bytes: &[u8; SLOT_IMAGE_BYTES]) -> bool {
-    let is_erased =
-        bytes.starts_with(MAGIC) && sha256(&[&bytes[..DIGEST_FROM]]) == bytes[DIGEST_FROM..];
-    is_erased || bytes.iter().all(|byte| *byte == 0)
+    is_erased(bytes) || bytes.iter().all(|byte| *byte == 0)
 }

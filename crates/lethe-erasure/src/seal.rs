@@ -402,7 +402,7 @@ pub fn encode_sector(
     Ok(bytes)
 }
 
-/// The image in the bytes of `sector`; `None` if the sector is all zero, that is, empty.
+/// The image in the bytes of `sector`; `None` if the sector is empty or erased.
 ///
 /// # Errors
 /// [`SectorFault`]: the sector holds something that gives no image under this seal.

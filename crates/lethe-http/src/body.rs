@@ -179,13 +179,15 @@ impl HttpBody for ChannelBody {
     }
 }
 
-/// After so much of a body in one piece, in bytes, other connections have their turn.
-const LARGE_PIECE_BYTES: usize = 16_384;
+/// After so much of a body, in bytes, other connections have their turn.
+const TURN_BYTES_MAX: usize = 16_384;
 
 /// Reads the body of one request.
 pub(crate) struct Reader<B> {
     body: B,
     is_done: bool,
+    /// Read since others had their turn.
+    turn_bytes: usize,
 }
 
 /// Why a request body could not be read.
@@ -200,7 +202,7 @@ pub(crate) enum ReadError {
 impl<B: HttpBody<Data = Bytes> + Unpin> Reader<B> {
     pub(crate) fn new(body: B) -> Self {
         let is_done = body.is_end_stream();
-        Self { body, is_done }
+        Self { body, is_done, turn_bytes: 0 }
     }
 
     /// Whether nothing of the body is left to read.
@@ -263,9 +265,11 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Reader<B> {
             match frame {
                 Some(Ok(frame)) => {
                     if let Ok(bytes) = frame.into_data() {
-                        if bytes.len() >= LARGE_PIECE_BYTES {
+                        self.turn_bytes += bytes.len();
+                        if self.turn_bytes >= TURN_BYTES_MAX {
                             // Others first: one client with much to send keeps none waiting for
-                            // longer than a piece takes.
+                            // longer than so much takes.
+                            self.turn_bytes = 0;
                             tokio::task::yield_now().await;
                         }
                         return Ok(Some(bytes));

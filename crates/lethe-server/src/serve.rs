@@ -31,7 +31,7 @@ const DEV_PORT_BASE_DEFAULT: u16 = 8200;
 
 /// Bytes of a refused body that are read and thrown away, so that its sender hears why. Whoever
 /// sends without end costs that much each time.
-const BODY_DISCARD_BYTES_MAX: usize = 1_048_576;
+const BODY_DISCARD_BYTES_MAX: usize = 2 * 1_048_576;
 
 /// How the server is to be started. All that is `None` has the default of its place.
 #[derive(Clone, Debug, Default)]

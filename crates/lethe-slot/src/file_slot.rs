@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lethe_erasure::erased::erased_sector;
+use lethe_erasure::erased::{erased_sector, is_erased};
 use lethe_erasure::seal::{SEAL_SALT_BYTES, SectorFault, SectorProblem, encode_sector, salt_of};
 use lethe_erasure::slot::{
     ErasableSlot, EraseEvidence, EraseMethod, ErasureClass, Loaded, SLOT_IMAGE_BYTES, SlotError,
@@ -338,6 +338,7 @@ impl Contents {
         let failed = |source| FileSlotError::Io { path: path.to_owned(), source };
         medium.sync().and_then(|()| medium.forget_cache()).map_err(failed)?;
         let bytes = [read(medium, 0).map_err(failed)?, read(medium, 1).map_err(failed)?];
+        confirm_erased(medium, &bytes).map_err(failed)?;
         let sealed = (0..).zip(&bytes).filter(|(number, bytes)| {
             // A new seal starts with a salt of its own.
             seals.is_sealing(bytes.expose(), *number)
@@ -353,6 +354,19 @@ impl Contents {
         let [even, odd] = bytes;
         Ok(Self { sectors: [Sector::found(0, even, seals), Sector::found(1, odd, seals)], salt })
     }
+}
+
+/// Makes certain that what reads as erased is: a process before this one may have failed to sync it
+/// and the system may show it all the same, while the medium still has the image. That one had to
+/// be durable elsewhere before it was written over, so writing the same again loses nothing.
+fn confirm_erased(medium: &dyn Medium, bytes: &[SectorBytes; 2]) -> io::Result<()> {
+    for (sector, bytes) in bytes.iter().enumerate() {
+        if is_erased(bytes.expose()) {
+            medium.write_all_at(bytes.expose(), offset(sector))?;
+            medium.sync()?;
+        }
+    }
+    Ok(())
 }
 
 fn read(medium: &dyn Medium, sector: usize) -> io::Result<SectorBytes> {

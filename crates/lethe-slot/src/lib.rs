@@ -5,7 +5,7 @@
 //! [`KeyDevice`], as [`Pkcs11Token`]; [`migrate_seal`] changes the seal.
 //!
 //! What a file can promise is *overwriting*:
-//! the bytes of the old root are written over, twice, each time synced, and read back. Flash that
+//! the bytes of the old root are written over, synced, and read back. Flash that
 //! remaps blocks, snapshots of the volume or of the virtual machine may keep a copy; so the slot
 //! belongs on a volume without snapshots, and receipts say `file overwrite` and no more.
 

@@ -10,7 +10,7 @@ use http::header::{ETAG, HeaderValue, LOCATION};
 use lethe_crypto::registry::{Algorithm, AlgorithmError};
 use lethe_engine::{
     Caller, CreateKeyRequest, DeriveFrom, DeriveHow, EngineError, IdempotencyKey, ImportSource,
-    KeyEntry, KeyFilter, Revision,
+    KeyEntry, KeyFilter, KeyPage, Revision,
 };
 use lethe_http::{Reply, Request, Response};
 use lethe_types::limits::PAGE_KEYS_MAX;
@@ -25,12 +25,11 @@ use crate::{auth, body, render, reply, wire};
 
 /// Keys on a page whose request does not say how many.
 const PAGE_KEYS_DEFAULT: usize = 100;
-/// Most keys on a page that is made on the thread that serves its connection: it takes about a
-/// hundred microseconds.
+/// Most keys on a page that is made on the thread that serves its connection.
 const INLINE_PAGE_KEYS_MAX: usize = 100;
-/// So long is a key on a page, about, in bytes: one with a few labels.
-const KEY_BYTES_ABOUT: usize = 768;
-/// The same of its name alone.
+/// Longest such page, about, in bytes: it takes one or two hundred microseconds.
+const INLINE_PAGE_BYTES_MAX: usize = 262_144;
+/// So long is a name with an identifier and a state, about, in bytes.
 const KEY_NAME_BYTES_ABOUT: usize = 128;
 /// What a page has beside its keys, in bytes: a cursor, mostly.
 const PAGE_BYTES_MORE: usize = 512;
@@ -226,21 +225,34 @@ impl Listing {
         is_whole && self.limit <= INLINE_PAGE_KEYS_MAX && caller.sees_all_keys()
     }
 
-    fn answer(&self, state: &State, caller: &Caller) -> Result<Response, Refusal> {
-        let page =
-            state.engine.list_keys(caller, &self.filter, self.cursor.as_deref(), self.limit)?;
-        let (keys, next) = (page.keys.as_slice(), page.next);
-        let of_page = |key_bytes: usize| keys.len() * key_bytes + PAGE_BYTES_MORE;
-        Ok(match self.view {
-            View::Full => {
-                let bytes = of_page(KEY_BYTES_ABOUT);
-                render::json_of(StatusCode::OK, &wire::Keys { keys, next }, bytes)
-            }
+    fn page(&self, state: &State, caller: &Caller) -> Result<Page, Refusal> {
+        let cursor = self.cursor.as_deref();
+        let page = state.engine.list_keys(caller, &self.filter, cursor, self.limit)?;
+        let about = |entry: &Arc<KeyEntry>| match self.view {
+            View::Full => wire::key_bytes_about(entry),
+            View::Names => KEY_NAME_BYTES_ABOUT,
+        };
+        let bytes = page.keys.iter().map(about).sum::<usize>() + PAGE_BYTES_MORE;
+        Ok(Page { page, view: self.view, bytes })
+    }
+}
+
+/// What is answered, and about how long it is.
+struct Page {
+    page: KeyPage,
+    view: View,
+    bytes: usize,
+}
+
+impl Page {
+    fn response(self) -> Response {
+        let (keys, next) = (self.page.keys.as_slice(), self.page.next);
+        match self.view {
+            View::Full => render::json_of(StatusCode::OK, &wire::Keys { keys, next }, self.bytes),
             View::Names => {
-                let bytes = of_page(KEY_NAME_BYTES_ABOUT);
-                render::json_of(StatusCode::OK, &wire::KeyNames { keys, next }, bytes)
+                render::json_of(StatusCode::OK, &wire::KeyNames { keys, next }, self.bytes)
             }
-        })
+        }
     }
 }
 
@@ -248,10 +260,14 @@ pub(crate) fn list(state: &Arc<State>, request: Request) -> Result<Reply, Refusa
     let caller = auth::caller(state, &request.head)?;
     let listing = parse_listing(&request)?;
     if listing.is_quick(&caller) {
-        return listing.answer(state, &caller).map(Reply::Ready);
+        let page = listing.page(state, &caller)?;
+        if page.bytes <= INLINE_PAGE_BYTES_MAX {
+            return Ok(Reply::Ready(page.response()));
+        }
+        return Ok(reply::blocking(request, move |_| Ok(page.response())));
     }
     let state = Arc::clone(state);
-    Ok(reply::blocking(request, move |_| listing.answer(&state, &caller)))
+    Ok(reply::blocking(request, move |_| listing.page(&state, &caller).map(Page::response)))
 }
 
 fn parse_listing(request: &Request) -> Result<Listing, Refusal> {

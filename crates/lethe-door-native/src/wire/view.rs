@@ -66,6 +66,24 @@ impl<'a> Key<'a> {
     }
 }
 
+/// How long [`Key::of`] is as JSON, in bytes, within a factor of two or so.
+pub(crate) fn key_bytes_about(entry: &KeyEntry) -> usize {
+    /// A key with one version and a few labels.
+    const KEY_BYTES: usize = 768;
+    /// One more of what a key can have many of.
+    const PART_BYTES: usize = 192;
+    let (record, details) = (entry.record(), entry.record().details());
+    // PEM in JSON: base64, with escaped line ends.
+    let public_keys = record.versions.iter().filter_map(|one| one.public_key_der.as_deref());
+    let public_key_bytes: usize = public_keys.map(|der| der.len() * 3 / 2).sum();
+    let parts = record.versions.len()
+        + record.aliases.len()
+        + details.labels.len()
+        + details.holds.len()
+        + details.history.len();
+    KEY_BYTES + public_key_bytes + parts * PART_BYTES
+}
+
 /// As JSON, one by one: a page of them is large.
 pub(super) fn keys<S: Serializer>(
     entries: &&[Arc<KeyEntry>],

@@ -8,7 +8,7 @@ use lethe_erasure::tree::{
 };
 use lethe_log::{
     ErasureNote, FullTile, Hash, LostReplicas, ProofTiles, Prover, ReadError, RecoveryShares,
-    StagedAppend, leaf_hash,
+    StagedAppend, TILE_HASHES, TileReader, leaf_hash,
 };
 use lethe_store::{Batch as StoreBatch, Revision, StoreError, Write};
 use lethe_types::{BatchId, RealmId};
@@ -21,7 +21,7 @@ use super::{Committer, Step};
 use crate::catalogue::{KeyEntry, Usage};
 use crate::journal::RootChange;
 use crate::log_view::StoredTiles;
-use crate::shared::{Shared, SignedHead};
+use crate::shared::SignedHead;
 use crate::start::LogHead;
 use crate::{EngineError, failpoint, keys};
 
@@ -81,8 +81,9 @@ impl Committer {
         writes.extend(settled);
         let mut proofs = None;
         let (revision, ahead) =
-            self.commit_beside_slot(&staged, writes, change.as_ref(), |shared, tiles| {
-                proofs = prove(shared, tiles, batch, &append).ok();
+            self.commit_beside_slot(&staged, writes, change.as_ref(), |tiles| {
+                // Without the store, which is busy: what memory lacks is proven after the commit.
+                proofs = prove(&NoTiles, tiles, batch, &append).ok();
             })?;
         failpoint::hit("commit.durable");
         self.journal_committed(change.as_ref(), ahead.is_some(), told)?;
@@ -91,9 +92,10 @@ impl Committer {
         self.shared.idempotency.forget(&forgotten);
         let erasure_note = self.finish_tree(batch, staged, ahead, pieces_count)?;
         let head = self.sign_head(&append);
+        let stored = StoredTiles(&*self.shared.store);
         let proofs = match proofs {
             Some(proofs) => proofs,
-            None => prove(&self.shared, &self.proof_tiles, batch, &append)
+            None => prove(&stored, &self.proof_tiles, batch, &append)
                 .map_err(|_| self.halted_by("a full tile of the log does not come back"))?,
         };
         let first_index = append.first_index;
@@ -121,7 +123,7 @@ impl Committer {
         staged: &Staged,
         writes: Vec<Write>,
         change: Option<&RootChange>,
-        meanwhile: impl FnOnce(&Shared, &ProofTiles),
+        meanwhile: impl FnOnce(&ProofTiles),
     ) -> Result<(Revision, Option<RootWrittenAhead>), EngineError> {
         if !staged.needs_root_change() {
             return Ok((self.commit(writes)?, None));
@@ -150,7 +152,7 @@ impl Committer {
         let mut beside = || {
             written = write();
             if let Some(meanwhile) = meanwhile.take() {
-                meanwhile(&self.shared, &self.proof_tiles);
+                meanwhile(&self.proof_tiles);
             }
         };
         let committed = store.commit_beside(batch_of(writes), &mut beside);
@@ -421,16 +423,24 @@ impl Committer {
     }
 }
 
+/// For proofs from memory alone.
+struct NoTiles;
+
+impl TileReader for NoTiles {
+    fn tile(&self, level: u8, index: u64) -> Result<Box<[Hash; TILE_HASHES]>, ReadError> {
+        Err(ReadError::Missing { level, index })
+    }
+}
+
 /// Inclusion proofs for the destructions of the batch that somebody waits for. Full tiles of the
 /// batch itself are looked for in `append`: they may not be in the store yet.
 fn prove(
-    shared: &Shared,
+    reader: &dyn TileReader,
     tiles: &ProofTiles,
     batch: &Batch,
     append: &StagedAppend,
 ) -> Result<Vec<Vec<Hash>>, ReadError> {
-    let reader = StoredTiles(&*shared.store);
-    let mut prover = Prover::with_tiles(append.tree(), &reader, tiles);
+    let mut prover = Prover::with_tiles(append.tree(), reader, tiles);
     append.full_tiles.iter().for_each(|tile| prover.remember(tile));
     (append.first_index..)
         .zip(batch.drafts().filter(|draft| draft.entry.is_some()))

@@ -217,6 +217,31 @@ fn an_image_found_at_start_is_made_durable_before_the_other_one_goes() {
 }
 
 #[test]
+fn an_erasure_found_at_start_is_made_durable_before_anything_is_answered() {
+    let (medium, mut slot) = with_image_1();
+    slot.put_new(&image(2)).unwrap();
+    medium.with(|world| world.keeps_cache = true);
+    medium.fail_after(1, Fault::Fails);
+    check_backend_failed(slot.erase_all_but(2));
+    drop(slot);
+    // The deception: what the new process reads was never written.
+    medium.with(|world| {
+        assert!(is_erased(&world.cached[SECTOR..]));
+        assert_eq!(generation_in(&world.durable, 1), Some(1));
+    });
+    // After sync, forget and two reads comes the write, and its sync.
+    for at in [4, 5] {
+        medium.fail_after(at, Fault::Fails);
+        assert!(matches!(start(&medium), Err(FileSlotError::Io { .. })), "{at}");
+        assert_eq!(medium.with(|world| generation_in(&world.durable, 1)), Some(1), "{at}");
+    }
+    assert_eq!(seen(&start(&medium).unwrap()), (vec![2], 0));
+    medium.lose_power();
+    assert!(medium.with(|world| is_erased(&world.durable[SECTOR..])));
+    assert_eq!(seen(&start(&medium).unwrap()), (vec![2], 0));
+}
+
+#[test]
 fn confirming_an_image_that_was_found_can_be_repeated() {
     let (medium, mut slot) = with_image_1();
     slot.put_new(&image(2)).unwrap();

@@ -57,11 +57,11 @@ fn changes_are_compared_with_the_peer() {
     check("destroy", 16, 6_390, Some(true));
     check("destroy", 64, 6_390, Some(false));
     check("destroy", 1, 10, Some(true));
-    check("list", 1, 10, Some(false));
-    check("list", 1, 0, None);
+    check("names", 1, 10, Some(false));
+    check("names", 1, 0, None);
     let missed = row("destroy", 64, watched(1, 1), None);
     assert_eq!(missed.budget_text(), "≥ 8 × 2,130 /s: MISSED");
-    assert_eq!(row("list", 1, watched(1, 1), None).budget_text(), "p50 ≤ 0.2 ms: MISSED");
+    assert_eq!(row("names", 1, watched(1, 1), None).budget_text(), "p50 ≤ 0.2 ms: MISSED");
 }
 
 #[test]
