@@ -220,9 +220,9 @@ impl Listing {
     /// Whether a page looks at no more keys than it shows, and those are few: then it is made here.
     /// Any other page may look at thousands of keys, on the pool for blocking work.
     fn is_quick(&self, caller: &Caller) -> bool {
-        let is_whole =
-            self.filter == KeyFilter { vault: self.filter.vault, ..KeyFilter::default() };
-        is_whole && self.limit <= INLINE_PAGE_KEYS_MAX && caller.sees_all_keys()
+        self.filter.shows_what_it_looks_at()
+            && self.limit <= INLINE_PAGE_KEYS_MAX
+            && caller.sees_all_keys()
     }
 
     fn page(&self, state: &State, caller: &Caller) -> Result<Page, Refusal> {

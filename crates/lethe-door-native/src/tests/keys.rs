@@ -176,6 +176,28 @@ async fn a_list_of_names_has_nothing_else_of_the_same_keys() {
     assert_ne!(json(&api.get(&path).await)["keys"][0]["id"], page["keys"][0]["id"]);
 }
 
+/// A page over the bound in bytes is made elsewhere than one below it, and is the same.
+#[tokio::test]
+async fn a_page_of_large_keys_is_as_whole_as_a_small_one() {
+    const LARGE_PAGE_BYTES: usize = 262_144;
+    let api = Api::new().await;
+    let labels: Vec<String> =
+        (0..64).map(|number| format!(r#""l{number}":"{}""#, "x".repeat(200))).collect();
+    for number in 0..25 {
+        let labels = labels.join(",");
+        let body =
+            format!(r#"{{"name":"k{number}","algorithm":"aes128-gcm","labels":{{{labels}}}}}"#);
+        assert_eq!(api.post("/v1/keys", &body).await.head.status, 201);
+    }
+    let large = api.get("/v1/keys?limit=100").await;
+    let whole = json(&large);
+    assert!(whole.to_string().len() > LARGE_PAGE_BYTES);
+    assert_eq!(whole, json(&api.get("/v1/keys?limit=101").await));
+    let small = json(&api.get("/v1/keys?limit=5").await);
+    assert!(small.to_string().len() < LARGE_PAGE_BYTES);
+    assert_eq!(small["keys"].as_array().unwrap(), &whole["keys"].as_array().unwrap()[..5]);
+}
+
 #[tokio::test]
 async fn a_list_refuses_what_it_does_not_take() {
     let api = Api::new().await;

@@ -33,6 +33,15 @@ pub struct KeyFilter {
     pub derived_from: Option<KeyId>,
 }
 
+impl KeyFilter {
+    /// Whether a list looks at no other keys than it shows: nothing but the vault narrows it, and
+    /// each vault has its keys in order. Callers from whom keys are hidden look at those too.
+    #[must_use]
+    pub fn shows_what_it_looks_at(&self) -> bool {
+        *self == Self { vault: self.vault, ..Self::default() }
+    }
+}
+
 /// A state of a key without its particulars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateFilter {
